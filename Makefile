@@ -1,0 +1,45 @@
+# Boundgate. `make help` lists what can be made.
+
+SHELL := /bin/sh
+TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+MODULE := dist/boundgate.wasm
+
+# The choices of scripts/setup, in the shell of a recipe.
+CHOSEN := . ./.run/setup.env && export ENVOY_PATH
+WASM := env $$WASM_ENV $${WASM_RUSTFLAGS:+RUSTFLAGS="$$WASM_RUSTFLAGS"} CARGO_TARGET_DIR=$(TARGET_DIR)$$WASM_SUBFOLDER \
+	cargo build --release --target wasm32-wasip1 --lib $$WASM_FLAGS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build pki run test lint bench clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Find or fetch compiler target and Envoy
+	@scripts/setup
+
+build: setup ## Build the filter: dist/boundgate.wasm
+	@$(CHOSEN) && $(WASM)
+	@mkdir -p dist
+	@. ./.run/setup.env && cmp -s $(TARGET_DIR)$$WASM_SUBFOLDER/wasm32-wasip1/release/boundgate.wasm $(MODULE) || \
+		cp $(TARGET_DIR)$$WASM_SUBFOLDER/wasm32-wasip1/release/boundgate.wasm $(MODULE)
+
+pki: ## Make throw-away certificates: .run/pki (for envoy/boundgate.yaml)
+	@cargo run -p boundgate-testbed --bin pki
+
+run: build ## Start everything and walk the tour; ONCE=1 ends after it
+	@$(CHOSEN) && ONCE=$(ONCE) cargo run -p boundgate-testbed --bin tour
+
+test: lint build ## Everything a change must pass
+	@$(CHOSEN) && cargo test --features cli
+	@$(CHOSEN) && cargo test -p boundgate-testbed
+
+lint: setup ## Formatting, clippy (native and wasm), licences and advisories
+	@scripts/lint
+
+bench: build ## Microseconds of CPU per request, against Envoy's own filters
+	@$(CHOSEN) && cargo run --release -p boundgate-testbed --bin bench
+
+clean: ## Remove what was built; fetched tools stay
+	@cargo clean
+	@rm -rf dist .run/pki .run/token

@@ -1,0 +1,80 @@
+//! The companion on the command line. In: files. Out: what is wrong in them, in the words the filter would use when the
+//! proxy loads them; or the JSON Schema. Not here: any rule about configurations (`boundgate::config`).
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use boundgate::config::documents::documents;
+use boundgate::config::schema;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "boundgate", version, about = "Checks configurations of the Boundgate filter before a proxy loads them")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check configurations: bare ones, Istio WasmPlugins, Envoy bootstraps; YAML or JSON
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of a configuration
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Check { files } => check_all(&files, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Schema => writeln!(io::stdout(), "{:#}", schema()).map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        // A closed pipe is the reader's decision.
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Whether all configurations of all files are good.
+fn check_all(files: &[PathBuf], out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
+    let mut good = true;
+    for file in files {
+        good &= check(file, out, err)?;
+    }
+    Ok(good)
+}
+
+fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
+    let file_name = file.display();
+    let documents = match std::fs::read_to_string(file).map_err(|fault| fault.to_string()).and_then(|text| documents(&text)) {
+        Ok(documents) => documents,
+        Err(fault) => {
+            writeln!(err, "{file_name}: {fault}")?;
+            return Ok(false);
+        }
+    };
+    let mut good = true;
+    for document in documents {
+        let place = document.place.as_ref().map_or_else(|| file_name.to_string(), |place| format!("{file_name}: {place}"));
+        match document.policy() {
+            Ok(policy) => {
+                for warning in policy.warnings() {
+                    writeln!(err, "{place}: warning: {warning}")?;
+                }
+                writeln!(out, "{place}: good. {}", policy.summary())?;
+            }
+            Err(findings) => {
+                good = false;
+                for finding in findings.iter() {
+                    writeln!(err, "{place}: {finding}")?;
+                }
+            }
+        }
+    }
+    Ok(good)
+}

@@ -1,0 +1,201 @@
+//! The values of a route's keys: paths, methods, scopes, peers. In: one value. Out: what the policy holds, or a finding.
+
+use serde_json::json;
+
+use crate::config::finding::{Findings, Place, quoted};
+use crate::config::table::{At, Key, Mistake, Reader, Table, TextKey, Written, config_table, config_words, described, not_what, unknown_word};
+use crate::config::values::set;
+use crate::json::{Object, Value};
+use crate::peer::{SpiffeFault, SpiffeId};
+use crate::policy::{Pattern, PatternFault, PeerPattern};
+
+config_words! {
+    /// Who may pass.
+    AccessWord {
+        /// Bearers of an access token.
+        Token = "token",
+        /// Everybody.
+        Public = "public",
+        /// Holders of a validated client certificate.
+        Peer = "peer",
+    }
+    refused {}
+}
+
+config_words! {
+    /// How a token is bound to its sender.
+    BoundWord {
+        /// The token must be bound to the client certificate (RFC 8705).
+        Mtls = "mtls",
+        /// A token without `cnf` passes; one with `cnf` is held to it.
+        WhenBound = "when-bound",
+    }
+    refused {
+        "any" => "\"any\" is not supported yet", "It arrives with DPoP support. Write \"mtls\" or \"when-bound\".";
+        "dpop" => "\"dpop\" is not supported yet", "It arrives with DPoP support. Write \"mtls\" or \"when-bound\".";
+    }
+}
+
+/// The paths of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PathText(pub(super) Pattern);
+
+impl TextKey for PathText {
+    const WHAT: &'static str = "a path";
+    const EXAMPLE: &'static str = r#"a path, like "/orders/{id}" or "/files/**""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        Pattern::parse(text).map(Self).map_err(|fault| {
+            let (finding, remedy) = match fault {
+                PatternFault::NotAbsolute => ("does not begin with /", "Write the whole path."),
+                PatternFault::Segment => (
+                    "has a segment that no accepted path has",
+                    "Write no empty and no dot segment, no ;, no \\, and escapes only where a character needs one, in upper case.",
+                ),
+                PatternFault::Parameter => {
+                    ("has braces that are not around a whole segment", "Write {name} between two slashes, with a name of letters, digits and _.")
+                }
+                PatternFault::RepeatedParameter => ("has two parameters of the same name", "Rename one."),
+                PatternFault::Wildcard => ("has a * where none can stand", "Write {name} for one segment, or ** as the last segment for all below."),
+                PatternFault::TooLong => ("has more than 64 segments", "Write a shorter path: longer ones are always refused."),
+            };
+            Mistake::new(format!("{} {finding}", quoted(text)), remedy)
+        })
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^/");
+    }
+}
+
+/// A method of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Method(pub(super) Box<str>);
+
+impl TextKey for Method {
+    const WHAT: &'static str = "a method";
+    const EXAMPLE: &'static str = r#"a method in upper case, like "GET""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        match text {
+            "CONNECT" | "TRACE" => Err(Mistake::new(format!("{text} never passes"), "Remove it.")),
+            _ if (1..=32).contains(&text.len()) && text.bytes().all(letter) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(format!("{} is no method", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[A-Z0-9_-]{1,32}$");
+    }
+}
+
+/// A scope value (RFC 6749 §3.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Scope(pub(super) Box<str>);
+
+impl TextKey for Scope {
+    const WHAT: &'static str = "a scope";
+    const EXAMPLE: &'static str = r#"a scope, like "read:orders""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if (1..=256).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        let remedy = "Write each scope as an item of its own, in visible ASCII without \" and \\.";
+        Err(Mistake::new(format!("{} is no scope", quoted(text)), remedy))
+    }
+}
+
+config_table! {
+    /// Scopes a token must carry.
+    ScopeSets {
+        /// Every one of these.
+        all: Vec<At<Scope>> = optional,
+        /// At least one of these.
+        any: Vec<At<Scope>> = optional,
+    }
+    later {}
+}
+
+/// Scopes a token must carry: a list (all of them), or `{ all: [...], any: [...] }`.
+#[derive(Debug)]
+pub(super) struct Scopes {
+    pub(super) all: Vec<Box<str>>,
+    pub(super) any: Vec<Box<str>>,
+}
+
+impl Key for Scopes {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let plain = |list: Option<Vec<At<Scope>>>| list.unwrap_or_default().into_iter().map(|scope| scope.value.0).collect();
+        match value {
+            Value::Array(_) => Some(Self { all: plain(Key::read(value, at, findings)), any: Vec::new() }),
+            Value::Object(_) => {
+                let sets = ScopeSets::read(value, at, findings)?;
+                if sets.any.as_ref().is_some_and(|any| any.is_empty()) && !findings.touch(&sets.at.key("any")) {
+                    findings.add(&sets.at.key("any"), "an empty list, which no token could satisfy", "Name a scope, or remove the key.");
+                }
+                Some(Self { all: plain(sets.all), any: plain(sets.any) })
+            }
+            other => {
+                findings.add(at, not_what(other, "a list of scopes"), "Write [a, b] for all of them, or { any: [a, b] } for one of them.");
+                None
+            }
+        }
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "oneOf": [<Vec<At<Scope>> as Key>::schema(), ScopeSets::schema()] })
+    }
+}
+
+/// Which peers pass: a SPIFFE ID, one that ends in `/*`, or `*` for every validated certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PeerText(pub(super) PeerPattern);
+
+impl TextKey for PeerText {
+    const WHAT: &'static str = "a SPIFFE ID";
+    const EXAMPLE: &'static str = r#"one like "spiffe://example.org/ns/billing/*", or "*" for every validated certificate"#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if text == "*" {
+            return Ok(Self(PeerPattern::Any));
+        }
+        let parent = text.strip_suffix('*').filter(|parent| parent.ends_with('/'));
+        // What stands below must be an ID whatever `*` stands for.
+        let id = SpiffeId::parse(&parent.map_or_else(|| text.to_owned(), |parent| format!("{parent}x"))).map_err(|fault| {
+            let finding = match fault {
+                SpiffeFault::Scheme => "is no SPIFFE ID",
+                SpiffeFault::TrustDomain => "has no valid trust domain",
+                SpiffeFault::Path => "has no valid path",
+            };
+            Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE))
+        })?;
+        Ok(Self(match parent {
+            Some(_) => PeerPattern::Below(id.as_str().strip_suffix('x').unwrap_or_default().into()),
+            None => PeerPattern::Exactly(id),
+        }))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^(\*|[Ss][Pp][Ii][Ff][Ff][Ee]://.+)$");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_pattern_keeps_the_one_spelling_of_its_id() {
+        let parse = |text: &str| PeerText::parse(text).ok().map(|peer| peer.0);
+        assert_eq!(parse("spiffe://Example.org/ns/*"), Some(PeerPattern::Below("spiffe://example.org/ns/".into())));
+        assert_eq!(parse("spiffe://example.org/*"), Some(PeerPattern::Below("spiffe://example.org/".into())));
+        assert_eq!(parse("spiffe://example.org/ns/x"), Some(PeerPattern::Exactly(SpiffeId::parse("spiffe://example.org/ns/x").unwrap())));
+        assert_eq!(parse("*"), Some(PeerPattern::Any));
+        for wrong in ["spiffe://*", "spiffe://example.org/ns*", "spiffe://example.org/*/a", "spiffe://example.org/ns/**", "/*", ""] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Facts about a caller, as they are named in the configuration, and where they may be put. In: one value. Out: what the
+//! policy holds, or a finding.
+
+use crate::config::finding::quoted;
+use crate::config::table::{Mistake, TextKey, unknown_word};
+use crate::config::values::set;
+use crate::policy::{ForwardedClaim, KeyPart};
+
+/// The name of a claim behind `claim.`.
+fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
+    if (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(name.into());
+    }
+    Err(Mistake::new(format!("{} is no name of a claim", quoted(name)), "Write it behind claim. as it stands in tokens."))
+}
+
+/// One part of the identity a limit counts by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LimitKey(pub(super) KeyPart);
+
+impl LimitKey {
+    /// Whether a request without a token never has it.
+    pub(super) fn needs_token(part: &KeyPart) -> bool {
+        match part {
+            KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_) => true,
+            KeyPart::Peer | KeyPart::Ip | KeyPart::Constant(_) => false,
+        }
+    }
+
+    /// As it is written.
+    pub(super) fn text(part: &KeyPart) -> String {
+        match part {
+            KeyPart::ClientId => "client_id".to_owned(),
+            KeyPart::Sub => "sub".to_owned(),
+            KeyPart::Peer => "peer".to_owned(),
+            KeyPart::Ip => "ip".to_owned(),
+            KeyPart::Claim(name) => format!("claim.{name}"),
+            KeyPart::Constant(text) => format!("const.{text}"),
+        }
+    }
+}
+
+impl TextKey for LimitKey {
+    const WHAT: &'static str = "what a limit counts by";
+    const EXAMPLE: &'static str = "client_id, sub, peer, ip, claim.<name> or const.<text>";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if let Some(name) = text.strip_prefix("claim.") {
+            return claim_name(name).map(|name| Self(KeyPart::Claim(name)));
+        }
+        if let Some(constant) = text.strip_prefix("const.").filter(|constant| (1..=128).contains(&constant.len())) {
+            return Ok(Self(KeyPart::Constant(constant.into())));
+        }
+        match text {
+            "client_id" => Ok(Self(KeyPart::ClientId)),
+            "sub" => Ok(Self(KeyPart::Sub)),
+            "peer" => Ok(Self(KeyPart::Peer)),
+            "ip" => Ok(Self(KeyPart::Ip)),
+            "route" => Err(Mistake::new("\"route\" is not supported yet", "Write a limit of its own for the route.")),
+            _ if text.starts_with("header.") => {
+                Err(Mistake::new(format!("{} is not supported yet", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
+            }
+            _ => Err(unknown_word(text, &["client_id", "sub", "peer", "ip", "claim.<name>", "const.<text>"])),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^(client_id|sub|peer|ip|claim\..+|const\..+)$");
+    }
+}
+
+/// A fact about the caller that the upstream is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told(pub(super) ForwardedClaim);
+
+impl TextKey for Told {
+    const WHAT: &'static str = "a fact about the caller";
+    const EXAMPLE: &'static str = "client_id, sub, iss, scope, peer, thumbprint or claim.<name>";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if let Some(name) = text.strip_prefix("claim.") {
+            return claim_name(name).map(|name| Self(ForwardedClaim::Claim(name)));
+        }
+        match text {
+            "client_id" => Ok(Self(ForwardedClaim::ClientId)),
+            "sub" => Ok(Self(ForwardedClaim::Sub)),
+            "iss" => Ok(Self(ForwardedClaim::Issuer)),
+            "scope" => Ok(Self(ForwardedClaim::Scope)),
+            "peer" => Ok(Self(ForwardedClaim::Peer)),
+            "thumbprint" => Ok(Self(ForwardedClaim::Thumbprint)),
+            _ => Err(unknown_word(text, &["client_id", "sub", "iss", "scope", "peer", "thumbprint", "claim.<name>"])),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^(client_id|sub|iss|scope|peer|thumbprint|claim\..+)$");
+    }
+}
+
+/// Headers that HTTP itself, Envoy or this filter needs as they are.
+const RESERVED_HEADERS: &[&str] = &[
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The name of a header that may be set or removed: lower case, with `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeaderName(pub(super) Box<str>);
+
+impl TextKey for HeaderName {
+    const WHAT: &'static str = "the name of a header";
+    const EXAMPLE: &'static str = r#"a name in lower case, like "x-client-id""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        // `_` would be read as `-` by some servers, and such names are removed for that reason.
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+        match text {
+            "authorization" => Err(Mistake::new("\"authorization\" is not for this list", "Write forward: { token: false } to remove the token.")),
+            _ if RESERVED_HEADERS.contains(&text) || text.starts_with("x-envoy-") => {
+                Err(Mistake::new(format!("{} belongs to HTTP or to Envoy", quoted(text)), "Choose another name."))
+            }
+            _ if (1..=128).contains(&text.len()) && text.bytes().all(allowed) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(format!("{} is no name of a header", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[a-z0-9.-]{1,128}$");
+    }
+}
+
+/// A key of filter state, below `wasm.`. The filter's own keys cannot be taken: the interlock trusts one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FilterStateKey(pub(super) Box<str>);
+
+impl TextKey for FilterStateKey {
+    const WHAT: &'static str = "a key of filter state";
+    const EXAMPLE: &'static str = r#"a name of a-z, 0-9, "_", "-" and ".", like "client""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte);
+        if text.starts_with("boundgate") {
+            return Err(Mistake::new(format!("{} is the filter's own", quoted(text)), "Choose a name that does not begin with boundgate."));
+        }
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(format!("{} is no key of filter state", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_key_is_written_as_it_is_read() {
+        for text in ["client_id", "sub", "peer", "ip", "claim.https://example.com/tenant", "const.search"] {
+            assert_eq!(LimitKey::parse(text).ok().map(|key| LimitKey::text(&key.0)).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn what_the_interlock_trusts_cannot_be_set() {
+        assert!(FilterStateKey::parse("boundgate").is_err());
+        assert!(FilterStateKey::parse("boundgate_audit").is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! Things that are defined under a name and referred to elsewhere: issuers and limits. In: definitions, then references.
+//! Out: what a reference means, and findings about names that mean nothing and definitions that nobody uses.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use crate::config::finding::{Findings, Place, quoted};
+use crate::config::table::{At, Named, nearest};
+use crate::config::values::Name;
+use crate::policy::Origin;
+
+/// The definitions of one kind.
+pub(super) struct Defined<T> {
+    kind: &'static str,
+    /// By name; `None` where the definition is wrong, which was reported.
+    entries: Vec<(String, Place, Option<Rc<T>>)>,
+    used: RefCell<BTreeSet<String>>,
+    /// Whether a reference could not be understood: then nobody knows which definitions are unused.
+    unclear: Cell<bool>,
+}
+
+impl<T> Defined<T> {
+    /// Compiles each of `written`. `kind`: what one is called, in the singular.
+    pub(super) fn compile<W>(
+        kind: &'static str,
+        written: Option<&Named<W>>,
+        findings: &mut Findings,
+        mut compile: impl FnMut(Origin, &W, &mut Findings) -> Option<T>,
+    ) -> Self {
+        let mut entries = Vec::new();
+        for (name, At { at, value }) in written.map(|named| named.0.as_slice()).unwrap_or_default() {
+            if !Name::is_one(name) {
+                findings.add(at, format!("{} is no name", quoted(name)), Name::RULE);
+            }
+            let origin = Origin { name: name.as_str().into(), path: at.as_str().into() };
+            let value = value.as_ref().and_then(|value| compile(origin, value, findings)).map(Rc::new);
+            entries.push((name.clone(), at.clone(), value));
+        }
+        Self { kind, entries, used: RefCell::default(), unclear: Cell::new(false) }
+    }
+
+    /// What each of `references` means. Those that mean nothing, or stand there twice, are reported and left out.
+    pub(super) fn resolve<'r>(&self, references: &'r [At<Name>], findings: &mut Findings) -> Vec<(&'r Place, Rc<T>)> {
+        let mut seen = BTreeSet::new();
+        let mut resolved = Vec::new();
+        for At { at, value: Name(name) } in references {
+            if !seen.insert(name) {
+                findings.add(at, format!("{} stands there twice", quoted(name)), "Remove one.");
+                continue;
+            }
+            match self.entries.iter().find(|(defined, ..)| **defined == **name) {
+                Some((_, _, value)) => {
+                    self.used.borrow_mut().insert(name.to_string());
+                    resolved.extend(value.clone().map(|value| (at, value)));
+                }
+                None => {
+                    self.unclear.set(true);
+                    findings.add(at, format!("no {} is named {}", self.kind, quoted(name)), self.defined_names(name));
+                }
+            }
+        }
+        resolved
+    }
+
+    /// That a list of references could not be understood as a whole.
+    pub(super) fn reference_unclear(&self) {
+        self.unclear.set(true);
+    }
+
+    fn defined_names(&self, name: &str) -> String {
+        let names: Vec<&str> = self.entries.iter().map(|(name, ..)| name.as_str()).collect();
+        match (names.is_empty(), nearest(name, names.iter().copied())) {
+            (true, _) => format!("Define it under {}s.", self.kind),
+            (false, Some(near)) => format!("Did you mean {near:?}? Defined: {}.", names.join(", ")),
+            (false, None) => format!("Defined: {}.", names.join(", ")),
+        }
+    }
+
+    /// All definitions, after a finding for each that nobody uses.
+    pub(super) fn into_used(self, findings: &mut Findings) -> Vec<Rc<T>> {
+        let used = self.used.into_inner();
+        let mut values = Vec::new();
+        for (name, at, value) in self.entries {
+            if !used.contains(&name) && !self.unclear.get() {
+                findings.add(&at, format!("nobody uses this {}", self.kind), "Name it where it is meant, or remove it.");
+            }
+            values.extend(value);
+        }
+        values
+    }
+}

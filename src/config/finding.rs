@@ -1,0 +1,140 @@
+//! What is wrong with a configuration. In: findings, from everywhere in the configuration. Out: all of them, each
+//! with its place, what was found there, and what to do about it.
+
+use std::fmt;
+
+use crate::policy::Origin;
+
+/// A place in the configuration: `resources[0].routes[2].path`. Empty for the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(String);
+
+impl Place {
+    /// The whole configuration.
+    pub(super) fn root() -> Self {
+        Self::default()
+    }
+
+    /// The member `name` of what stands here.
+    pub(super) fn key(&self, name: &str) -> Self {
+        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        match (plain, self.0.is_empty()) {
+            (true, true) => Self(name.to_owned()),
+            (true, false) => Self(format!("{}.{name}", self.0)),
+            (false, _) => Self(format!("{}[{}]", self.0, quoted(name))),
+        }
+    }
+
+    /// The item number `index`, from 0, of the list that stands here.
+    pub(super) fn item(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// Where a rule was written.
+    pub(super) fn of(origin: &Origin) -> Self {
+        Self(origin.path.to_string())
+    }
+
+    /// As it is written in findings.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The longest text of a configuration that a finding repeats, in characters.
+const LONGEST_QUOTE: usize = 80;
+
+/// `text` in quotation marks, escaped, and cut when it is long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{:?}…", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: `resources[0].routes[2].limits[0]`; empty for the configuration as a whole.
+    pub path: String,
+    /// What was found there, without a full stop.
+    pub finding: String,
+    /// What to do: whole sentences.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "configuration" } else { &self.path };
+        write!(f, "{path}: {}. {}", self.finding, self.remedy)
+    }
+}
+
+/// Everything that is wrong, in the order it was found. [`load`](super::load) gives at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+
+    pub(super) fn add(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
+    }
+
+    /// Whether something is wrong at `at` or inside it, so that what it means is not known.
+    pub(super) fn touch(&self, at: &Place) -> bool {
+        let inside = |path: &str| path.strip_prefix(&*at.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.0.iter().any(|finding| inside(&finding.path))
+    }
+
+    /// One that stands alone.
+    pub(super) fn single(finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let mut findings = Self::default();
+        findings.add(&Place::root(), finding, remedy);
+        findings
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One a line.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        self.0.iter().try_for_each(|finding| write!(f, "{}{finding}", std::mem::replace(&mut separator, "\n")))
+    }
+}
+
+impl std::error::Error for Findings {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_read_like_the_configuration() {
+        let route = Place::root().key("resources").item(0).key("routes").item(2);
+        assert_eq!(route.as_str(), "resources[0].routes[2]");
+        assert_eq!(route.key("a.b\n").as_str(), r#"resources[0].routes[2]["a.b\n"]"#);
+    }
+
+    #[test]
+    fn a_place_is_touched_by_what_is_wrong_inside_it_only() {
+        let mut findings = Findings::default();
+        findings.add(&Place::root().key("limits").item(0), "wrong", "Repair it.");
+        assert!(findings.touch(&Place::root().key("limits")));
+        assert!(!findings.touch(&Place::root().key("limit")));
+        assert!(!findings.touch(&Place::root().key("limits").item(0).key("rate")));
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_none_can_forge_a_line() {
+        assert_eq!(quoted("a\nb: c"), r#""a\nb: c""#);
+        assert_eq!(quoted(&"ä".repeat(81)).chars().count(), 83);
+    }
+}

@@ -1,0 +1,91 @@
+//! Issuers: which keys belong to them, and what their trust is made of. In: their tables. Out: [`Issuer`]s by name.
+
+use crate::config::defined::Defined;
+use crate::config::finding::{Findings, Place};
+use crate::config::keys::{IssuerTable, JwksTable};
+use crate::config::table::Named;
+use crate::jose::Algorithm;
+use crate::policy::{Issuer, JwksSource, KeySource, Origin, TrustId, TypRule};
+
+pub(super) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findings) -> Defined<Issuer> {
+    Defined::compile("issuer", written, findings, issuer)
+}
+
+fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Option<Issuer> {
+    let algorithms = algorithms(table, findings);
+    let keys = keys(table, &algorithms, findings);
+    let issuer = table.issuer.as_ref()?.0.clone();
+    let (keys, keys_text) = keys?;
+    let typ = table.typ.0.clone();
+    let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let typ_text = match &typ {
+        TypRule::AccessToken => "at+jwt".to_owned(),
+        TypRule::Absent => "absent".to_owned(),
+        TypRule::Exactly(text) => format!("exactly {text:?}"),
+    };
+    // What only says when to fetch, or is asked of every token anew, is no part of the trust.
+    let trust = format!("{issuer:?} keys {keys_text} algorithms {} typ {typ_text}", names.join(","));
+    Some(Issuer {
+        origin,
+        issuer,
+        algorithms,
+        keys,
+        typ,
+        max_lifetime: table.max_lifetime.0,
+        leeway: table.leeway.0,
+        trust: TrustId(trust.into()),
+    })
+}
+
+/// In the order of [`Algorithm::ALL`], each once.
+fn algorithms(table: &IssuerTable, findings: &mut Findings) -> Vec<Algorithm> {
+    let at = table.at.key("algorithms");
+    let written: Vec<Algorithm> = table.algorithms.iter().flatten().map(|name| name.value.0).collect();
+    if written.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, so that no token could pass", "Write those the issuer signs with, like [ES256, PS256].");
+    }
+    Algorithm::ALL.into_iter().filter(|algorithm| written.contains(algorithm)).collect()
+}
+
+/// Where keys come from, and the text that the trust says about it.
+fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) -> Option<(KeySource, String)> {
+    match (table.wrote("jwks"), table.wrote("keys")) {
+        (true, true) => {
+            findings.add(&table.at.key("keys"), "stands beside jwks", "Write one of both.");
+            None
+        }
+        (false, false) => {
+            findings.add(&table.at, "has neither jwks nor keys", "Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }.");
+            None
+        }
+        (true, false) => {
+            let source = remote(table.jwks.as_ref()?, findings)?;
+            let text = format!("from {:?} https://{}{}", source.cluster, source.authority, source.path);
+            Some((KeySource::Remote(source), text))
+        }
+        (false, true) => {
+            let keys = table.keys.as_ref()?;
+            let fitting = |algorithm: &Algorithm| keys.set.candidates(None, *algorithm).next().is_some();
+            if !algorithms.is_empty() && !algorithms.iter().any(fitting) {
+                findings.add(&table.at.key("keys"), "no key fits any of the algorithms", "Add a key, or the algorithm of the keys that are there.");
+            }
+            Some((KeySource::Inline(keys.set.clone()), keys.text.clone()))
+        }
+    }
+}
+
+fn remote(table: &JwksTable, findings: &mut Findings) -> Option<JwksSource> {
+    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
+        let at: Place = table.at.key("max_stale");
+        findings.add(&at, "shorter than refresh, so that keys would end before they are fetched anew", "Raise max_stale or lower refresh.");
+    }
+    let uri = table.uri.as_ref()?;
+    Some(JwksSource {
+        cluster: table.cluster.as_ref()?.0.clone(),
+        authority: uri.authority.as_str().into(),
+        path: uri.path.clone(),
+        refresh: table.refresh.0,
+        max_stale: table.max_stale.0,
+        timeout: table.timeout.0,
+    })
+}

@@ -1,0 +1,185 @@
+//! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles, and,
+//! through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
+
+use crate::config::access::{AccessWord, BoundWord, Method, PathText, PeerText, Scopes};
+use crate::config::caller::{HeaderName, LimitKey, Told};
+use crate::config::finding::{Findings, Place};
+use crate::config::peer::PeerFrom;
+use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
+use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
+use crate::config::values::{Cluster, Count, Host, HttpsUrl, Identifier, IssuerUrl, Label, Name, Rate, Size, Span};
+use crate::json::{Object, Value};
+
+config_table! {
+    /// Boundgate's configuration: who may call what, and how often.
+    ConfigTable {
+        /// Where the client's certificate is read.
+        peer: PeerTable = table,
+        /// Authorization servers, by a name of your choice.
+        issuers: Named<IssuerTable> = optional,
+        /// What is protected: hosts and their routes. What is not listed is refused.
+        resources: Vec<At<ResourceTable>> = required,
+        /// Rate limits, by a name of your choice. Callers see the name in RateLimit fields.
+        limits: Named<LimitTable> = optional,
+        /// The table that all limits are counted in, shared by all workers of the proxy.
+        limit_table: LimitTableTable = table,
+        /// Whether answers carry the fields RateLimit and RateLimit-Policy.
+        limit_fields: bool = default(true),
+        /// What each worker remembers of tokens it has verified.
+        token_cache: TokenCacheTable = table,
+        /// The longest access token that is looked at, in bytes. Longer ones are refused.
+        max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
+    }
+    later { "services", "sources", "mode", "introspection", "dpop" }
+}
+
+config_table! {
+    /// Where the client's certificate is read.
+    PeerTable {
+        /// The TLS connection that ends at this proxy.
+        from: PeerFrom = default(PeerFrom::Tls),
+        /// Whether a certificate counts as validated where Envoy does not say (before 1.39). Right only if every
+        /// listener validates all certificates against a trusted CA.
+        insecure_assume_validated: bool = default(false),
+    }
+    later { "xfcc", "mesh_principal" }
+}
+
+config_table! {
+    /// An authorization server and the rules for its tokens.
+    IssuerTable {
+        /// The exact `iss` of its tokens (RFC 9068).
+        issuer: IssuerUrl = required,
+        /// Where its keys are fetched. Either this or `keys`.
+        jwks: JwksTable = optional,
+        /// Its keys, as a JWK set. Either this or `jwks`.
+        keys: InlineKeys = optional,
+        /// The signature algorithms its tokens may use. Never taken from a token (RFC 8725).
+        algorithms: Vec<At<AlgorithmName>> = required,
+        /// The longest lifetime (`exp` - `iat`) of its tokens that is accepted.
+        max_lifetime: Span<1, 2_592_000> = default(Span::seconds(3600)),
+        /// How far its clock may be off, for `exp`, `nbf` and `iat`.
+        leeway: Span<0, 60> = default(Span::seconds(30)),
+        /// The `typ` of its tokens: `at+jwt` (RFC 9068), `absent`, or exactly another text.
+        typ: TypText = default(TypText(crate::policy::TypRule::AccessToken)),
+    }
+    later { "introspection", "revocation", "discovery", "dpop" }
+}
+
+config_table! {
+    /// A JWK set that is fetched.
+    JwksTable {
+        /// The cluster of Envoy that the fetch goes to.
+        cluster: Cluster = required,
+        /// Its URL. Host and path are sent; where to connect is the cluster's matter.
+        uri: HttpsUrl = required,
+        /// The age after which keys are fetched anew.
+        refresh: Span<30, 86_400> = default(Span::seconds(600)),
+        /// The age up to which keys are used while fetches fail. At least `refresh`.
+        max_stale: Span<30, 604_800> = default(Span::seconds(3600)),
+        /// The time-out of one fetch.
+        timeout: Span<1, 30> = default(Span::seconds(5)),
+    }
+    later { "headers", "retries" }
+}
+
+config_table! {
+    /// A protected resource: hosts that serve the same things by the same rules.
+    ResourceTable {
+        /// The hosts it is served under, with the port unless that is 443. Exact.
+        hosts: Vec<At<Host>> = required,
+        /// Its name in audit records. Without it: the first host.
+        name: Label = optional,
+        /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
+        audiences: Vec<At<Identifier>> = optional,
+        /// The names of the issuers trusted here. Needed if a route takes tokens.
+        issuers: Vec<At<Name>> = optional,
+        /// The `realm` of challenges (RFC 6750). Without it: the first host.
+        realm: Label = optional,
+        /// The `resource_metadata` of challenges (RFC 9728).
+        resource_metadata: HttpsUrl = optional,
+        /// What the upstream is told about the caller.
+        forward: ForwardTable = table,
+        /// What is served. What no route matches is refused.
+        routes: Vec<At<RouteTable>> = required,
+    }
+    later { "origin", "mode", "dpop", "step_up" }
+}
+
+config_table! {
+    /// What the upstream is told about the caller: nothing but this.
+    ForwardTable {
+        /// Headers by name, and what each carries. A caller's own header of that name never passes.
+        headers: Named<Told> = optional,
+        /// Filter state by key below `wasm.`, and what each carries.
+        filter_state: Named<Told> = optional,
+        /// Whether the access token goes upstream.
+        token: bool = default(true),
+        /// Headers that are removed from every request, besides those that claim an identity.
+        strip: Vec<At<HeaderName>> = optional,
+    }
+    later {}
+}
+
+config_table! {
+    /// Requests and what they need.
+    RouteTable {
+        /// The paths: segments as they are, `{name}` for any one segment, `**` as the last for one or more. The most
+        /// specific path decides.
+        path: PathText = required,
+        /// The methods, in upper case; GET includes HEAD. Without it: all but CONNECT and TRACE.
+        methods: Vec<At<Method>> = optional,
+        /// Who may pass.
+        access: AccessWord = default(AccessWord::Token),
+        /// How a token must be bound to its sender.
+        bound: BoundWord = default(BoundWord::Mtls),
+        /// Scopes a token must carry: a list means all of them.
+        scopes: Scopes = optional,
+        /// SPIFFE IDs of the peers that may pass. Needed with `access: peer`.
+        peers: Vec<At<PeerText>> = optional,
+        /// The names of the limits that a request is counted by.
+        limits: Vec<At<Name>> = optional,
+        /// What one request takes from each of its limits.
+        cost: Count<1, 1_000_000> = default(Count(1)),
+        /// Whether a CORS preflight for it passes without a token.
+        preflight: bool = default(false),
+        /// Its name in audit records. Without it: methods and path.
+        name: Label = optional,
+    }
+    later { "where", "on", "mode", "shadow", "step_up", "in_flight", "claims", "fields" }
+}
+
+config_table! {
+    /// A rate limit.
+    LimitTable {
+        /// What is counted: each combination of these has a budget of its own. Empty: one budget for everybody.
+        key: Vec<At<LimitKey>> = required,
+        /// The rate: a whole number and `/s`, `/min`, `/h` or `/day`.
+        rate: Rate = required,
+        /// How much may be done at once. Without it: the number of the rate.
+        burst: Count<1, 1_000_000_000> = optional,
+        /// Says that a limit by the day may be counted by each proxy alone, and starts afresh with it.
+        local_only: bool = default(false),
+    }
+    later { "service", "shadow", "mode", "on", "overrides", "windows", "in_flight", "lease", "on_error" }
+}
+
+config_table! {
+    /// The table that all limits are counted in.
+    LimitTableTable {
+        /// How many identities it is sized for. Beyond that, newcomers inherit debts: limits get stricter, never looser.
+        identities: Count<1024, 4_000_000> = default(Count(65_536)),
+    }
+    later {}
+}
+
+config_table! {
+    /// What each worker remembers of tokens it has verified.
+    TokenCacheTable {
+        /// How many tokens.
+        entries: Count<16, 1_000_000> = default(Count(10_000)),
+        /// How much memory they may take.
+        bytes: Size = default(Size::mebibytes(32)),
+    }
+    later {}
+}

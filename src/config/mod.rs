@@ -1,0 +1,101 @@
+//! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document. Out:
+//! the policy, or everything that is wrong with it at once, each finding with its place and what to do.
+//!
+//! `keys` declares every key once; `table` is how they are declared; `values`, `access`, `caller`, `peer` and `trust` are
+//! the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs together and compile it.
+//! Not here: what the rules mean for a request (`exchange` and its rooms).
+
+mod access;
+mod caller;
+mod defined;
+#[cfg(feature = "cli")]
+pub mod documents;
+mod finding;
+mod issuers;
+mod keys;
+mod limits;
+mod peer;
+mod resources;
+mod routes;
+mod structured;
+mod summary;
+mod table;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod values;
+
+pub use finding::{Finding, Findings};
+
+use crate::config::finding::Place;
+use crate::config::keys::ConfigTable;
+use crate::config::peer::PeerFrom;
+use crate::config::table::{Key, Table, not_what};
+use crate::json::{self, Bounds, Value};
+use crate::policy::{PeerSource, Policy, TokenCacheBounds};
+
+/// The largest configuration, in bytes.
+const MAX_BYTES: usize = 4 << 20;
+
+/// The policy of a configuration as the proxy hands it over: JSON text (a `google.protobuf.StringValue`, or what Istio
+/// makes of `pluginConfig`) or a serialized `google.protobuf.Struct`.
+pub fn load(bytes: &[u8]) -> Result<Policy, Findings> {
+    if bytes.is_empty() {
+        let remedy = "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.";
+        return Err(Findings::single("there is none", remedy));
+    }
+    if bytes.len() > MAX_BYTES {
+        return Err(Findings::single("larger than 4 MiB", "Write a smaller one, or use several filters."));
+    }
+    // Every entry of a Struct has the tag 0x12 before its value, and no JSON text has that byte.
+    let value = if bytes.contains(&0x12) {
+        structured::decode(bytes)
+            .map_err(|fault| Findings::single(format!("no google.protobuf.Struct: {fault}"), "Write the configuration as Struct or as JSON text."))?
+    } else {
+        json::parse(bytes, Bounds::CONFIG)
+            .map_err(|fault| Findings::single(format!("no JSON that could be accepted: {fault}"), "Correct it at that place."))?
+    };
+    compile(&value)
+}
+
+/// The policy of a configuration that is parsed already.
+pub fn compile(value: &Value) -> Result<Policy, Findings> {
+    let mut findings = Findings::default();
+    let Value::Object(members) = value else {
+        return Err(Findings::single(not_what(value, "a table"), "Write keys and values, like resources: [...]."));
+    };
+    let config = ConfigTable::read_members(members, &Place::root(), &mut findings);
+    let policy = policy(&config, &mut findings);
+    if findings.is_empty() { Ok(policy) } else { Err(findings) }
+}
+
+/// The JSON Schema (draft 2020-12) of a configuration.
+pub fn schema() -> serde_json::Value {
+    let mut schema = ConfigTable::schema();
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+        schema.insert("title".into(), "Boundgate".into());
+    }
+    schema
+}
+
+/// What `config` says, as far as it could be understood.
+fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
+    let issuers = issuers::compile(config.issuers.as_ref(), findings);
+    let limits = limits::compile(config.limits.as_ref(), findings);
+    let resources = resources::compile(config, &issuers, &limits, findings);
+    let PeerFrom::Tls = config.peer.from;
+    Policy {
+        resources,
+        issuers: issuers.into_used(findings),
+        limits: limits.into_used(findings),
+        peer: PeerSource { insecure_assume_validated: config.peer.insecure_assume_validated },
+        limit_identities: config.limit_table.identities.0,
+        limit_fields: config.limit_fields,
+        token_cache: TokenCacheBounds {
+            entries: config.token_cache.entries.0 as usize,
+            bytes: config.token_cache.bytes.0 as usize,
+        },
+        max_token_bytes: config.max_token_bytes.0 as usize,
+    }
+}

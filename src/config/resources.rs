@@ -1,0 +1,137 @@
+//! Resources: hosts, whom they trust, what goes upstream. In: their tables, issuers and limits by name. Out:
+//! [`Resource`]s. Not here: their routes (`routes`).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::config::caller::{FilterStateKey, HeaderName, Told};
+use crate::config::defined::Defined;
+use crate::config::finding::{Findings, Place, quoted};
+use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
+use crate::config::routes;
+use crate::config::table::{Mistake, Named, TextKey};
+use crate::http::Authority;
+use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Origin, Resource};
+
+/// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
+const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
+
+pub(super) fn compile(
+    config: &ConfigTable,
+    issuers: &Defined<Issuer>,
+    limits: &Defined<Limit>,
+    findings: &mut Findings,
+) -> Vec<Rc<Resource>> {
+    let at = config.at.key("resources");
+    let tables = config.resources.as_deref().unwrap_or_default();
+    if tables.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, so that everything would be refused", "Write what is protected.");
+    }
+    // A resource that could not be read may be the one that uses what seems unused.
+    if findings.iter().any(|finding| HIDING.contains(&&*finding.path.replace(|letter: char| letter.is_ascii_digit(), ""))) {
+        issuers.reference_unclear();
+        limits.reference_unclear();
+    }
+    let mut hosts: HashMap<Authority, Place> = HashMap::new();
+    let compiled = tables.iter().filter_map(|table| {
+        let hosts = own_hosts(&table.value, &mut hosts, findings);
+        resource(&table.value, hosts, issuers, limits, findings)
+    });
+    compiled.map(Rc::new).collect()
+}
+
+/// The hosts of a resource, without those that another one has.
+fn own_hosts(table: &ResourceTable, taken: &mut HashMap<Authority, Place>, findings: &mut Findings) -> Vec<Authority> {
+    let at = table.at.key("hosts");
+    let mut own = Vec::new();
+    for host in table.hosts.iter().flatten() {
+        match taken.get(&host.value.0) {
+            Some(first) => {
+                let finding = format!("{} is served by {} already", quoted(host.value.0.as_str()), first.as_str());
+                findings.add(&host.at, finding, "Remove one of both, or put the routes together.");
+            }
+            None => {
+                taken.insert(host.value.0.clone(), host.at.clone());
+                own.push(host.value.0.clone());
+            }
+        }
+    }
+    if own.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, so that nothing would be served", "Write the hosts that clients name.");
+    }
+    own
+}
+
+fn resource(
+    table: &ResourceTable,
+    hosts: Vec<Authority>,
+    issuers: &Defined<Issuer>,
+    limits: &Defined<Limit>,
+    findings: &mut Findings,
+) -> Option<Resource> {
+    let takes_tokens = routes::take_tokens(table, findings);
+    let issuers_at = table.at.key("issuers");
+    if findings.touch(&issuers_at) {
+        issuers.reference_unclear();
+    }
+    let trusted = issuers.resolve(table.issuers.as_deref().unwrap_or_default(), findings);
+    if takes_tokens {
+        let needed = |list_is_empty: bool, at: &Place, remedy: &str, findings: &mut Findings| {
+            if list_is_empty && !findings.touch(at) {
+                findings.add(at, "needed, because a route takes tokens", remedy);
+            }
+        };
+        let audiences = table.audiences.as_deref().unwrap_or_default();
+        needed(audiences.is_empty(), &table.at.key("audiences"), "Write the values of aud that mean this resource.", findings);
+        needed(trusted.is_empty() && table.issuers.as_deref().unwrap_or_default().is_empty(), &issuers_at, "Name the issuers trusted here.", findings);
+    }
+    for (index, (at, issuer)) in trusted.iter().enumerate() {
+        if trusted.iter().take(index).any(|(_, other)| other.issuer == issuer.issuer) {
+            findings.add(at, "has the same iss as another issuer of this resource", "Name one of both: tokens could not tell them apart.");
+        }
+    }
+    let routes = routes::compile(table, limits, findings);
+    let forward = forward(&table.forward, findings);
+
+    let first = hosts.first()?.as_str();
+    let name = table.name.as_ref().map_or(first, |name| &*name.0);
+    Some(Resource {
+        origin: Origin { name: name.into(), path: table.at.as_str().into() },
+        realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
+        resource_metadata: table.resource_metadata.as_ref().map(|url| url.text.clone()),
+        audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
+        issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),
+        routes,
+        forward,
+        hosts,
+    })
+}
+
+fn forward(table: &ForwardTable, findings: &mut Findings) -> ForwardRule {
+    let headers = told(table.headers.as_ref(), |name| HeaderName::parse(name).map(|name| name.0), findings);
+    let filter_state = told(table.filter_state.as_ref(), |name| FilterStateKey::parse(name).map(|key| key.0), findings);
+    let mut strip: Vec<Box<str>> = Vec::new();
+    for header in table.strip.iter().flatten() {
+        if headers.iter().any(|(name, _)| *name == header.value.0) {
+            findings.add(&header.at, "is set by forward.headers and removed here", "Remove one of both.");
+        } else if !strip.contains(&header.value.0) {
+            strip.push(header.value.0.clone());
+        }
+    }
+    ForwardRule { headers, filter_state, token: table.token, strip }
+}
+
+fn told(
+    written: Option<&Named<Told>>,
+    name: impl Fn(&str) -> Result<Box<str>, Mistake>,
+    findings: &mut Findings,
+) -> Vec<(Box<str>, ForwardedClaim)> {
+    let mut list = Vec::new();
+    for (written, entry) in written.map(|named| named.0.as_slice()).unwrap_or_default() {
+        match name(written) {
+            Ok(name) => list.extend(entry.value.as_ref().map(|told| (name, told.0.clone()))),
+            Err(Mistake { finding, remedy }) => findings.add(&entry.at, finding, remedy),
+        }
+    }
+    list
+}

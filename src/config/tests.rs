@@ -1,0 +1,62 @@
+//! Configurations, right and wrong. A test reads as: this was written, that is said about it.
+
+mod forms;
+#[cfg(feature = "cli")]
+mod reference;
+mod wrong;
+
+use serde_json::{Value, json};
+
+use crate::config::{Findings, load};
+use crate::policy::Policy;
+
+/// A configuration with a part of every kind; nothing is wrong with it.
+fn good() -> Value {
+    json!({
+        "issuers": { "main": {
+            "issuer": "https://as.example.com",
+            "jwks": { "cluster": "as", "uri": "https://as.example.com/jwks" },
+            "algorithms": ["ES256", "PS256"]
+        } },
+        "resources": [{
+            "hosts": ["api.example.com", "localhost:8443"],
+            "audiences": ["https://api.example.com"],
+            "issuers": ["main"],
+            "forward": { "headers": { "x-client-id": "client_id" }, "filter_state": { "client": "peer" } },
+            "routes": [
+                { "path": "/healthz", "access": "public" },
+                { "path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "everyone"] },
+                { "path": "/internal/**", "access": "peer", "peers": ["spiffe://example.org/ns/billing/*"] }
+            ]
+        }],
+        "limits": {
+            "everyone": { "key": [], "rate": "5000/s" },
+            "per-client": { "key": ["client_id"], "rate": "100/s", "burst": 200 }
+        }
+    })
+}
+
+/// `good`, with `value` at a JSON pointer; `null` removes what is there.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut config = good();
+    put(&mut config, pointer, value);
+    config
+}
+
+fn put(config: &mut Value, pointer: &str, value: Value) {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    match config.pointer_mut(parent).unwrap() {
+        Value::Object(members) if value.is_null() => drop(members.remove(name)),
+        Value::Object(members) => drop(members.insert(name.into(), value)),
+        Value::Array(items) => items.insert(name.parse().unwrap(), value),
+        other => panic!("{pointer} is inside {other}"),
+    }
+}
+
+fn policy(config: &Value) -> Result<Policy, Findings> {
+    load(config.to_string().as_bytes())
+}
+
+fn findings(config: &Value) -> Vec<String> {
+    policy(config).err().map(|findings| findings.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}

@@ -1,0 +1,408 @@
+//! The types of simple values: numbers, times, rates, names, URLs. In: one value. Out: it, parsed, or a finding.
+//! Not here: which key has which type (`keys`), text that only one part understands (`access`, `forward`).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::config::finding::{Findings, Place, quoted};
+use crate::config::table::{Key, Mistake, TextKey, Written, not_what};
+use crate::http::Authority;
+use crate::json::Value;
+
+impl Key for bool {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let Value::Bool(flag) = value else {
+            findings.add(at, not_what(value, "true or false"), "Write true or false, without quotation marks.");
+            return None;
+        };
+        Some(*flag)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "boolean" })
+    }
+}
+
+impl Written for bool {
+    fn written(&self) -> serde_json::Value {
+        (*self).into()
+    }
+}
+
+/// A whole number. Digits as text mean the same: that is what large numbers become on the way through Envoy's YAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count<const MIN: u32, const MAX: u32>(pub(super) u32);
+
+impl<const MIN: u32, const MAX: u32> Key for Count<MIN, MAX> {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let number = match value {
+            Value::Integer(number) => Some(*number),
+            Value::Text(text) => digits(text).and_then(|number| i64::try_from(number).ok()),
+            _ => None,
+        };
+        let Some(number) = number else {
+            findings.add(at, not_what(value, "a whole number"), format!("Write a number from {MIN} to {MAX}."));
+            return None;
+        };
+        let count = u32::try_from(number).ok().filter(|count| (MIN..=MAX).contains(count));
+        if count.is_none() {
+            findings.add(at, format!("{number} is out of range"), format!("Write a number from {MIN} to {MAX}."));
+        }
+        count.map(Self)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Written for Count<MIN, MAX> {
+    fn written(&self) -> serde_json::Value {
+        self.0.into()
+    }
+}
+
+/// ASCII digits only: no sign, no space.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A number and the unit behind it.
+fn measure(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((digits(number).filter(|_| !number.is_empty())?, unit))
+}
+
+/// A time span between two bounds in seconds, both allowed: `500ms`, `10s`, `10m`, `1h`, `1d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span<const MIN: u64, const MAX: u64>(pub(super) Duration);
+
+impl<const MIN: u64, const MAX: u64> Span<MIN, MAX> {
+    pub(super) const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> TextKey for Span<MIN, MAX> {
+    const WHAT: &'static str = "a duration";
+    const EXAMPLE: &'static str = r#"a number and a unit, like "30s", "10m", "1h""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let range = || format!("Write one from \"{}\" to \"{}\".", span_text(Duration::from_secs(MIN)), span_text(Duration::from_secs(MAX)));
+        let unit = |millis: u64| measure(text).and_then(|(number, _)| number.checked_mul(millis)).map(Duration::from_millis);
+        let span = match measure(text).map(|(_, unit)| unit) {
+            Some("ms") => unit(1),
+            Some("s") => unit(1_000),
+            Some("m") => unit(60_000),
+            Some("h") => unit(3_600_000),
+            Some("d") => unit(86_400_000),
+            Some("") => return Err(Mistake::new(format!("{} has no unit", quoted(text)), format!("Write \"{text}s\", \"{text}m\" or \"{text}h\"."))),
+            _ => return Err(Mistake::new(format!("{} is no duration", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+        };
+        let fits = |span: &Duration| (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(span);
+        span.filter(fits).map(Self).ok_or_else(|| Mistake::new(format!("{} is out of range", quoted(text)), range()))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[0-9]+(ms|s|m|h|d)$");
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Written for Span<MIN, MAX> {
+    fn written(&self) -> serde_json::Value {
+        span_text(self.0).into()
+    }
+}
+
+/// In the largest unit that needs no fraction.
+pub(super) fn span_text(span: Duration) -> String {
+    let millis = span.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let whole = units.into_iter().find_map(|(unit, name)| match (millis.checked_div(unit), millis.checked_rem(unit)) {
+        (Some(number), Some(0)) if number > 0 => Some(format!("{number}{name}")),
+        _ => None,
+    });
+    whole.unwrap_or_else(|| "0s".to_owned())
+}
+
+/// A size of memory between 64 KiB and 1 GiB: `512KiB`, `32MiB`, or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u32);
+
+impl Size {
+    const MIN: u64 = 64 << 10;
+    const MAX: u64 = 1 << 30;
+
+    pub(super) const fn mebibytes(number: u32) -> Self {
+        Self(number << 20)
+    }
+}
+
+impl Key for Size {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let bytes = match value {
+            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            Value::Text(text) => match measure(text) {
+                Some((number, "")) => Some(number),
+                Some((number, "KiB")) => number.checked_mul(1 << 10),
+                Some((number, "MiB")) => number.checked_mul(1 << 20),
+                Some((number, "GiB")) => number.checked_mul(1 << 30),
+                _ => None,
+            },
+            _ => None,
+        };
+        let size = bytes.filter(|bytes| (Self::MIN..=Self::MAX).contains(bytes)).and_then(|bytes| u32::try_from(bytes).ok());
+        if size.is_none() {
+            findings.add(at, "this is no size in range", r#"Write one from "64KiB" to "1GiB"."#);
+        }
+        size.map(Self)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": ["string", "integer"], "pattern": "^[0-9]+(KiB|MiB|GiB)?$" })
+    }
+}
+
+impl Written for Size {
+    fn written(&self) -> serde_json::Value {
+        format!("{}MiB", self.0 >> 20).into()
+    }
+}
+
+/// Permits in a time: `100/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rate {
+    pub(super) permits: u32,
+    pub(super) per: Duration,
+}
+
+/// The longest period that a single proxy can answer for.
+pub(super) const LONGEST_SHORT_PERIOD: Duration = Duration::from_secs(3600);
+
+impl Rate {
+    fn from_text(text: &str) -> Result<Self, Mistake> {
+        const REMEDY: &str = r#"Write a whole number and a unit, like "10/s", "10/min", "10/h" or "10/day"."#;
+        let (number, unit) = match text.split_once('/') {
+            Some((number, unit)) => (number, Some(unit)),
+            None => (text, None),
+        };
+        let permits = digits(number).filter(|_| !number.is_empty());
+        let Some(permits) = permits else { return Err(Mistake::new(format!("{} is no rate", quoted(text)), REMEDY)) };
+        let per = match unit {
+            None => {
+                let remedy = format!(r#"Write "{number}/s", "{number}/min", "{number}/h" or "{number}/day"."#);
+                return Err(Mistake::new(format!("{} has no unit", quoted(text)), remedy));
+            }
+            Some("s") => Duration::from_secs(1),
+            Some("min") => Duration::from_secs(60),
+            Some("h") => LONGEST_SHORT_PERIOD,
+            Some("day") => Duration::from_secs(86_400),
+            Some(unit) => {
+                let remedy = format!(r#"Write "{number}/s", "{number}/min", "{number}/h" or "{number}/day"."#);
+                return Err(Mistake::new(format!("{} is no unit", quoted(unit)), remedy));
+            }
+        };
+        match u32::try_from(permits).ok().filter(|permits| (1..=1_000_000_000).contains(permits)) {
+            Some(permits) => Ok(Self { permits, per }),
+            None => Err(Mistake::new(format!("{} is out of range", quoted(text)), "Write a number from 1 to 1000000000 before the unit.")),
+        }
+    }
+}
+
+impl Key for Rate {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let rate = match value {
+            Value::Text(text) => Self::from_text(text),
+            Value::Integer(number) => Self::from_text(&number.to_string()),
+            other => Err(Mistake::new(not_what(other, "a rate"), r#"Write a whole number and a unit, like "10/s"."#)),
+        };
+        rate.map_err(|Mistake { finding, remedy }| findings.add(at, finding, remedy)).ok()
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string", "pattern": "^[0-9]+/(s|min|h|day)$" })
+    }
+}
+
+/// A name that the operator gives, to refer to it elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name(pub(super) Box<str>);
+
+impl Name {
+    /// What a name may be, as a finding's remedy.
+    pub(super) const RULE: &'static str = "Write 1 to 64 of a-z, 0-9 and -.";
+
+    pub(super) fn is_one(text: &str) -> bool {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+    }
+}
+
+impl TextKey for Name {
+    const WHAT: &'static str = "a name";
+    const EXAMPLE: &'static str = "the name of what is meant";
+
+    // Whether there is something of that name is asked later; so the spelling does not matter here.
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        Ok(Self(text.into()))
+    }
+}
+
+/// Words for people: realm, names of routes and resources. What RFC 6750 §3 allows in a quoted-string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label(pub(super) Box<str>);
+
+impl TextKey for Label {
+    const WHAT: &'static str = "text";
+    const EXAMPLE: &'static str = "text, in quotation marks if it looks like a number";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(
+            format!("{} cannot be shown in header fields", quoted(text)),
+            r#"Write 1 to 128 printable ASCII characters without " and \."#,
+        ))
+    }
+}
+
+/// The name of a cluster of Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cluster(pub(super) Box<str>);
+
+impl TextKey for Cluster {
+    const WHAT: &'static str = "the name of a cluster";
+    const EXAMPLE: &'static str = "the name of a cluster in Envoy's configuration";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(format!("{} is no name of a cluster", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
+    }
+}
+
+/// An identifier that is compared as it stands: visible ASCII without spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identifier(pub(super) Box<str>);
+
+impl TextKey for Identifier {
+    const WHAT: &'static str = "an identifier";
+    const EXAMPLE: &'static str = r#"text, like "https://api.example.com""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(format!("{} is no identifier", quoted(text)), "Write visible ASCII characters without spaces."))
+    }
+}
+
+/// An absolute https URL without user information and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HttpsUrl {
+    pub(super) text: Box<str>,
+    pub(super) authority: Authority,
+    /// Path and query; `/` where the URL has none.
+    pub(super) path: Box<str>,
+}
+
+impl TextKey for HttpsUrl {
+    const WHAT: &'static str = "an https URL";
+    const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let wrong = |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
+        let Some(rest) = text.strip_prefix("https://") else { return Err(wrong("does not begin with https://")) };
+        if text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}']) {
+            return Err(wrong("has characters that no URL has, or too many"));
+        }
+        if text.contains('#') {
+            return Err(wrong("has a fragment"));
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let authority = Authority::parse(host.as_bytes()).map_err(|_| wrong("has no valid host"))?;
+        let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
+        Ok(Self { text: text.into(), authority, path: path.into() })
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^https://");
+    }
+}
+
+/// An issuer identifier (RFC 8414 §2): an https URL without query and fragment, compared as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IssuerUrl(pub(super) Box<str>);
+
+impl TextKey for IssuerUrl {
+    const WHAT: &'static str = "an https URL";
+    const EXAMPLE: &'static str = r#"the exact "iss" of its tokens, like "https://as.example.com""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let url = HttpsUrl::parse(text).map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
+        if text.contains('?') {
+            return Err(Mistake::new(format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)), format!("Write {}.", Self::EXAMPLE)));
+        }
+        Ok(Self(url.text))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^https://[^?#]+$");
+    }
+}
+
+/// A host that requests name: `api.example.com`, `localhost:8443`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host(pub(super) Authority);
+
+impl TextKey for Host {
+    const WHAT: &'static str = "a host";
+    const EXAMPLE: &'static str = r#"a host, with a port unless it is 443, like "api.example.com" or "localhost:8443""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let remedy = || format!("Write {}.", Self::EXAMPLE);
+        if text.contains('*') {
+            return Err(Mistake::new(format!("{} is a wildcard: hosts are exact", quoted(text)), remedy()));
+        }
+        Authority::parse(text.as_bytes()).map(Self).map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
+    }
+}
+
+/// Adds a rule to a schema.
+pub(super) fn set(schema: &mut serde_json::Value, rule: &str, value: &str) {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert(rule.into(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_written_in_the_largest_unit_that_fits() {
+        for (seconds, text) in [(0, "0s"), (90, "90s"), (600, "10m"), (86_400, "1d")] {
+            assert_eq!(span_text(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(span_text(Duration::from_millis(1500)), "1500ms");
+    }
+
+    #[test]
+    fn huge_numbers_are_out_of_range_instead_of_wrapping() {
+        assert!(Span::<0, 60>::parse("18446744073709551615d").is_err());
+        assert!(Span::<0, 60>::parse("99999999999999999999s").is_err());
+        assert!(Rate::from_text("4294967297/s").is_err());
+    }
+
+    #[test]
+    fn a_url_is_taken_apart_for_the_fetch() {
+        let url = HttpsUrl::parse("https://AS.example.com:443?x=1").ok().unwrap();
+        assert_eq!((url.authority.as_str(), &*url.path), ("as.example.com", "/?x=1"));
+    }
+}

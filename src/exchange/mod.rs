@@ -1,0 +1,204 @@
+//! One request, from its head to a verdict. In: the head as the proxy holds it, the connection, both clocks.
+//! Out: [`Step::Done`] with a [`Verdict`], or [`Step::Wait`]: park it and poll again when the worker says so.
+//!
+//! The two functions to read are [`approach`](Exchange::approach), which finds the route without any secret, and
+//! [`judge`](Exchange::judge), which decides. Every check stands in a room of its own; the order is theirs here.
+//!
+//! ```text
+//! Fresh ──poll──▶ Judged
+//!   └─▶ AwaitingKeys ──poll──▶ Judged | AwaitingKeys
+//! ```
+
+mod limits;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+pub use seen::Seen;
+
+use crate::authz::Grant;
+use crate::binding::bind;
+use crate::host::{Connection, Host};
+use crate::http::{Head, wants_grpc};
+use crate::peer::{Peer, PeerIdentity};
+use crate::policy::{Access, Issuer, Policy, Resource, Route, RouteMatch};
+use crate::time::Now;
+use crate::token::{AccessToken, RawToken, Unverified, presented};
+use crate::verdict::{Forward, Reason, Refusal, Upstream, Verdict};
+use crate::worker::{ExchangeId, Full, KeyLookup, Worker};
+
+/// What a poll of an exchange needs besides the exchange.
+pub struct Surroundings<'a> {
+    /// What outlives the request.
+    pub worker: &'a mut Worker,
+    /// The process.
+    pub host: &'a dyn Host,
+    /// The connection that carried the request.
+    pub connection: &'a dyn Connection,
+    /// Both clocks.
+    pub now: Now,
+}
+
+/// The answer to a poll.
+#[derive(Debug)]
+pub enum Step {
+    /// Decided.
+    Done(Verdict),
+    /// The worker will name this exchange when it is to be polled again.
+    Wait,
+}
+
+/// One request.
+pub struct Exchange {
+    id: ExchangeId,
+    policy: Rc<Policy>,
+    stage: Stage,
+    seen: Seen,
+}
+
+enum Stage {
+    Fresh(Vec<(String, Vec<u8>)>),
+    AwaitingKeys(Way),
+    Judged,
+}
+
+/// A request whose route is known.
+struct Way {
+    head: Head,
+    resource: Rc<Resource>,
+    route: Rc<Route>,
+    preflight: bool,
+    peer: Option<Peer>,
+}
+
+/// Why a judgement ended without leave to go on.
+enum Stop {
+    Refuse(Refusal),
+    Wait(Rc<Issuer>),
+}
+
+impl<R: Into<Refusal>> From<R> for Stop {
+    fn from(refusal: R) -> Self {
+        Stop::Refuse(refusal.into())
+    }
+}
+
+impl Exchange {
+    /// A request with the header map `head`, to be judged by `policy` however long it waits.
+    pub fn new(id: ExchangeId, policy: Rc<Policy>, head: Vec<(String, Vec<u8>)>) -> Self {
+        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default() }
+    }
+
+    /// What was found out about the request, for the audit record.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Takes the request as far as it goes now.
+    pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
+        let way = match std::mem::replace(&mut self.stage, Stage::Judged) {
+            Stage::Fresh(head) => match self.approach(head, around) {
+                Ok(way) => way,
+                Err(refusal) => return Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
+            },
+            Stage::AwaitingKeys(way) => way,
+            Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
+        };
+        match self.judge(&way, around) {
+            Ok(forward) => Step::Done(Verdict::Forward(forward)),
+            Err(Stop::Refuse(refusal)) => Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
+            Err(Stop::Wait(issuer)) => match around.worker.park(self.id, &issuer) {
+                Ok(()) => {
+                    self.stage = Stage::AwaitingKeys(way);
+                    Step::Wait
+                }
+                Err(Full) => Step::Done(Verdict::Refuse(self.seen.explain(Reason::Overloaded.into()))),
+            },
+        }
+    }
+
+    /// Which route the request is for, and over whose connection it came.
+    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Refusal> {
+        self.seen.grpc = wants_grpc(&head);
+        let head = Head::parse(head)?;
+        let resource = self.policy.resource(head.authority()).ok_or(Reason::HostUnknown)?.clone();
+        self.seen.resource = Some(resource.clone());
+        let (route, preflight) = find_route(&resource, &head)?;
+        self.seen.route = Some(route.clone());
+        let peer = Peer::of(around.connection).map_err(|_| Reason::PeerUnreadable)?;
+        self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
+        Ok(Way { head, resource, route, preflight, peer })
+    }
+
+    /// Whether it may go upstream. The order is the precedence of refusals.
+    fn judge(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Result<Forward, Stop> {
+        let peer = way.peer.as_ref();
+        let identity = self.identity(way, around);
+        let identity = identity.as_ref();
+        let grant = match &way.route.access {
+            _ if way.preflight => Grant::preflight(),
+            Access::Public => Grant::public(),
+            Access::Peer(rule) => Grant::peer(rule, identity)?,
+            Access::Token(rule) => {
+                let raw = presented(&way.head, self.policy.max_token_bytes)?;
+                let token = verified(&raw, &way.resource, around)?;
+                self.seen.token = Some(token.clone());
+                token.acceptable(&way.resource, around.now)?;
+                let bound = bind(token, peer, rule.binding)?;
+                Grant::token(rule, bound, identity)?
+            }
+        };
+        let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
+        let permits = limits::charge(way, &grant, identity, around)?;
+        Ok(Forward::new(grant, permits, upstream))
+    }
+
+    /// Who the peer is, where something on this route depends on it: it costs several questions to the proxy.
+    fn identity(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
+        if !way.route.needs_identity() && !way.resource.forward.needs_identity() {
+            return None;
+        }
+        let certificates = around.worker.certificates();
+        let identity = way.peer.as_ref()?.identify(around.connection, self.policy.peer, certificates, around.now);
+        self.seen.identity = Some(identity.clone());
+        Some(identity)
+    }
+}
+
+/// The route, and whether the request only is the CORS preflight of one that allows it.
+fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Refusal> {
+    let method = head.method();
+    if matches!(method, "CONNECT" | "TRACE") {
+        return Err(Reason::MethodRefused.into());
+    }
+    let path = head.path();
+    if let Some(RouteMatch::Found(route)) = head.preflight_for().map(|asked| resource.routes.find(asked, path))
+        && route.preflight
+    {
+        return Ok((route.clone(), true));
+    }
+    match resource.routes.find(method, path) {
+        RouteMatch::Found(route) => Ok((route.clone(), false)),
+        RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
+        RouteMatch::None => Err(Reason::RouteUnknown.into()),
+    }
+}
+
+/// The token, with its signature verified now or earlier.
+fn verified(raw: &RawToken, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
+    if let Some(token) = around.worker.verified(raw, around.now) {
+        return Ok(token);
+    }
+    let unverified = Unverified::parse(raw.as_bytes(), resource)?;
+    let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {
+        KeyLookup::Found(keys) => keys,
+        KeyLookup::Wait => return Err(Stop::Wait(unverified.issuer().clone())),
+        KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
+        KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
+    };
+    let token = Rc::new(unverified.verify(&keys, around.host, around.worker.native())?);
+    around.worker.remember(raw, &token);
+    Ok(token)
+}

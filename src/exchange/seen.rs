@@ -1,0 +1,34 @@
+//! What was found out about a request on its way, for challenges and for the audit record. Nothing here is evidence:
+//! decisions rest on the proofs that the checks hand on.
+
+use std::rc::Rc;
+
+use crate::binding::Thumbprint;
+use crate::peer::PeerIdentity;
+use crate::policy::{Resource, Route};
+use crate::token::AccessToken;
+use crate::verdict::Refusal;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Whether the request wants gRPC answers.
+    pub grpc: bool,
+    /// The resource, once the host was recognised.
+    pub resource: Option<Rc<Resource>>,
+    /// The route, once it was found.
+    pub route: Option<Rc<Route>>,
+    /// The certificate of the connection, validated or not.
+    pub thumbprint: Option<Thumbprint>,
+    /// Who that is, where the route asked.
+    pub identity: Option<PeerIdentity>,
+    /// The token, once its signature was found right.
+    pub token: Option<Rc<AccessToken>>,
+}
+
+impl Seen {
+    /// Adds to a refusal what its challenge may mention.
+    pub(super) fn explain(&self, refusal: Refusal) -> Refusal {
+        Refusal { resource: self.resource.clone(), route: self.route.clone(), ..refusal }
+    }
+}

@@ -1,0 +1,489 @@
+//! Exchanges against a real policy, a fake host and fake clocks. A test reads as: this request, that verdict.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+use std::rc::Rc;
+
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config;
+use crate::fake::{FakeConnection, FakeHost, at};
+use crate::host::ConnectionProperty;
+use crate::jose::base64url;
+use crate::worker::{CallFailed, HttpAnswer};
+
+const ALICE: [u8; 32] = [0xa1; 32];
+const BOB: [u8; 32] = [0xb0; 32];
+
+fn signing_key(seed: u8) -> SigningKey {
+    SigningKey::from_slice(&[seed; 32]).unwrap()
+}
+
+fn jwk(kid: &str, seed: u8) -> Value {
+    let point = signing_key(seed).verifying_key().to_sec1_point(false);
+    let (x, y) = (base64url::encode(&point.as_bytes()[1..33]), base64url::encode(&point.as_bytes()[33..]));
+    json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": kid, "x": x, "y": y})
+}
+
+/// Keys in the configuration, and one route of every kind.
+fn config() -> Value {
+    json!({
+        "issuers": {"main": {
+            "issuer": "https://as.example.com", "keys": {"keys": [jwk("k", 1)]}, "algorithms": ["ES256"], "max_lifetime": "15m"
+        }},
+        "resources": [{
+            "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"], "realm": "api",
+            "resource_metadata": "https://api.example.com/.well-known/oauth-protected-resource",
+            "forward": {"headers": {"x-client-id": "client_id"}},
+            "routes": [
+                {"path": "/healthz", "access": "public"},
+                {"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"]},
+                {"path": "/plain", "bound": "when-bound", "scopes": {"any": ["a", "b"]}},
+                {"path": "/limited", "scopes": ["read:orders"], "limits": ["per-client"]},
+                {"path": "/mesh", "access": "peer", "peers": ["spiffe://example.org/client/*"]},
+                {"path": "/cors", "methods": ["PUT"], "preflight": true}
+            ]
+        }],
+        "limits": {"per-client": {"key": ["client_id"], "rate": "1/s", "burst": 2}}
+    })
+}
+
+fn remote_keys() -> Value {
+    let mut config = config();
+    let issuer = config["issuers"]["main"].as_object_mut().unwrap();
+    issuer.remove("keys");
+    issuer.insert("jwks".into(), json!({"cluster": "as", "uri": "https://as.example.com/jwks"}));
+    config
+}
+
+struct Token {
+    header: Value,
+    claims: Value,
+    seed: u8,
+}
+
+fn token() -> Token {
+    let issued = at(0.0).wall.as_millis() / 1000 - 10;
+    Token {
+        header: json!({"alg": "ES256", "kid": "k", "typ": "at+jwt"}),
+        claims: json!({
+            "iss": "https://as.example.com", "sub": "alice", "client_id": "alice", "jti": "1", "aud": "https://api.example.com",
+            "iat": issued, "exp": issued + 300, "scope": "read:orders",
+            "cnf": {"x5t#S256": base64url::encode(&ALICE)}
+        }),
+        seed: 1,
+    }
+}
+
+impl Token {
+    fn claim(mut self, name: &str, value: Value) -> Self {
+        if value.is_null() {
+            self.claims.as_object_mut().unwrap().remove(name);
+        } else {
+            self.claims[name] = value;
+        }
+        self
+    }
+
+    fn header(mut self, name: &str, value: Value) -> Self {
+        self.header[name] = value;
+        self
+    }
+
+    fn signed_by(mut self, seed: u8) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    fn bound_to(self, certificate: [u8; 32]) -> Self {
+        self.claim("cnf", json!({"x5t#S256": base64url::encode(&certificate)}))
+    }
+
+    fn text(&self) -> String {
+        let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
+        let input = format!("{}.{}", part(&self.header), part(&self.claims));
+        let signature: Signature = signing_key(self.seed).sign(input.as_bytes());
+        format!("{input}.{}", base64url::encode(&signature.to_bytes()))
+    }
+}
+
+struct Scene {
+    worker: Worker,
+    policy: Rc<Policy>,
+    host: FakeHost,
+    seconds: f64,
+}
+
+impl Scene {
+    fn new(config: &Value) -> Self {
+        let host = FakeHost::default();
+        let policy = policy(config);
+        Self { worker: Worker::new(&policy, &host), policy, host, seconds: 0.0 }
+    }
+
+    fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {
+        let mut connection = FakeConnection::default();
+        if let Some(digest) = peer {
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            connection.0.insert(ConnectionProperty::PeerDigest, hex.into_bytes());
+            connection.0.insert(ConnectionProperty::PeerCertificateValid, vec![1]);
+            connection.0.insert(ConnectionProperty::PeerUriSan, b"spiffe://example.org/client/alice".to_vec());
+        }
+        let now = at(self.seconds);
+        exchange.poll(&mut Surroundings { worker: &mut self.worker, host: &self.host, connection: &connection, now })
+    }
+
+    fn exchange(&self, request: &Request) -> Exchange {
+        Exchange::new(ExchangeId(request.id), self.policy.clone(), request.head.clone())
+    }
+
+    fn run(&mut self, request: &Request) -> Verdict {
+        let mut exchange = self.exchange(request);
+        match self.poll(&mut exchange, request.peer) {
+            Step::Done(verdict) => verdict,
+            Step::Wait => panic!("it waits"),
+        }
+    }
+}
+
+fn policy(config: &Value) -> Rc<Policy> {
+    Rc::new(config::load(config.to_string().as_bytes()).unwrap_or_else(|findings| panic!("{findings}")))
+}
+
+#[derive(Clone)]
+struct Request {
+    id: u32,
+    head: Vec<(String, Vec<u8>)>,
+    peer: Option<[u8; 32]>,
+}
+
+fn request(method: &str, path: &str) -> Request {
+    let head = [(":method", method), (":authority", "api.example.com"), (":path", path)];
+    let head = head.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
+    Request { id: 1, head, peer: None }
+}
+
+fn get(path: &str) -> Request {
+    request("GET", path)
+}
+
+impl Request {
+    fn peer(mut self, certificate: [u8; 32]) -> Self {
+        self.peer = Some(certificate);
+        self
+    }
+
+    fn header(mut self, name: &str, value: &str) -> Self {
+        self.head.push((name.to_owned(), value.as_bytes().to_vec()));
+        self
+    }
+
+    fn token(self, token: &Token) -> Self {
+        self.header("authorization", &format!("Bearer {}", token.text()))
+    }
+
+    fn number(mut self, id: u32) -> Self {
+        self.id = id;
+        self
+    }
+
+    fn run(&self) -> Verdict {
+        Scene::new(&config()).run(self)
+    }
+}
+
+#[track_caller]
+fn forwarded(verdict: Verdict) -> Forward {
+    match verdict {
+        Verdict::Forward(forward) => forward,
+        Verdict::Refuse(refusal) => panic!("refused: {:?}", refusal.reason),
+    }
+}
+
+#[track_caller]
+fn refused(verdict: Verdict) -> Refusal {
+    match verdict {
+        Verdict::Forward(_) => panic!("forwarded"),
+        Verdict::Refuse(refusal) => refusal,
+    }
+}
+
+#[track_caller]
+fn reason(request: &Request) -> Reason {
+    refused(request.run()).reason
+}
+
+fn header(refusal: &Refusal, name: &str) -> Option<String> {
+    refusal.answer(false, true).headers.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+}
+
+#[test]
+fn the_rightful_holder_of_a_bound_token_passes_and_the_upstream_learns_who_it_is() {
+    let forward = forwarded(get("/orders/7").peer(ALICE).token(&token()).header("x-client-id", "mallory").run());
+    assert_eq!(forward.upstream().set, [("x-client-id".to_owned(), "alice".to_owned())]);
+}
+
+#[test]
+fn a_token_bound_to_another_certificate_is_refused() {
+    assert_eq!(reason(&get("/orders/7").peer(BOB).token(&token())), Reason::BindingMismatch);
+    assert_eq!(reason(&get("/orders/7").token(&token())), Reason::CertificateMissing);
+}
+
+#[test]
+fn the_binding_is_checked_again_for_a_token_that_was_verified_before() {
+    let mut scene = Scene::new(&config());
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    assert_eq!(refused(scene.run(&get("/orders/7").peer(BOB).token(&token()))).reason, Reason::BindingMismatch);
+}
+
+#[test]
+fn a_token_verified_before_expires_all_the_same() {
+    let mut scene = Scene::new(&config());
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    scene.seconds = 289.0 + 30.0;
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    scene.seconds = 290.0 + 30.0;
+    assert_eq!(refused(scene.run(&get("/orders/7").peer(ALICE).token(&token()))).reason, Reason::TokenExpired);
+}
+
+#[test]
+fn an_unbound_token_passes_only_where_the_route_says_so() {
+    let bearer = token().claim("cnf", Value::Null);
+    assert_eq!(reason(&get("/orders/7").peer(ALICE).token(&bearer)), Reason::TokenUnbound);
+    forwarded(get("/plain").token(&bearer.claim("scope", json!("b"))).run());
+}
+
+#[test]
+fn a_bound_token_is_held_to_its_binding_even_where_bearer_tokens_pass() {
+    let bound = token().claim("scope", json!("a"));
+    assert_eq!(reason(&get("/plain").peer(BOB).token(&bound)), Reason::BindingMismatch);
+    assert_eq!(reason(&get("/plain").token(&bound.claim("cnf", json!({"foo": 1})))), Reason::ConfirmationUnusable);
+}
+
+#[test]
+fn each_defect_of_a_token_has_its_reason_and_all_look_alike_to_the_caller() {
+    let now = at(0.0).wall.as_millis() / 1000;
+    let cases = [
+        (token().claim("iss", json!("https://as.example.com/")), Reason::IssuerUntrusted),
+        (token().header("typ", json!("JWT")), Reason::TypUnacceptable),
+        (token().header("alg", json!("RS256")), Reason::AlgorithmNotAllowed),
+        (token().header("alg", json!("none")), Reason::AlgorithmNotAllowed),
+        (token().header("crit", json!(["exp"])), Reason::TokenMalformed),
+        (token().header("jku", json!("https://evil.example")), Reason::TokenMalformed),
+        (token().header("kid", json!("other")), Reason::KeyUnknown),
+        (token().signed_by(2), Reason::SignatureInvalid),
+        (token().claim("sub", Value::Null), Reason::ClaimsMalformed),
+        (token().claim("nbf", json!(now + 31)), Reason::TokenNotYetValid),
+        (token().claim("iat", json!(now + 31)).claim("exp", json!(now + 60)), Reason::TokenNotYetValid),
+        (token().claim("exp", json!(now + 900)), Reason::LifetimeTooLong),
+        (token().claim("aud", json!("https://api.example.com/")), Reason::AudienceMismatch),
+        (token().claim("aud", json!([])), Reason::ClaimsMalformed),
+        (token().bound_to(BOB), Reason::BindingMismatch),
+        (token().claim("cnf", json!({})), Reason::ConfirmationUnusable),
+    ];
+    for (token, expected) in cases {
+        let refusal = refused(get("/orders/7").peer(ALICE).token(&token).run());
+        assert_eq!(refusal.reason, expected, "{:?} {:?}", token.header, token.claims);
+        assert_eq!(
+            header(&refusal, "www-authenticate").unwrap(),
+            "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is invalid\", \
+             resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\""
+        );
+        assert_eq!(refusal.answer(false, true).status, 401);
+    }
+}
+
+#[test]
+fn several_defects_are_told_in_the_order_of_the_checks() {
+    let old = token().claim("exp", json!(1)).claim("iat", json!(1)).claim("scope", json!("other"));
+    assert_eq!(reason(&get("/orders/7").peer(BOB).token(&old)), Reason::TokenExpired);
+    let stolen = token().claim("scope", json!("other"));
+    assert_eq!(reason(&get("/orders/7").peer(BOB).token(&stolen)), Reason::BindingMismatch);
+}
+
+#[test]
+fn an_expired_token_is_told_as_such_only_when_its_signature_is_right() {
+    let expired = token().claim("exp", json!(1)).claim("iat", json!(1));
+    let challenge = header(&refused(get("/orders/7").peer(ALICE).token(&expired).run()), "www-authenticate").unwrap();
+    assert!(challenge.contains("The access token expired"));
+    assert_eq!(reason(&get("/orders/7").peer(ALICE).token(&expired.signed_by(2))), Reason::SignatureInvalid);
+}
+
+#[test]
+fn challenges_are_those_of_rfc_6750() {
+    let challenge = |request: &Request| header(&refused(request.run()), "www-authenticate");
+    assert_eq!(
+        challenge(&get("/orders/7")).unwrap(),
+        "Bearer realm=\"api\", resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\""
+    );
+    assert_eq!(
+        challenge(&get("/orders/7").header("authorization", "Bearer a,Bearer b")).unwrap(),
+        "Bearer error=\"invalid_request\", error_description=\"Multiple methods used to include access token\""
+    );
+    let without_scope = token().claim("scope", json!("write:orders"));
+    assert_eq!(
+        challenge(&get("/orders/7").peer(ALICE).token(&without_scope)).unwrap(),
+        "Bearer error=\"insufficient_scope\", scope=\"read:orders\", \
+         error_description=\"The request requires higher privileges than provided by the access token\""
+    );
+    assert_eq!(challenge(&get("/nowhere")), None);
+}
+
+#[test]
+fn what_no_host_route_or_method_matches_is_refused() {
+    assert_eq!(reason(&get("/nowhere")), Reason::RouteUnknown);
+    let refusal = refused(request("DELETE", "/orders/7").run());
+    assert_eq!((refusal.reason, header(&refusal, "allow").unwrap().as_str()), (Reason::MethodNotAllowed, "GET, HEAD"));
+    let mut other_host = get("/healthz");
+    other_host.head[1].1 = b"other.example.com".to_vec();
+    assert_eq!(reason(&other_host), Reason::HostUnknown);
+    assert_eq!(reason(&request("CONNECT", "/healthz")), Reason::MethodRefused);
+    assert_eq!(reason(&get("/orders/%2e%2e/healthz")), Reason::PathAmbiguous);
+}
+
+#[test]
+fn a_peer_route_needs_a_validated_certificate_on_its_list() {
+    forwarded(get("/mesh").peer(ALICE).run());
+    assert_eq!(reason(&get("/mesh")), Reason::PeerMissing);
+}
+
+#[test]
+fn a_preflight_passes_only_where_the_route_allows_it() {
+    let ask = |path: &str, method: &str| {
+        request("OPTIONS", path).header("origin", "https://app.example").header("access-control-request-method", method)
+    };
+    forwarded(ask("/cors", "PUT").run());
+    assert_eq!(reason(&ask("/cors", "GET")), Reason::MethodNotAllowed);
+    assert_eq!(reason(&ask("/orders/7", "GET")), Reason::MethodNotAllowed);
+}
+
+#[test]
+fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
+    let mut scene = Scene::new(&config());
+    let limited = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&limited));
+    let fields = forwarded(scene.run(&limited)).permits().fields();
+    assert!(fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")), "{fields:?}");
+    let refusal = refused(scene.run(&limited));
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
+    assert!(refusal.answer(false, true).body.contains("\"violated-policies\":[\"per-client\"]"));
+    scene.seconds = 1.0;
+    forwarded(scene.run(&limited));
+}
+
+#[test]
+fn a_refused_request_is_not_counted() {
+    let mut scene = Scene::new(&config());
+    for _ in 0..5 {
+        refused(scene.run(&get("/limited").peer(BOB).token(&token())));
+    }
+    forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
+    forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
+}
+
+#[test]
+fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {
+    let mut scene = Scene::new(&remote_keys());
+    let requests: Vec<_> = (1..=3).map(|id| get("/orders/7").peer(ALICE).token(&token()).number(id)).collect();
+    let mut exchanges: Vec<_> = requests.iter().map(|request| scene.exchange(request)).collect();
+    for exchange in &mut exchanges {
+        assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Wait));
+    }
+    let call = scene.worker.next_call().unwrap();
+    assert!(scene.worker.next_call().is_none(), "one fetch for all");
+    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
+    let woken = scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.1));
+    assert_eq!(woken, [ExchangeId(1), ExchangeId(2), ExchangeId(3)]);
+    for exchange in &mut exchanges {
+        assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchanges: Vec<_> =
+        (1..=2).map(|id| scene.exchange(&get("/orders/7").peer(ALICE).token(&token()).number(id))).collect();
+    for exchange in &mut exchanges {
+        scene.poll(exchange, Some(ALICE));
+    }
+    scene.worker.abandon(ExchangeId(1));
+    let call = scene.worker.next_call().unwrap();
+    assert_eq!(scene.worker.answer(call.id, Err(CallFailed::NoAnswer), &scene.host, at(0.1)), [ExchangeId(2)]);
+}
+
+#[test]
+fn without_keys_and_with_the_authorization_server_down_the_answer_is_503_and_when_to_retry() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    let call = scene.worker.next_call().unwrap();
+    scene.worker.answer(call.id, Ok(HttpAnswer { status: 503, body: Vec::new() }), &scene.host, at(0.0));
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    let refusal = refused(verdict);
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::KeysUnavailable, "1"));
+    assert_eq!(header(&refusal, "www-authenticate"), None, "a good token must not be thrown away");
+}
+
+#[test]
+fn a_call_whose_end_is_never_reported_does_not_hold_anybody_for_ever() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    let call = scene.worker.next_call().unwrap();
+    assert_eq!(scene.worker.tick(&scene.host, at(6.0)), []);
+    assert_eq!(scene.worker.tick(&scene.host, at(8.0)), [ExchangeId(1)]);
+    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
+    let late = scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(8.1));
+    assert_eq!(late, [], "an answer after its end changes nothing");
+}
+
+#[test]
+fn keys_and_tokens_survive_a_configuration_that_leaves_the_trust_alone() {
+    let mut scene = Scene::new(&remote_keys());
+    load_keys(&mut scene);
+    let mut changed = remote_keys();
+    changed["limits"]["per-client"]["burst"] = json!(5);
+    adopt(&mut scene, &changed);
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+}
+
+#[test]
+fn a_changed_trust_starts_without_keys() {
+    let mut scene = Scene::new(&remote_keys());
+    load_keys(&mut scene);
+    let mut changed = remote_keys();
+    changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/other");
+    adopt(&mut scene, &changed);
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+}
+
+fn load_keys(scene: &mut Scene) {
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    let call = scene.worker.next_call().unwrap();
+    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
+    scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.0));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+}
+
+fn adopt(scene: &mut Scene, config: &Value) {
+    scene.policy = policy(config);
+    scene.worker.adopt(&scene.policy, &scene.host);
+}
+
+#[test]
+fn headers_that_pretend_an_identity_or_another_method_never_pass() {
+    let pretending = get("/healthz")
+        .header("client-cert", ":AA==:")
+        .header("x-http-method-override", "DELETE")
+        .header("x_client_id", "mallory")
+        .header("x-client-id", "mallory");
+    let mut removed = forwarded(pretending.run()).upstream().remove.clone();
+    removed.sort();
+    assert_eq!(removed, ["client-cert", "x-client-id", "x-http-method-override", "x_client_id"]);
+}

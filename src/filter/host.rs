@@ -1,0 +1,98 @@
+//! The core's seam answered by Envoy: shared data, native signatures, randomness, connection properties, the clocks.
+
+use std::time::UNIX_EPOCH;
+
+use prost::Message;
+use proxy_wasm::hostcalls;
+
+use crate::filter::abi;
+use crate::host::{Cas, Conflict, Connection, ConnectionProperty, Digest, Expect, Host, NativeVerdict};
+use crate::time::{Now, UnixMillis};
+
+/// The proxy. As a [`Connection`] it is that of the effective context.
+pub struct Envoy;
+
+/// `envoy.source.extensions.common.wasm.VerifySignatureArguments`
+#[derive(Clone, PartialEq, Message)]
+struct VerifySignatureArguments {
+    #[prost(string, tag = "1")]
+    hash_function: String,
+    #[prost(bytes = "vec", tag = "2")]
+    public_key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    signature: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    text: Vec<u8>,
+}
+
+/// What `verify_signature` answers to a right signature: field 1, true, and nothing else.
+const VERIFIED: &[u8] = &[0x08, 0x01];
+
+impl Host for Envoy {
+    fn shared_get(&self, key: &str) -> Option<(Vec<u8>, Cas)> {
+        match hostcalls::get_shared_data(key) {
+            Ok((value, Some(cas))) => Some((value.unwrap_or_default(), Cas(cas))),
+            Ok((_, None)) | Err(_) => None,
+        }
+    }
+
+    fn shared_set(&self, key: &str, value: &[u8], expect: Expect) -> Result<(), Conflict> {
+        let cas = match expect {
+            // The host ignores the version of a key that is absent, and no value ever has this one.
+            Expect::Absent => u32::MAX,
+            Expect::Unchanged(Cas(cas)) => cas,
+        };
+        hostcalls::set_shared_data(key, Some(value), Some(cas)).map_err(|_| Conflict)
+    }
+
+    fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+        let hash = match digest {
+            Digest::Sha256 => "sha256",
+            Digest::Sha384 => "sha384",
+        };
+        let arguments = VerifySignatureArguments {
+            hash_function: hash.to_owned(),
+            public_key: spki.to_vec(),
+            signature: signature.to_vec(),
+            text: message.to_vec(),
+        };
+        match hostcalls::call_foreign_function("verify_signature", Some(&arguments.encode_to_vec())) {
+            Ok(Some(result)) if result == VERIFIED => NativeVerdict::Valid,
+            Ok(_) => NativeVerdict::Invalid,
+            Err(_) => NativeVerdict::Missing,
+        }
+    }
+
+    fn random(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // The host's random_get does not fail for 32 bytes; if it did, the caches would still be correct, since
+        // nothing but the place of an entry depends on these bytes.
+        if getrandom::fill(&mut bytes).is_err() {
+            log::error!("the proxy gives no random bytes: hash tables are predictable");
+        }
+        bytes
+    }
+}
+
+impl Connection for Envoy {
+    fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>> {
+        let path = match property {
+            ConnectionProperty::PeerDigest => ["connection", "sha256_peer_certificate_digest"],
+            ConnectionProperty::PeerCertificateValid => ["connection", "peer_certificate_valid"],
+            ConnectionProperty::PeerCertificate => ["connection", "peer_certificate"],
+            ConnectionProperty::PeerUriSan => ["connection", "uri_san_peer_certificate"],
+            ConnectionProperty::PeerDnsSan => ["connection", "dns_san_peer_certificate"],
+            ConnectionProperty::PeerSubject => ["connection", "subject_peer_certificate"],
+            ConnectionProperty::SourceAddress => ["source", "address"],
+        };
+        hostcalls::get_property(path.to_vec()).ok().flatten()
+    }
+}
+
+/// Both clocks, now.
+pub fn now() -> Now {
+    let since_epoch = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    // Without a wall clock every token has expired.
+    let wall = since_epoch.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(u64::MAX);
+    Now { wall: UnixMillis::from_millis(wall), mono: abi::monotonic() }
+}

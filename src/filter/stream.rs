@@ -1,0 +1,188 @@
+//! One HTTP stream: reads its head once, polls its exchange, applies the verdict, adds fields to the response.
+//!
+//! ```text
+//! Fresh ──head──▶ Forwarded | Answered | Paused
+//! Paused ──the worker named it──▶ Forwarded | Answered | Paused
+//! Forwarded ──response──▶ Forwarded        Answered: the response headers seen are our own
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, MapType};
+
+use crate::exchange::{Exchange, Seen, Step, Surroundings};
+use crate::filter::abi;
+use crate::filter::host::{Envoy, now};
+use crate::filter::plugin::Plugin;
+use crate::observe::audit_record;
+use crate::policy::Policy;
+use crate::time::Now;
+use crate::verdict::{Answer, Forward, Reason, Refusal, Upstream, Verdict};
+use crate::worker::ExchangeId;
+
+/// Filter state that the interlock behind this filter demands.
+const PASSED: &str = "boundgate";
+/// Filter state with the audit record.
+const AUDIT: &str = "boundgate_audit";
+
+/// The part of a stream that the root context can reach while the stream waits.
+pub struct Stream {
+    state: State,
+    limit_fields: bool,
+}
+
+enum State {
+    Paused(Exchange),
+    Forwarded(Forward),
+    Answered,
+}
+
+impl Stream {
+    /// Polls the waiting exchange and lets the stream go on; `true` if it has to wait again. The stream must be the
+    /// effective context.
+    pub fn proceed(&mut self, plugin: &Plugin, now: Now) -> bool {
+        let State::Paused(exchange) = &mut self.state else { return false };
+        let Some(decided) = poll(exchange, plugin, now) else { return true };
+        self.state = self.apply(decided, plugin);
+        if let State::Forwarded(_) = self.state {
+            // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
+            let _ = hostcalls::resume_http_request();
+        }
+        false
+    }
+
+    fn apply(&self, decided: Decided, plugin: &Plugin) -> State {
+        plugin.metrics.decided(&decided.verdict);
+        set_filter_state(AUDIT, &decided.audit);
+        match decided.verdict {
+            Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
+                Ok(()) => State::Forwarded(forward),
+                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.limit_fields),
+            },
+            Verdict::Refuse(refusal) => refuse(&refusal, decided.grpc, self.limit_fields),
+        }
+    }
+}
+
+struct Decided {
+    verdict: Verdict,
+    audit: String,
+    grpc: bool,
+}
+
+/// `None`: wait.
+fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
+    let mut worker = plugin.worker.borrow_mut();
+    match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
+        Step::Done(verdict) => Some(decided(exchange.seen(), verdict)),
+        Step::Wait => None,
+    }
+}
+
+fn decided(seen: &Seen, verdict: Verdict) -> Decided {
+    Decided { audit: audit_record(seen, &verdict), grpc: seen.grpc, verdict }
+}
+
+/// The proxy did not do what letting a request through rests on.
+struct FilterFailed;
+
+/// Everything a request needs to go upstream; the interlock's mark comes last.
+fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
+    for name in &upstream.remove {
+        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| FilterFailed)?;
+    }
+    for (name, value) in &upstream.set {
+        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)).map_err(|_| FilterFailed)?;
+    }
+    for (key, value) in &upstream.filter_state {
+        hostcalls::set_property(vec![key], Some(value.as_bytes())).map_err(|_| FilterFailed)?;
+    }
+    hostcalls::set_property(vec![PASSED], Some(b"ok")).map_err(|_| FilterFailed)
+}
+
+fn refuse(refusal: &Refusal, grpc: bool, limit_fields: bool) -> State {
+    let answer: Answer = refusal.answer(grpc, limit_fields);
+    if abi::send_local_response(&answer).is_err() {
+        log::error!("the proxy did not take an answer; the request stays refused by the interlock");
+    }
+    State::Answered
+}
+
+fn set_filter_state(key: &str, value: &str) {
+    // A lost audit record must not stop a request; Envoy refuses none of a declared or new key.
+    let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
+}
+
+/// A stream as the SDK sees it.
+pub struct HttpStream {
+    id: ExchangeId,
+    root: u32,
+    setup: Option<(Rc<Plugin>, Rc<Policy>)>,
+    stream: Option<Rc<RefCell<Stream>>>,
+}
+
+impl HttpStream {
+    /// A stream of the root context `root`; without `setup` everything is refused.
+    pub fn new(id: u32, root: u32, setup: Option<(Rc<Plugin>, Rc<Policy>)>) -> Self {
+        Self { id: ExchangeId(id), root, setup, stream: None }
+    }
+
+    fn begin(&mut self) -> Action {
+        let (Some((plugin, policy)), Ok(head)) = (&self.setup, hostcalls::get_map_bytes(MapType::HttpRequestHeaders)) else {
+            refuse(&Reason::FilterUnavailable.into(), false, false);
+            return Action::Pause;
+        };
+        let mut exchange = Exchange::new(self.id, policy.clone(), head);
+        let limit_fields = policy.limit_fields;
+        match poll(&mut exchange, plugin, now()) {
+            Some(decided) => {
+                let mut stream = Stream { state: State::Answered, limit_fields };
+                stream.state = stream.apply(decided, plugin);
+                let action = if matches!(stream.state, State::Forwarded(_)) { Action::Continue } else { Action::Pause };
+                self.stream = Some(Rc::new(RefCell::new(stream)));
+                action
+            }
+            None => {
+                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), limit_fields }));
+                plugin.wait(self.id, &stream);
+                self.stream = Some(stream);
+                plugin.wake(self.root);
+                Action::Pause
+            }
+        }
+    }
+}
+
+impl Context for HttpStream {}
+
+impl HttpContext for HttpStream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let action = self.begin();
+        if let Some((plugin, _)) = &self.setup {
+            plugin.publish();
+        }
+        action
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        if let Some(stream) = &self.stream {
+            let stream = stream.borrow();
+            if let (State::Forwarded(forward), true) = (&stream.state, stream.limit_fields) {
+                for (name, value) in forward.permits().fields() {
+                    // The response goes on without the field if the proxy refuses it.
+                    let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, name, &value);
+                }
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if let Some((plugin, _)) = &self.setup {
+            plugin.abandon(self.id);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The head of a request. In: the header map as the proxy holds it, read once, values as bytes. Out: method, authority
+//! and path, each parsed, and header fields by name.
+
+use crate::http::authority::{Authority, AuthorityFault};
+use crate::http::path::{CanonicalPath, PathFault};
+use crate::verdict::{Reason, Refusal};
+
+/// The longest method.
+const MAX_METHOD: usize = 32;
+
+/// A request's head whose pseudo headers are well formed.
+#[derive(Debug)]
+pub struct Head {
+    map: Vec<(String, Vec<u8>)>,
+    method: Box<str>,
+    authority: Authority,
+    path: CanonicalPath,
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadFault {
+    /// A pseudo header is missing or repeated, or the method is no upper-case token.
+    Malformed,
+    /// See [`AuthorityFault`].
+    Authority(AuthorityFault),
+    /// See [`PathFault`].
+    Path(PathFault),
+}
+
+impl From<HeadFault> for Reason {
+    fn from(fault: HeadFault) -> Self {
+        match fault {
+            HeadFault::Malformed => Reason::HeadMalformed,
+            HeadFault::Authority(_) => Reason::AuthorityMalformed,
+            HeadFault::Path(_) => Reason::PathAmbiguous,
+        }
+    }
+}
+
+impl From<HeadFault> for Refusal {
+    fn from(fault: HeadFault) -> Self {
+        Reason::from(fault).into()
+    }
+}
+
+impl Head {
+    /// Reads the pseudo headers, each of which must be there exactly once (RFC 9113 §8.3.1).
+    pub fn parse(map: Vec<(String, Vec<u8>)>) -> Result<Self, HeadFault> {
+        let method = method(once(&map, ":method")?).ok_or(HeadFault::Malformed)?;
+        // CONNECT has no path (RFC 9113 §8.5), and is refused by its name.
+        let path = if &*method == "CONNECT" { b"/" } else { once(&map, ":path")? };
+        let path = CanonicalPath::parse(path).map_err(HeadFault::Path)?;
+        let authority = Authority::parse(once(&map, ":authority")?).map_err(HeadFault::Authority)?;
+        Ok(Self { map, method, authority, path })
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The host.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The path.
+    pub fn path(&self) -> &CanonicalPath {
+        &self.path
+    }
+
+    /// All values of a header field; `name` in lower case.
+    pub fn headers<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+        fields(&self.map, name)
+    }
+
+    /// The names of all header fields, pseudo headers left out, as often as they occur.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.map.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with(':'))
+    }
+
+    /// The method that a CORS preflight asks about (Fetch standard, "CORS-preflight request"), if this is one.
+    pub fn preflight_for(&self) -> Option<&str> {
+        if self.method() != "OPTIONS" || self.headers("origin").next().is_none() {
+            return None;
+        }
+        let mut asked = self.headers("access-control-request-method");
+        let method = std::str::from_utf8(asked.next()?).ok()?;
+        asked.next().is_none().then_some(method)
+    }
+}
+
+/// Whether a request with this header map wants gRPC answers; for one that may be malformed otherwise.
+pub fn wants_grpc(map: &[(String, Vec<u8>)]) -> bool {
+    fields(map, "content-type").next().is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+fn fields<'h>(map: &'h [(String, Vec<u8>)], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    map.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_slice())
+}
+
+fn once<'h>(map: &'h [(String, Vec<u8>)], name: &'h str) -> Result<&'h [u8], HeadFault> {
+    let mut values = fields(map, name);
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(HeadFault::Malformed),
+    }
+}
+
+/// A token in upper case (RFC 9110 §9.1): `get` is another method than `GET`, and no server means it.
+fn method(bytes: &[u8]) -> Option<Box<str>> {
+    let allowed = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let fits = (1..=MAX_METHOD).contains(&bytes.len()) && bytes.iter().all(allowed);
+    std::str::from_utf8(bytes).ok().filter(|_| fits).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &[(&str, &str)]) -> Result<Head, HeadFault> {
+        Head::parse(fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect())
+    }
+
+    #[test]
+    fn pseudo_headers_must_be_there_once() {
+        let good = [(":method", "GET"), (":authority", "a.example"), (":path", "/x")];
+        assert!(head(&good).is_ok());
+        for missing in 0..3 {
+            let rest: Vec<_> = good.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, field)| *field).collect();
+            assert_eq!(head(&rest).err(), Some(HeadFault::Malformed));
+            let twice: Vec<_> = good.iter().chain(&good[missing..=missing]).copied().collect();
+            assert_eq!(head(&twice).err(), Some(HeadFault::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_method_is_an_upper_case_token() {
+        for wrong in ["", "get", "GE T", "GÉT", &"A".repeat(33)] {
+            assert_eq!(head(&[(":method", wrong), (":authority", "a"), (":path", "/")]).err(), Some(HeadFault::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn repeated_fields_stay_apart() {
+        let head = head(&[(":method", "GET"), (":authority", "a"), (":path", "/"), ("x", "1"), ("x", "2")]).unwrap();
+        assert_eq!(head.headers("x").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(head.names().collect::<Vec<_>>(), ["x", "x"]);
+    }
+}

@@ -1,0 +1,262 @@
+//! Request paths with exactly one reading (RFC 3986 §3.3, §6.2.2). In: `:path` as it will be forwarded. Out: its
+//! segments, or the fault that makes it ambiguous. Nothing is ever repaired: what is matched is what is forwarded.
+
+use std::borrow::Cow;
+
+/// The longest path and the longest query, in bytes.
+const MAX_BYTES: usize = 8 * 1024;
+/// The most segments.
+const MAX_SEGMENTS: usize = 64;
+
+/// A path in canonical form, with the query beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalPath {
+    path: Box<str>,
+    query: Option<Box<[u8]>>,
+}
+
+/// Why a path has no one reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathFault {
+    /// It does not begin with `/`: absolute form, `*`, nothing.
+    NotAbsolute,
+    /// Path or query is longer than is accepted, or has too many segments.
+    TooLong,
+    /// A byte that must be escaped: control, space, quote, brackets, `\`, `#`, anything above 0x7e.
+    RawByte,
+    /// `;`: some servers cut the segment there.
+    Parameter,
+    /// Two slashes in a row.
+    EmptySegment,
+    /// `.` or `..`, raw or escaped.
+    DotSegment,
+    /// `%` without two hexadecimal digits.
+    BrokenEscape,
+    /// An escape in another spelling than the canonical one: lower-case digits, or of a character that needs none.
+    NeedlessEscape,
+    /// An escape of a character that servers read in different ways: `/`, `\`, `;`, `%`, controls.
+    DangerousEscape,
+}
+
+impl CanonicalPath {
+    /// Reads path and query.
+    pub fn parse(raw: &[u8]) -> Result<Self, PathFault> {
+        let (path, query) = match raw.iter().position(|byte| *byte == b'?') {
+            Some(mark) => (raw.get(..mark).unwrap_or_default(), raw.get(mark.saturating_add(1)..)),
+            None => (raw, None),
+        };
+        if path.len() > MAX_BYTES || query.is_some_and(|query| query.len() > MAX_BYTES) {
+            return Err(PathFault::TooLong);
+        }
+        let inside = path.strip_prefix(b"/").ok_or(PathFault::NotAbsolute)?;
+        let mut segments = inside.split(|byte| *byte == b'/').peekable();
+        let mut count = 0_usize;
+        while let Some(segment) = segments.next() {
+            count = count.saturating_add(1);
+            if segment.is_empty() && segments.peek().is_some() {
+                return Err(PathFault::EmptySegment);
+            }
+            check(segment)?;
+        }
+        if count > MAX_SEGMENTS {
+            return Err(PathFault::TooLong);
+        }
+        if query.is_some_and(|query| query.iter().any(|byte| !matches!(byte, b'!'..=b'~') || *byte == b'#')) {
+            return Err(PathFault::RawByte);
+        }
+        // Every byte was found to be ASCII.
+        let path = std::str::from_utf8(path).map_err(|_| PathFault::RawByte)?;
+        Ok(Self { path: path.into(), query: query.map(Into::into) })
+    }
+
+    /// The segments, as they are written; the last one is empty behind a trailing slash.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path.strip_prefix('/').unwrap_or_default().split('/')
+    }
+
+    /// The path without the query.
+    pub fn as_str(&self) -> &str {
+        &self.path
+    }
+
+    /// The query, without its `?`.
+    pub fn query(&self) -> Option<&[u8]> {
+        self.query.as_deref()
+    }
+
+    /// Whether the query has a parameter of this name, in whatever spelling.
+    pub fn has_query_parameter(&self, name: &str) -> bool {
+        let parameters = self.query().unwrap_or_default().split(|byte| matches!(byte, b'&' | b';'));
+        let mut names = parameters.filter_map(|parameter| parameter.split(|byte| *byte == b'=').next());
+        names.any(|written| *unescaped(written) == *name.as_bytes())
+    }
+}
+
+/// Whether `text` can be a segment of a canonical path.
+pub fn is_segment(text: &str) -> bool {
+    !text.is_empty() && check(text.as_bytes()).is_ok()
+}
+
+fn check(segment: &[u8]) -> Result<(), PathFault> {
+    if matches!(&*unescaped(segment), b"." | b"..") {
+        return Err(PathFault::DotSegment);
+    }
+    let mut rest = segment;
+    while let Some((first, behind)) = rest.split_first() {
+        rest = match first {
+            b'%' => {
+                let (digits, behind) = behind.split_first_chunk::<2>().ok_or(PathFault::BrokenEscape)?;
+                check_escape(*digits)?;
+                behind
+            }
+            b';' => return Err(PathFault::Parameter),
+            byte if is_pchar(*byte) => behind,
+            _ => return Err(PathFault::RawByte),
+        };
+    }
+    Ok(())
+}
+
+fn check_escape(digits: [u8; 2]) -> Result<(), PathFault> {
+    let byte = escaped(digits).ok_or(PathFault::BrokenEscape)?;
+    if matches!(byte, 0..=0x1f | 0x7f | b'/' | b'\\' | b';' | b'%') {
+        return Err(PathFault::DangerousEscape);
+    }
+    let lower = digits.iter().any(u8::is_ascii_lowercase);
+    if lower || is_unreserved(byte) { Err(PathFault::NeedlessEscape) } else { Ok(()) }
+}
+
+fn escaped([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(high)? << 4) | digit(low)?)
+}
+
+/// With every well-formed escape resolved, once.
+pub fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        let escape = behind.split_first_chunk::<2>().filter(|_| *first == b'%');
+        match escape.and_then(|(digits, behind)| Some((escaped(*digits)?, behind))) {
+            Some((byte, behind)) => {
+                plain.push(byte);
+                rest = behind;
+            }
+            None => {
+                plain.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// RFC 3986 §3.3, without `;` and `%`, which are looked at apart.
+fn is_pchar(byte: u8) -> bool {
+    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(path: &str) -> Option<PathFault> {
+        CanonicalPath::parse(path.as_bytes()).err()
+    }
+
+    #[test]
+    fn a_canonical_path_is_taken_as_it_is() {
+        for path in ["/", "/a", "/a/", "/a/b.c/~d-e_f", "/caf%C3%A9", "/a%20b", "/a:b@c,(d)'!$&*+=", "/a/...", "/.a/..b"] {
+            assert_eq!(fault(path), None, "{path}");
+        }
+        let path = CanonicalPath::parse(b"/a/b/?x=1").unwrap();
+        assert_eq!(path.segments().collect::<Vec<_>>(), ["a", "b", ""]);
+        assert_eq!((path.as_str(), path.query()), ("/a/b/", Some(&b"x=1"[..])));
+    }
+
+    #[test]
+    fn every_ambiguity_has_its_fault() {
+        use PathFault::*;
+        for (path, expected) in [
+            ("", NotAbsolute),
+            ("*", NotAbsolute),
+            ("https://x/", NotAbsolute),
+            ("//", EmptySegment),
+            ("//a", EmptySegment),
+            ("/a//b", EmptySegment),
+            ("/.", DotSegment),
+            ("/a/../b", DotSegment),
+            ("/a/..", DotSegment),
+            ("/a/%2e%2E/b", DotSegment),
+            ("/a/.%2e", DotSegment),
+            ("/a;x=1", Parameter),
+            ("/a\\b", RawByte),
+            ("/a b", RawByte),
+            ("/a#b", RawByte),
+            ("/a\"", RawByte),
+            ("/{a}", RawByte),
+            ("/a|b", RawByte),
+            ("/é", RawByte),
+            ("/a?é", RawByte),
+            ("/a?b#c", RawByte),
+            ("/a%", BrokenEscape),
+            ("/a%2", BrokenEscape),
+            ("/a%zz", BrokenEscape),
+            ("/a%2Fb", DangerousEscape),
+            ("/a%2fb", DangerousEscape),
+            ("/a%5C", DangerousEscape),
+            ("/a%3B", DangerousEscape),
+            ("/a%00", DangerousEscape),
+            ("/a%0A", DangerousEscape),
+            ("/a%7F", DangerousEscape),
+            ("/a%2541", DangerousEscape),
+            ("/%41", NeedlessEscape),
+            ("/caf%c3%a9", NeedlessEscape),
+        ] {
+            assert_eq!(fault(path), Some(expected), "{path}");
+        }
+        assert_eq!(fault(&"/a".repeat(65)), Some(TooLong));
+        assert_eq!(fault(&format!("/{}", "a".repeat(9000))), Some(TooLong));
+        assert_eq!(fault(&format!("/?{}", "a".repeat(9000))), Some(TooLong));
+    }
+
+    #[test]
+    fn a_query_parameter_is_found_in_any_spelling() {
+        let has = |query: &str| CanonicalPath::parse(format!("/?{query}").as_bytes()).unwrap().has_query_parameter("access_token");
+        for query in ["access_token=x", "a=b&access_token", "access%5Ftoken=x", "%61ccess_token=x", "a;access_token=x"] {
+            assert!(has(query), "{query}");
+        }
+        for query in ["", "a=access_token", "access_tokens=x", "ACCESS_TOKEN=x"] {
+            assert!(!has(query), "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_and_an_accepted_path_is_plain(raw in proptest::collection::vec(any::<u8>(), 0..40)) {
+            if let Ok(path) = CanonicalPath::parse(&raw) {
+                prop_assert!(path.as_str().bytes().all(|byte| byte == b'/' || byte == b'%' || is_pchar(byte)));
+            }
+        }
+
+        #[test]
+        fn unescaping_an_accepted_path_once_more_changes_nothing_that_routes(path in "(/[a-c.%2eEfF5]{0,6}){1,4}") {
+            if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
+                for segment in path.segments() {
+                    let plain = unescaped(segment.as_bytes()).into_owned();
+                    prop_assert!(!plain.contains(&b'/') && !matches!(&plain[..], b"." | b".."));
+                    prop_assert_eq!(&*unescaped(&plain), &plain[..]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Signature algorithms (RFC 7518 §3, RFC 8037 §3.1, RFC 9864). Only these have a name here, so nothing else can ever
+//! be configured or verified: no `none`, no HMAC, no algorithm that only COSE knows.
+
+/// An algorithm that access tokens may be signed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+    /// Ed25519 by its fully specified name.
+    Ed25519,
+    /// Ed25519 by its deprecated name; a name of its own, because it must be listed to be accepted.
+    EdDsa,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 6] =
+        [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::Ed25519, Self::EdDsa];
+
+    /// The registered name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Ed25519 => "Ed25519",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of that name, by exact comparison (RFC 7515 §4.1.1).
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}

@@ -1,0 +1,196 @@
+//! A JWS in compact serialisation (RFC 7515 §7.1), parsed strictly. In: the token's bytes. Out: [`Compact`], whose
+//! signature nobody has verified yet, or the fault.
+
+use crate::jose::{Algorithm, base64url};
+use crate::json::{Bounds, Object, Value, parse};
+use crate::verdict::Reason;
+
+/// The longest `kid`.
+const MAX_KID: usize = 128;
+/// The longest `typ`.
+const MAX_TYP: usize = 64;
+
+/// Header members that offer a key (RFC 7515 §4.1.2–6). A key that comes with the token proves nothing.
+const OFFERED_KEYS: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256"];
+/// Header members of encrypted, compressed or detached content (RFC 7516 §4.1, RFC 7797 §3): not a plain JWS.
+const OTHER_FORMS: [&str; 5] = ["enc", "zip", "epk", "b64", "cty"];
+
+/// A well-formed JWS.
+#[derive(Debug)]
+pub struct Compact<'t> {
+    /// The header's members that matter.
+    pub header: Header,
+    /// The payload, a JSON object.
+    pub payload: Object,
+    pub(super) signing_input: &'t [u8],
+    pub(super) signature: Vec<u8>,
+}
+
+/// What the header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// `alg`.
+    pub algorithm: Algorithm,
+    /// `kid`: only ever compared for equality.
+    pub kid: Option<Box<str>>,
+    /// `typ`.
+    pub typ: Option<Box<str>>,
+}
+
+/// Why bytes are no acceptable JWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JwsFault {
+    /// Not three parts of base64url.
+    Parts,
+    /// Header or payload is no strict JSON object.
+    Json,
+    /// `alg` is missing, no text, or none of [`Algorithm::ALL`].
+    Algorithm,
+    /// `crit` is there: nothing critical is understood here (RFC 7515 §4.1.11).
+    Critical,
+    /// The header offers a key.
+    OfferedKey,
+    /// The header belongs to another form: encrypted, compressed, unencoded, nested.
+    OtherForm,
+    /// `kid` or `typ` is no text, too long, or holds control characters.
+    Member,
+}
+
+impl From<JwsFault> for Reason {
+    fn from(fault: JwsFault) -> Self {
+        match fault {
+            JwsFault::Algorithm => Reason::AlgorithmNotAllowed,
+            JwsFault::Parts
+            | JwsFault::Json
+            | JwsFault::Critical
+            | JwsFault::OfferedKey
+            | JwsFault::OtherForm
+            | JwsFault::Member => Reason::TokenMalformed,
+        }
+    }
+}
+
+impl<'t> Compact<'t> {
+    /// Parses `header.payload.signature`. The caller bounds the length.
+    pub fn parse(token: &'t [u8]) -> Result<Self, JwsFault> {
+        let dot = |byte: &u8| *byte == b'.';
+        let last = token.iter().rposition(dot).ok_or(JwsFault::Parts)?;
+        let (signing_input, signature) = token.split_at_checked(last).ok_or(JwsFault::Parts)?;
+        let mut parts = signing_input.split(dot);
+        let (Some(header), Some(payload), None) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(JwsFault::Parts);
+        };
+        let signature = signature.get(1..).unwrap_or_default();
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(JwsFault::Parts);
+        }
+        let header = Header::read(&object(header)?)?;
+        let signature = base64url::decode(signature).map_err(|_| JwsFault::Parts)?;
+        Ok(Self { header, payload: object(payload)?, signing_input, signature })
+    }
+}
+
+impl Header {
+    fn read(members: &Object) -> Result<Self, JwsFault> {
+        let any = |names: &[&str]| names.iter().any(|name| members.get(name).is_some());
+        if any(&["crit"]) {
+            return Err(JwsFault::Critical);
+        }
+        if any(&OFFERED_KEYS) {
+            return Err(JwsFault::OfferedKey);
+        }
+        if any(&OTHER_FORMS) {
+            return Err(JwsFault::OtherForm);
+        }
+        let algorithm = members.get("alg").and_then(Value::as_text).and_then(Algorithm::from_name);
+        Ok(Self {
+            algorithm: algorithm.ok_or(JwsFault::Algorithm)?,
+            kid: member(members, "kid", MAX_KID)?,
+            typ: member(members, "typ", MAX_TYP)?,
+        })
+    }
+}
+
+fn member(members: &Object, name: &str, longest: usize) -> Result<Option<Box<str>>, JwsFault> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let text = value.as_text().filter(|text| text.len() <= longest && !text.chars().any(char::is_control));
+    text.map(|text| Some(text.into())).ok_or(JwsFault::Member)
+}
+
+fn object(part: &[u8]) -> Result<Object, JwsFault> {
+    let bytes = base64url::decode(part).map_err(|_| JwsFault::Parts)?;
+    match parse(&bytes, Bounds::TOKEN) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) | Err(_) => Err(JwsFault::Json),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(header: &str, payload: &str) -> String {
+        format!("{}.{}.AAAA", base64url::encode(header.as_bytes()), base64url::encode(payload.as_bytes()))
+    }
+
+    fn fault(header: &str, payload: &str) -> Option<JwsFault> {
+        Compact::parse(token(header, payload).as_bytes()).err()
+    }
+
+    #[test]
+    fn three_parts_of_strict_base64url_are_a_jws() {
+        let good = token(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#, "{}");
+        let jws = Compact::parse(good.as_bytes()).unwrap();
+        assert_eq!(jws.header, Header { algorithm: Algorithm::Es256, kid: Some("k".into()), typ: Some("at+jwt".into()) });
+        let (head, rest) = good.split_once('.').unwrap();
+        for wrong in [
+            "", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", head, rest,
+            &format!(".{rest}"), &format!("{head}..AAAA"), &format!("{head}.e30."), &format!("{good}="), &format!(" {good}"),
+            &format!("{good}\n"), &good.replace("AAAA", "AA?A"), &good.replace("AAAA", "AAB"), &good.replace("AAAA", "A"),
+        ] {
+            assert_eq!(Compact::parse(wrong.as_bytes()).err(), Some(JwsFault::Parts), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_a_listed_algorithm_is_one() {
+        for alg in [
+            "\"none\"", "\"None\"", "\"nOnE\"", "\"\"", "\"rs256\"", "\"HS256\"", "\"ES256K\"", "\"ESP256\"", "\"RS256 \"", "null", "1", "[\"RS256\"]",
+        ] {
+            assert_eq!(fault(&format!("{{\"alg\":{alg}}}"), "{}"), Some(JwsFault::Algorithm), "{alg}");
+        }
+        assert_eq!(fault("{}", "{}"), Some(JwsFault::Algorithm));
+    }
+
+    #[test]
+    fn headers_that_mean_something_else_are_refused() {
+        for (member, expected) in [
+            (r#""crit":["exp"]"#, JwsFault::Critical),
+            (r#""crit":[]"#, JwsFault::Critical),
+            (r#""crit":"b64""#, JwsFault::Critical),
+            (r#""jku":"https://evil.example""#, JwsFault::OfferedKey),
+            (r#""jwk":{}"#, JwsFault::OfferedKey),
+            (r#""x5c":[]"#, JwsFault::OfferedKey),
+            (r#""x5u":"x""#, JwsFault::OfferedKey),
+            (r#""b64":false"#, JwsFault::OtherForm),
+            (r#""zip":"DEF""#, JwsFault::OtherForm),
+            (r#""enc":"A128GCM""#, JwsFault::OtherForm),
+            (r#""cty":"JWT""#, JwsFault::OtherForm),
+            (r#""kid":1"#, JwsFault::Member),
+            (r#""kid":"a\nb""#, JwsFault::Member),
+            (r#""typ":["at+jwt"]"#, JwsFault::Member),
+            (r#""alg":"ES256""#, JwsFault::Json),
+        ] {
+            assert_eq!(fault(&format!("{{\"alg\":\"ES256\",{member}}}"), "{}"), Some(expected), "{member}");
+        }
+        assert_eq!(fault(&format!("{{\"alg\":\"ES256\",\"kid\":\"{}\"}}", "k".repeat(129)), "{}"), Some(JwsFault::Member));
+    }
+
+    #[test]
+    fn a_payload_is_a_strict_object() {
+        for payload in ["[]", "1", "\"x\"", "{\"aud\":1,\"aud\":2}", "{} ", "\u{feff}{}", "{\"a\":\"\\ud800\"}"] {
+            let accepted = payload == "{} ";
+            assert_eq!(fault(r#"{"alg":"ES256"}"#, payload).is_none(), accepted, "{payload}");
+        }
+    }
+}

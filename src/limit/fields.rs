@@ -1,0 +1,112 @@
+//! The RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers-11). In: where a caller stands.
+//! Out: field names and values. Not here: Retry-After, which every refusal may carry (`verdict`).
+//!
+//! `q` is the burst and `w` the whole seconds in which a spent burst comes back; `r` is what is left and `t` the
+//! seconds until the budget is full or, on a refusal, until the request would pass.
+
+use crate::http::fields::List;
+use crate::limit::outcome::{OverLimit, Permits, Standing};
+use crate::time::whole_seconds_up;
+
+/// A response field: its name in lower case, and its value.
+type Field = (&'static str, String);
+
+impl Permits {
+    /// The fields of a response; none for a request without limits.
+    pub fn fields(&self) -> Vec<Field> {
+        fields(self.standings())
+    }
+}
+
+impl OverLimit {
+    /// The fields of a refusal. They speak of the violated limits alone.
+    pub fn fields(&self) -> Vec<Field> {
+        fields(self.violated())
+    }
+}
+
+fn fields(standings: &[Standing]) -> Vec<Field> {
+    let (mut policy, mut state) = (List::default(), List::default());
+    for standing in standings {
+        let name = &standing.limit.origin.name;
+        let quota = &standing.limit.quota;
+        // A name that is no structured-field string cannot be told; configuration refuses such names.
+        if let Ok(item) = policy.string(name) {
+            item.integer("q", quota.burst().into()).integer("w", quota.window_seconds());
+        }
+        if let Ok(item) = state.string(name) {
+            item.integer("r", standing.remaining).integer("t", whole_seconds_up(standing.reset).max(1));
+        }
+    }
+    let named = [("ratelimit-policy", policy.finish()), ("ratelimit", state.finish())];
+    named.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use sfv::{BareItem, List, ListEntry, Parser};
+
+    use super::*;
+    use crate::limit::{Quota, Strain};
+    use crate::policy::{Limit, Origin};
+
+    fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
+        let origin = Origin { name: name.into(), path: "limits".into() };
+        Standing { limit: Rc::new(Limit { origin, key: vec![], quota }), remaining, reset }
+    }
+
+    fn per_second(permits: u64, burst: u32) -> Quota {
+        Quota::new(permits, Duration::from_secs(1), burst).unwrap()
+    }
+
+    fn permits(standings: Vec<Standing>) -> Permits {
+        Permits::new(standings, Strain::default())
+    }
+
+    #[test]
+    fn a_response_tells_the_quota_and_what_is_left_of_it() {
+        let standing = standing("per-client", per_second(100, 200), 12, Duration::from_millis(1880));
+        let expected = [
+            ("ratelimit-policy", r#""per-client";q=200;w=2"#.to_owned()),
+            ("ratelimit", r#""per-client";r=12;t=2"#.to_owned()),
+        ];
+        assert_eq!(permits(vec![standing]).fields(), expected);
+    }
+
+    #[test]
+    fn a_refusal_tells_the_same_time_as_retry_after() {
+        let violated = |name, wait| standing(name, per_second(1, 1), 0, Duration::from_millis(wait));
+        let over = OverLimit::new(vec![violated("one", 1), violated("two", 2_500)], Strain::default());
+        let [_, (_, state)] = over.fields().try_into().unwrap();
+        assert_eq!(state, r#""one";r=0;t=1, "two";r=0;t=3"#);
+        assert_eq!(whole_seconds_up(over.retry_after()), 3);
+    }
+
+    #[test]
+    fn a_request_without_limits_gets_no_fields() {
+        assert_eq!(Permits::none().fields(), []);
+    }
+
+    #[test]
+    fn any_standing_gives_fields_that_parse_as_a_list_of_strings_with_integers() {
+        let slowest = Quota::new(1, Duration::from_nanos(1 << 62), 1).unwrap();
+        let standings = vec![
+            standing(r#"quote " and \"#, per_second(1_000_000_000, u32::MAX), u64::MAX, Duration::MAX),
+            standing("slow", slowest, 0, Duration::ZERO),
+            standing("not printable: ü", slowest, 0, Duration::ZERO),
+        ];
+        for (name, value) in permits(standings).fields() {
+            let parsed = Parser::new(&value).parse::<List>().unwrap();
+            assert_eq!(parsed.len(), 2, "{name}");
+            for entry in parsed {
+                let ListEntry::Item(item) = entry else { panic!("{name}: {value}") };
+                assert!(matches!(item.bare_item, BareItem::String(_)));
+                assert!(item.params.values().all(|value| matches!(value, BareItem::Integer(_))));
+                assert_eq!(item.params.len(), 2);
+            }
+        }
+    }
+}

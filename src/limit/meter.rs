@@ -1,0 +1,113 @@
+//! One decision over all limits of a request. In: [`Demand`]s. Out: [`Permits`], with everything charged, or
+//! [`OverLimit`], with nothing charged. Not here: what happens inside one slot (`page`).
+//!
+//! All limits are decided on before any is charged. Limits that count the same identity share a slot and are charged
+//! in one write. Slots are charged one after another; if another worker takes the last permits of a later one
+//! meanwhile, the earlier ones are given back.
+
+use std::rc::Rc;
+
+use crate::host::Host;
+use crate::limit::gcra::Decision;
+use crate::limit::identity::Identity;
+use crate::limit::outcome::{OverLimit, Permits, Standing, Strain};
+use crate::limit::page::{Case, Line, Outcome, Page, Unpaid};
+use crate::limit::table::SharedTable;
+use crate::policy::Limit;
+use crate::time::MonoNanos;
+
+#[cfg(test)]
+mod bounds;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod tests;
+
+/// What a request asks of one limit.
+#[derive(Clone, Debug)]
+pub struct Demand<'p> {
+    /// The limit.
+    pub limit: &'p Rc<Limit>,
+    /// Whose budget: an identity of `limit.key`, from [`SharedTable::identity`].
+    pub identity: Identity,
+    /// Permits; at most the burst, or it is always refused.
+    pub cost: u32,
+}
+
+/// Takes what is demanded from all limits, or nothing from any.
+///
+/// A request that other workers outrun again and again is refused ([`OverLimit::contended`]), and so is one with
+/// more than [`crate::limit::MAX_LIMITS_PER_KEY`] limits of one key: never let through uncounted.
+pub fn take(
+    demands: &[Demand<'_>],
+    table: &SharedTable,
+    host: &dyn Host,
+    now: MonoNanos,
+) -> Result<Permits, OverLimit> {
+    let mut lines: Vec<Line<'_>> = Vec::with_capacity(demands.len());
+    let mut pages: Vec<Page> = Vec::new();
+    for demand in demands {
+        let Demand { limit, identity, cost } = *demand;
+        let page = lines.iter().find(|line| line.identity == identity).map(|line| line.page);
+        let page = page.unwrap_or_else(|| page_of(table.slot_key(&limit.key, identity), &mut pages));
+        lines.push(Line { limit, identity, tag: table.tag(identity, &limit.origin.name), cost, page });
+    }
+    let outcomes = vec![Outcome::default(); lines.len()];
+    let mut case = Case { lines, outcomes, host, now, strain: Strain::default() };
+
+    for page in &mut pages {
+        page.judge(&mut case);
+    }
+    if !case.outcomes.iter().all(Outcome::admits) {
+        for page in &pages {
+            page.record_debts(&case);
+        }
+        return Err(over_limit(case));
+    }
+    let mut paid = Vec::with_capacity(pages.len());
+    for mut page in pages {
+        match page.charge(&mut case) {
+            Ok(()) => paid.push(page),
+            Err(Unpaid) => {
+                for page in &paid {
+                    page.give_back(&mut case);
+                }
+                return Err(over_limit(case));
+            }
+        }
+    }
+    Ok(permits(case))
+}
+
+/// The number of the page for that slot; identities may meet in one.
+fn page_of(slot_key: String, pages: &mut Vec<Page>) -> usize {
+    pages.iter().position(|page| page.slot_key() == slot_key).unwrap_or_else(|| {
+        let number = pages.len();
+        pages.push(Page::new(number, slot_key));
+        number
+    })
+}
+
+fn permits(case: Case<'_>) -> Permits {
+    let standings = case.lines.iter().zip(&case.outcomes).filter_map(|(line, outcome)| match outcome.decision {
+        Some(Decision::Admit { remaining, reset, .. }) => {
+            Some(Standing { limit: Rc::clone(line.limit), remaining: remaining.into(), reset })
+        }
+        Some(Decision::Refuse { .. }) | None => None,
+    });
+    Permits::new(standings.collect(), strain(&case))
+}
+
+fn over_limit(case: Case<'_>) -> OverLimit {
+    let violated = case.lines.iter().zip(&case.outcomes).filter_map(|(line, outcome)| match outcome.decision {
+        Some(Decision::Refuse { remaining, retry_after }) => {
+            Some(Standing { limit: Rc::clone(line.limit), remaining: remaining.into(), reset: retry_after })
+        }
+        Some(Decision::Admit { .. }) | None => None,
+    });
+    OverLimit::new(violated.collect(), strain(&case))
+}
+
+fn strain(case: &Case<'_>) -> Strain {
+    Strain { inherited: case.outcomes.iter().filter(|outcome| outcome.inherited).count(), ..case.strain }
+}

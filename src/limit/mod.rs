@@ -1,0 +1,28 @@
+//! Local rate limits: exact for all workers of a proxy, in bounded memory.
+//!
+//! In: the [`Demand`]s of a request (which limit, whose budget, how many permits) and the time. Out: [`Permits`], the
+//! proof that every limit was charged, or [`OverLimit`], and then none was.
+//!
+//! Bottom up: [`gcra`] is the pure algorithm; `identity` turns the parts of a key into a keyed hash; `slot` is the
+//! value stored in shared data; `table` names the slots; `page` is one slot in one decision; `meter` decides over
+//! several limits at once; `outcome` is what it answers; `fields` puts that into response fields.
+//! Not here: what the limits are (`policy`), which facts of a request make its identity (`exchange`).
+
+pub mod gcra;
+
+mod fields;
+mod identity;
+mod meter;
+mod outcome;
+mod page;
+mod slot;
+mod table;
+
+pub use gcra::{Quota, QuotaFault};
+pub use identity::{Identity, KeyValue};
+pub use meter::{Demand, take};
+pub use outcome::{OverLimit, Permits, Standing, Strain};
+pub use table::SharedTable;
+
+/// How many limits with the same key one request can be counted by: more than a slot has room for is refused.
+pub const MAX_LIMITS_PER_KEY: usize = slot::WAYS;

@@ -1,0 +1,101 @@
+//! What a decision over all limits of a request answers. Out: [`Permits`] or [`OverLimit`].
+//! Not here: how it is reached (`meter`), how it is told to the caller (`fields`).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::policy::Limit;
+
+/// Where one identity stands with one limit.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The limit.
+    pub limit: Rc<Limit>,
+    /// Permits left.
+    pub remaining: u64,
+    /// After a charge: the time until the budget is full. After a refusal: the time until the request would pass.
+    pub reset: Duration,
+}
+
+/// Odd things on the way to a decision, for metrics. None of them ever admits too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strain {
+    /// Newcomers to a full slot that started with a debt, because the slot had forgotten others.
+    pub inherited: usize,
+    /// Slots that another plugin had overwritten.
+    pub unreadable: usize,
+    /// Decisions taken again because another worker was faster.
+    pub retries: usize,
+    /// Charges of a refused request that could not be given back, because others had charged meanwhile.
+    pub kept: usize,
+}
+
+/// The proof that all limits of a request were charged. Made only by [`crate::limit::take`], or for a request that
+/// has no limits.
+#[derive(Debug)]
+pub struct Permits {
+    standings: Vec<Standing>,
+    strain: Strain,
+}
+
+impl Permits {
+    /// For a request that no limit counts.
+    pub fn none() -> Self {
+        Self { standings: Vec::new(), strain: Strain::default() }
+    }
+
+    pub(super) fn new(standings: Vec<Standing>, strain: Strain) -> Self {
+        Self { standings, strain }
+    }
+
+    /// Every limit that was charged, in the order of the demands.
+    pub fn standings(&self) -> &[Standing] {
+        &self.standings
+    }
+
+    /// What to count.
+    pub fn strain(&self) -> Strain {
+        self.strain
+    }
+}
+
+/// No limit was charged: one said no, or what they say could not be settled.
+#[derive(Debug)]
+pub struct OverLimit {
+    violated: Vec<Standing>,
+    strain: Strain,
+}
+
+impl OverLimit {
+    /// What a caller is told to wait when no limit is spent.
+    const UNDECIDED: Duration = Duration::from_secs(1);
+
+    pub(super) fn new(violated: Vec<Standing>, strain: Strain) -> Self {
+        Self { violated, strain }
+    }
+
+    /// The limits that said no; empty if [`OverLimit::contended`].
+    pub fn violated(&self) -> &[Standing] {
+        &self.violated
+    }
+
+    /// Their names.
+    pub fn violated_names(&self) -> impl Iterator<Item = &str> {
+        self.violated.iter().map(|standing| &*standing.limit.origin.name)
+    }
+
+    /// The time after which the whole request passes, unless others spend meanwhile.
+    pub fn retry_after(&self) -> Duration {
+        self.violated.iter().map(|standing| standing.reset).max().unwrap_or(Self::UNDECIDED)
+    }
+
+    /// Whether no limit said no, but the charge could not be written: other workers kept changing the same slot.
+    pub fn contended(&self) -> bool {
+        self.violated.is_empty()
+    }
+
+    /// What to count.
+    pub fn strain(&self) -> Strain {
+        self.strain
+    }
+}

@@ -1,0 +1,86 @@
+//! The audit record of one request: a line of JSON for the access log. In: what was seen, and the verdict.
+//! Out: text in which identities are bounded and escaped, and which never holds a token, key or certificate.
+
+use serde::{Serialize, Serializer};
+
+use crate::exchange::Seen;
+use crate::verdict::{Detail, Verdict};
+
+/// The longest identity written; longer ones end in `…`.
+const MAX_CHARS: usize = 128;
+
+#[derive(Serialize)]
+struct Record<'a> {
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<Bounded<'a>>,
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    thumbprint: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<Bounded<'a>>,
+}
+
+/// Text from a caller or a token, cut to a bound. JSON escapes what is left.
+struct Bounded<'a>(&'a str);
+
+impl Serialize for Bounded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.char_indices().nth(MAX_CHARS) {
+            None => serializer.serialize_str(self.0),
+            Some((end, _)) => serializer.collect_str(&format_args!("{}…", self.0.get(..end).unwrap_or_default())),
+        }
+    }
+}
+
+/// The record of a request that ended in `verdict`.
+pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
+    let claims = seen.token.as_ref().map(|token| token.claims());
+    let (decision, reason, limits) = match verdict {
+        Verdict::Forward(_) => ("forwarded", None, Vec::new()),
+        Verdict::Refuse(refusal) => {
+            let limits = match &refusal.detail {
+                Detail::Limits(over) => over.violated_names().map(Bounded).collect(),
+                Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) => Vec::new(),
+            };
+            ("refused", Some(refusal.reason.slug()), limits)
+        }
+    };
+    let record = Record {
+        decision,
+        reason,
+        resource: seen.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
+        route: seen.route.as_ref().map(|route| Bounded(&route.origin.name)),
+        iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
+        client_id: claims.map(|claims| Bounded(&claims.client_id)),
+        sub: claims.map(|claims| Bounded(&claims.subject)),
+        jti: claims.map(|claims| Bounded(&claims.token_id)),
+        thumbprint: seen.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
+        limits,
+    };
+    // A struct of text always serialises.
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_bounded_and_escaped() {
+        let json = |text: &str| serde_json::to_string(&Bounded(text)).unwrap();
+        assert_eq!(json("a\"\n\u{7}"), r#""a\"\n\u0007""#);
+        assert_eq!(json(&"é".repeat(200)).chars().count(), MAX_CHARS + "\"…\"".chars().count());
+    }
+}

@@ -1,0 +1,41 @@
+//! Names of Envoy counters. They are all known when the filter is configured: labels never come from a request.
+//!
+//! A decision's name holds its labels for a `stats_tags` rule to extract:
+//! `boundgate.requests.decision.refused.reason.scope-missing`.
+
+use crate::verdict::{Reason, Verdict};
+use crate::worker::Counter;
+/// The place of a verdict's counter among [`decision_names`].
+pub fn decision_index(verdict: &Verdict) -> usize {
+    match verdict {
+        Verdict::Forward(_) => 0,
+        Verdict::Refuse(refusal) => (refusal.reason as usize).saturating_add(1),
+    }
+}
+
+/// The names of the decision counters, in the order of [`decision_index`].
+pub fn decision_names() -> impl Iterator<Item = String> {
+    let refused = Reason::ALL.iter().map(|reason| format!("boundgate.requests.decision.refused.reason.{}", reason.slug()));
+    std::iter::once(String::from("boundgate.requests.decision.forwarded.reason.none")).chain(refused)
+}
+
+/// The name of an event's counter.
+pub fn event_name(counter: Counter) -> String {
+    format!("boundgate.{}", counter.metric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Refusal;
+
+    #[test]
+    fn every_verdict_has_the_counter_of_its_name() {
+        let names: Vec<String> = decision_names().collect();
+        assert_eq!(names.len(), Reason::ALL.len() + 1);
+        for reason in Reason::ALL {
+            let verdict = Verdict::Refuse(Refusal::from(*reason));
+            assert!(names[decision_index(&verdict)].ends_with(&format!("refused.reason.{}", reason.slug())));
+        }
+    }
+}

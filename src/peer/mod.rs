@@ -1,0 +1,215 @@
+//! The peer of a connection: who holds the client certificate. In: properties of the TLS connection. Out: [`Peer`], as
+//! cheap as the digest that binding needs; and, when a rule asks for more, its [`PeerIdentity`].
+//!
+//! A certificate that nobody validated binds tokens (RFC 8705 §6.2) but is no identity: its names are whatever its
+//! holder wrote into it.
+//! Not here: comparing thumbprints with tokens (`binding`), which peers a route admits (`authz`).
+
+mod certificate;
+mod spiffe;
+
+use std::rc::Rc;
+
+pub use certificate::{Certificate, CertificateCache, CertificateFault};
+pub use spiffe::{SpiffeFault, SpiffeId};
+
+use crate::binding::Thumbprint;
+use crate::host::{Connection, ConnectionProperty};
+use crate::policy::PeerSource;
+use crate::time::Now;
+
+/// The holder of the certificate of this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// SHA-256 of the certificate.
+    pub thumbprint: Thumbprint,
+}
+
+/// The proxy said something about the peer that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerUnreadable;
+
+impl Peer {
+    /// The peer, if it presented a certificate. One property is read.
+    pub fn of(connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
+        match connection.property(ConnectionProperty::PeerDigest) {
+            None => Ok(None),
+            Some(digest) if digest.is_empty() => Ok(None),
+            Some(digest) => match Thumbprint::from_hex_digest(&digest) {
+                Ok(thumbprint) => Ok(Some(Self { thumbprint })),
+                Err(_) => Err(PeerUnreadable),
+            },
+        }
+    }
+
+    /// Who that is, as far as it was validated. Reads two to four properties; the certificate is parsed once.
+    pub fn identify(
+        &self,
+        connection: &dyn Connection,
+        source: PeerSource,
+        certificates: &mut CertificateCache,
+        now: Now,
+    ) -> PeerIdentity {
+        let certificate = certificates.get(&self.thumbprint, connection);
+        let said_valid = match connection.property(ConnectionProperty::PeerCertificateValid).as_deref() {
+            Some([valid]) => *valid == 1,
+            Some(_) => false,
+            None => source.insecure_assume_validated,
+        };
+        // The handshake may be days ago.
+        let lasts = certificate.as_ref().is_none_or(|certificate| now.wall <= certificate.not_after);
+        let validated = said_valid && lasts;
+        let spiffe_id = validated.then(|| spiffe_id(certificate.as_deref(), connection)).flatten();
+        PeerIdentity { thumbprint: self.thumbprint, validated, spiffe_id, certificate }
+    }
+}
+
+/// The identity in the certificate (SPIFFE X509-SVID §2: exactly one URI SAN), or on an Envoy that does not give out the
+/// certificate, in the first URI SAN.
+fn spiffe_id(certificate: Option<&Certificate>, connection: &dyn Connection) -> Option<SpiffeId> {
+    match certificate {
+        Some(certificate) => match &certificate.uri_sans[..] {
+            [only] if !certificate.is_authority => SpiffeId::parse(only).ok(),
+            _ => None,
+        },
+        None => {
+            let uri = connection.property(ConnectionProperty::PeerUriSan)?;
+            SpiffeId::parse(std::str::from_utf8(&uri).ok()?).ok()
+        }
+    }
+}
+
+/// Who a peer is.
+#[derive(Clone, Debug)]
+pub struct PeerIdentity {
+    /// SHA-256 of the certificate.
+    pub thumbprint: Thumbprint,
+    /// Whether the proxy validated the certificate and it still lasts.
+    pub validated: bool,
+    /// The SPIFFE ID; only of a validated certificate.
+    pub spiffe_id: Option<SpiffeId>,
+    /// What stands in the certificate, where this Envoy gives it out.
+    pub certificate: Option<Rc<Certificate>>,
+}
+
+impl PeerIdentity {
+    /// The name limits and upstreams know it by: the SPIFFE ID, else the thumbprint.
+    pub fn name(&self) -> String {
+        match &self.spiffe_id {
+            Some(id) => id.as_str().to_owned(),
+            None => self.thumbprint.to_x5t_s256(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::fake::{FakeConnection, at};
+
+    const SOURCE: PeerSource = PeerSource { insecure_assume_validated: false };
+
+    struct Presented {
+        pem: String,
+        digest: String,
+    }
+
+    fn certificate(uris: &[&str], edit: impl FnOnce(&mut CertificateParams)) -> Presented {
+        let mut params = CertificateParams::new(vec![String::from("alice.example.org")]).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
+        edit(&mut params);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let digest = Sha256::digest(certificate.der()).iter().map(|byte| format!("{byte:02x}")).collect();
+        Presented { pem: certificate.pem(), digest }
+    }
+
+    fn connection(properties: &[(ConnectionProperty, &[u8])]) -> FakeConnection {
+        FakeConnection(properties.iter().map(|(property, value)| (*property, value.to_vec())).collect::<HashMap<_, _>>())
+    }
+
+    fn identify(connection: &FakeConnection) -> PeerIdentity {
+        let peer = Peer::of(connection).unwrap().unwrap();
+        peer.identify(connection, SOURCE, &mut CertificateCache::default(), at(0.0))
+    }
+
+    fn of(presented: &Presented, valid: u8) -> PeerIdentity {
+        identify(&connection(&[
+            (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+            (ConnectionProperty::PeerCertificateValid, &[valid]),
+            (ConnectionProperty::PeerCertificate, presented.pem.as_bytes()),
+        ]))
+    }
+
+    #[test]
+    fn no_certificate_is_no_peer_and_an_unreadable_digest_is_an_error() {
+        assert_eq!(Peer::of(&connection(&[])), Ok(None));
+        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"")])), Ok(None));
+        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"xyz")])), Err(PeerUnreadable));
+    }
+
+    #[test]
+    fn a_validated_certificate_with_one_uri_is_its_spiffe_id() {
+        let alice = of(&certificate(&["spiffe://example.org/client/alice"], |_| {}), 1);
+        assert_eq!(alice.name(), "spiffe://example.org/client/alice");
+        let certificate = alice.certificate.unwrap();
+        assert_eq!(certificate.dns_sans, ["alice.example.org"]);
+        assert!(!certificate.serial.is_empty() && certificate.subject.contains("CN="));
+    }
+
+    #[test]
+    fn an_unvalidated_certificate_goes_by_its_thumbprint() {
+        let presented = certificate(&["spiffe://example.org/client/alice"], |_| {});
+        let somebody = of(&presented, 0);
+        assert!(!somebody.validated && somebody.spiffe_id.is_none());
+        assert_eq!(somebody.name().len(), 43);
+        let silent = connection(&[
+            (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+            (ConnectionProperty::PeerUriSan, b"spiffe://example.org/client/alice"),
+        ]);
+        assert!(!identify(&silent).validated, "an Envoy that does not say");
+    }
+
+    #[test]
+    fn a_certificate_that_has_expired_since_the_handshake_is_nobody() {
+        let expired = certificate(&["spiffe://example.org/client/alice"], |params| {
+            params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2025, 1, 1);
+        });
+        assert!(!of(&expired, 1).validated);
+    }
+
+    #[test]
+    fn two_uris_an_authority_or_hostile_text_are_no_identity() {
+        let two = ["spiffe://example.org/client/alice", "spiffe://example.org/client/bob"];
+        assert_eq!(of(&certificate(&two, |_| {}), 1).spiffe_id, None);
+        let authority = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        assert_eq!(of(&certificate(&two[..1], authority), 1).spiffe_id, None);
+        assert_eq!(of(&certificate(&["spiffe://example.org/a,Hash=00;URI=x"], |_| {}), 1).spiffe_id, None);
+        let many: Vec<String> = (0..100).map(|number| format!("spiffe://example.org/{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(of(&certificate(&many, |_| {}), 1).spiffe_id, None);
+    }
+
+    #[test]
+    fn the_pem_must_be_of_the_certificate_with_the_digest() {
+        let (alice, bob) = (certificate(&["spiffe://a/alice"], |_| {}), certificate(&["spiffe://a/bob"], |_| {}));
+        let swapped = of(&Presented { pem: bob.pem, digest: alice.digest.clone() }, 1);
+        assert_eq!((swapped.spiffe_id, swapped.certificate), (None, None));
+        for pem in ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &"A".repeat(100_000)] {
+            let garbage = of(&Presented { pem: pem.to_owned(), digest: alice.digest.clone() }, 1);
+            assert_eq!(garbage.certificate, None);
+        }
+    }
+
+    #[test]
+    fn an_escaped_pem_is_read_as_well() {
+        let alice = certificate(&["spiffe://a/alice"], |_| {});
+        let pem = alice.pem.replace('+', "%2B").replace('\n', "%0A").replace(' ', "%20").replace('/', "%2F").replace('=', "%3D");
+        assert_eq!(of(&Presented { pem, ..alice }, 1).name(), "spiffe://a/alice");
+    }
+}

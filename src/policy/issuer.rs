@@ -1,0 +1,70 @@
+//! One authorization server: whose tokens are accepted, by which keys and rules.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::jose::{Algorithm, KeySet};
+use crate::policy::Origin;
+
+/// What decides whether keys and verified tokens of an issuer survive a new configuration: the text of everything
+/// that a verification relied on. Equal text, equal trust.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrustId(pub Rc<str>);
+
+/// An authorization server and the rules for its tokens (RFC 9068, RFC 8725).
+#[derive(Debug)]
+pub struct Issuer {
+    /// Where it was configured.
+    pub origin: Origin,
+    /// The exact `iss` value, compared by code points (RFC 9068 §4).
+    pub issuer: Box<str>,
+    /// The algorithms its tokens may use; never empty, never taken from a token (RFC 8725 §3.1).
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys come from.
+    pub keys: KeySource,
+    /// What `typ` its tokens carry.
+    pub typ: TypRule,
+    /// The longest lifetime (`exp` − `iat`) accepted.
+    pub max_lifetime: Duration,
+    /// Tolerance for `exp`, `nbf` and `iat`; at most 60 s.
+    pub leeway: Duration,
+    /// Identity of this trust over configurations.
+    pub trust: TrustId,
+}
+
+/// Where keys come from.
+#[derive(Debug)]
+pub enum KeySource {
+    /// Written in the configuration.
+    Inline(Rc<KeySet>),
+    /// Fetched from a JWK set URI.
+    Remote(JwksSource),
+}
+
+/// A remote JWK set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksSource {
+    /// Envoy's cluster that the fetch goes to.
+    pub cluster: Box<str>,
+    /// `:authority` of the fetch.
+    pub authority: Box<str>,
+    /// `:path` of the fetch.
+    pub path: Box<str>,
+    /// Age after which keys are fetched anew.
+    pub refresh: Duration,
+    /// Age up to which keys are used while fetches fail.
+    pub max_stale: Duration,
+    /// Time-out of one fetch.
+    pub timeout: Duration,
+}
+
+/// The `typ` header of an issuer's access tokens (RFC 9068 §4, RFC 8725 §3.11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TypRule {
+    /// `at+jwt` or `application/at+jwt`, ASCII case-insensitive.
+    AccessToken,
+    /// Exactly this value, for an authorization server that predates RFC 9068.
+    Exactly(Box<str>),
+    /// No `typ` at all, for the same reason.
+    Absent,
+}

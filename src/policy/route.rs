@@ -1,0 +1,129 @@
+//! A route: the request it matches and what it demands.
+
+use crate::peer::SpiffeId;
+use crate::policy::{Charge, KeyPart, Origin, Pattern};
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {
+    /// Name (`GET /orders/{id}`) and place.
+    pub origin: Origin,
+    /// The paths it matches.
+    pub pattern: Pattern,
+    /// The methods it matches; HEAD follows GET.
+    pub methods: MethodSet,
+    /// Who may pass.
+    pub access: Access,
+    /// What a request is counted by.
+    pub limits: Vec<Charge>,
+    /// Whether a CORS preflight for it passes without a token.
+    pub preflight: bool,
+}
+
+impl Route {
+    /// Whether a decision on this route depends on who the peer is, beyond its thumbprint.
+    pub fn needs_identity(&self) -> bool {
+        let listed = match &self.access {
+            Access::Public => false,
+            Access::Peer(_) => true,
+            Access::Token(rule) => rule.peers.is_some(),
+        };
+        listed || self.limits.iter().any(|charge| charge.limit.key.contains(&KeyPart::Peer))
+    }
+}
+
+/// The methods of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MethodSet {
+    /// Every method but CONNECT and TRACE, which never pass.
+    Any,
+    /// These, upper case.
+    Listed(Vec<Box<str>>),
+}
+
+impl MethodSet {
+    /// Whether a request with `method` belongs here (RFC 9110 §9.3.2: HEAD is GET without content).
+    pub fn contains(&self, method: &str) -> bool {
+        match self {
+            MethodSet::Any => true,
+            MethodSet::Listed(listed) => {
+                let has = |wanted: &str| listed.iter().any(|listed| &**listed == wanted);
+                has(method) || (method == "HEAD" && has("GET"))
+            }
+        }
+    }
+
+    /// The methods that were listed; none where any will do.
+    pub fn listed(&self) -> impl Iterator<Item = &str> {
+        let listed = match self {
+            MethodSet::Any => &[][..],
+            MethodSet::Listed(listed) => listed,
+        };
+        listed.iter().map(|method| &**method)
+    }
+
+    /// Whether some method belongs to both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (MethodSet::Any, _) | (_, MethodSet::Any) => true,
+            (MethodSet::Listed(mine), MethodSet::Listed(theirs)) => {
+                mine.iter().any(|method| other.contains(method)) || theirs.iter().any(|method| self.contains(method))
+            }
+        }
+    }
+}
+
+/// Who may pass.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Holders of a validated client certificate.
+    Peer(PeerRule),
+    /// Bearers of an access token.
+    Token(TokenRule),
+}
+
+/// What a token must be and allow.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TokenRule {
+    /// How it is bound to its sender.
+    pub binding: BindingRule,
+    /// The scopes it must carry.
+    pub scopes: ScopeRule,
+    /// Which peers may use it; `None`: any.
+    pub peers: Option<PeerRule>,
+}
+
+/// Sender constraint of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingRule {
+    /// The token must be bound to the client certificate (RFC 8705 §3).
+    Mtls,
+    /// A token without `cnf` passes; one with `cnf` is held to it.
+    WhenBound,
+}
+
+/// Scopes of a route. Exact, case-sensitive values (RFC 6749 §3.3).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ScopeRule {
+    /// Every one of these.
+    pub all: Vec<Box<str>>,
+    /// At least one of these, unless empty.
+    pub any: Vec<Box<str>>,
+}
+
+/// Which peers pass. Never empty.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PeerRule(pub Vec<PeerPattern>);
+
+/// One pattern for the SPIFFE ID of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerPattern {
+    /// Exactly this SPIFFE ID.
+    Exactly(SpiffeId),
+    /// Every SPIFFE ID that continues this text, which ends in `/`. `spiffe://a/b/*` does not match `spiffe://a/bc`.
+    Below(Box<str>),
+    /// Any validated certificate.
+    Any,
+}

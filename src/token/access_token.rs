@@ -1,0 +1,136 @@
+//! Verification of one access token. In: bytes, the trusted issuers, their keys. Out: [`AccessToken`], which only
+//! [`Unverified::verify`] makes. What depends on the moment or on the resource is asked of the verified token on
+//! every request, also when it comes from the cache.
+
+use std::rc::Rc;
+
+use crate::host::Host;
+use crate::jose::{Compact, Header, Native, VerifyingKey};
+use crate::policy::{Issuer, Resource, TypRule};
+use crate::time::Now;
+use crate::token::claims::{Claims, claimed_issuer};
+use crate::verdict::Reason;
+
+/// A well-formed token whose signature was not looked at yet.
+pub struct Unverified<'t> {
+    jws: Compact<'t>,
+    issuer: Rc<Issuer>,
+}
+
+impl<'t> Unverified<'t> {
+    /// Parses the token and finds its issuer among those trusted by `resource`; then `typ` and `alg` by the rules of
+    /// that issuer (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11).
+    pub fn parse(token: &'t [u8], resource: &Resource) -> Result<Self, Reason> {
+        let jws = Compact::parse(token)?;
+        let claimed = claimed_issuer(&jws.payload)?;
+        let trusted = resource.issuers.iter().find(|issuer| &*issuer.issuer == claimed);
+        let issuer = trusted.ok_or(Reason::IssuerUntrusted)?.clone();
+        if !typ_is(&issuer.typ, jws.header.typ.as_deref()) {
+            return Err(Reason::TypUnacceptable);
+        }
+        if !issuer.algorithms.contains(&jws.header.algorithm) {
+            return Err(Reason::AlgorithmNotAllowed);
+        }
+        Ok(Self { jws, issuer })
+    }
+
+    /// Whose keys are needed.
+    pub fn issuer(&self) -> &Rc<Issuer> {
+        &self.issuer
+    }
+
+    /// What the keys are looked up by.
+    pub fn header(&self) -> &Header {
+        &self.jws.header
+    }
+
+    /// Verifies with the first of `keys` that fits (RFC 7515 §5.2), then reads the claims.
+    pub fn verify(self, keys: &[Rc<VerifyingKey>], host: &dyn Host, native: Native) -> Result<AccessToken, Reason> {
+        let key = keys.iter().find(|key| key.verify(&self.jws, host, native)).ok_or(Reason::SignatureInvalid)?.clone();
+        let claims = Claims::parse(self.jws.payload)?;
+        Ok(AccessToken { issuer: self.issuer, key, claims })
+    }
+}
+
+/// A token whose signature was found right with a key of its issuer.
+#[derive(Debug)]
+pub struct AccessToken {
+    issuer: Rc<Issuer>,
+    key: Rc<VerifyingKey>,
+    claims: Claims,
+}
+
+impl AccessToken {
+    /// Who issued it.
+    pub fn issuer(&self) -> &Rc<Issuer> {
+        &self.issuer
+    }
+
+    /// The key that signed it.
+    pub fn key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// What it says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4).
+    pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
+        let trust = &self.issuer.trust;
+        // A cached token may come from a request to another resource, which trusts other issuers.
+        let issuer = resource.issuers.iter().find(|issuer| issuer.trust == *trust).ok_or(Reason::IssuerUntrusted)?;
+        let claims = &self.claims;
+        if now.wall >= claims.expires.plus(issuer.leeway) {
+            return Err(Reason::TokenExpired);
+        }
+        let latest = now.wall.plus(issuer.leeway);
+        if claims.issued > latest || claims.not_before.is_some_and(|not_before| not_before > latest) {
+            return Err(Reason::TokenNotYetValid);
+        }
+        if claims.expires.since(claims.issued) > issuer.max_lifetime {
+            return Err(Reason::LifetimeTooLong);
+        }
+        if !claims.audiences.iter().any(|audience| resource.audiences.contains(audience)) {
+            return Err(Reason::AudienceMismatch);
+        }
+        Ok(())
+    }
+}
+
+/// RFC 7515 §4.1.9: without a slash, `application/` stands before it; media types ignore ASCII case.
+fn typ_is(rule: &TypRule, typ: Option<&str>) -> bool {
+    match (rule, typ) {
+        (TypRule::AccessToken, Some(typ)) => {
+            typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+        }
+        (TypRule::Exactly(wanted), Some(typ)) => **wanted == *typ,
+        (TypRule::Absent, None) => true,
+        (TypRule::AccessToken | TypRule::Exactly(_), None) | (TypRule::Absent, Some(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_access_tokens_typ_passes() {
+        for typ in ["at+jwt", "AT+JWT", "at+JWT", "application/at+jwt"] {
+            assert!(typ_is(&TypRule::AccessToken, Some(typ)), "{typ}");
+        }
+        for typ in ["JWT", "id_token", "logout+jwt", "dpop+jwt", "wit+jwt", "txntoken+jwt", "at+jwt ", "application/at+jwt;v=1", "text/at+jwt", ""] {
+            assert!(!typ_is(&TypRule::AccessToken, Some(typ)), "{typ}");
+        }
+        assert!(!typ_is(&TypRule::AccessToken, None));
+    }
+
+    #[test]
+    fn an_older_issuer_is_held_to_exactly_what_was_configured() {
+        assert!(!typ_is(&TypRule::Absent, Some("JWT")));
+        assert!(typ_is(&TypRule::Absent, None));
+        assert!(typ_is(&TypRule::Exactly("JWT".into()), Some("JWT")));
+        assert!(!typ_is(&TypRule::Exactly("JWT".into()), Some("jwt")));
+    }
+}

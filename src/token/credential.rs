@@ -1,0 +1,116 @@
+//! Finding the access token in a request (RFC 6750 §2). In: the request head. Out: the [`RawToken`] or why there is
+//! none. Only `Authorization: Bearer` counts: form, cookie and query are ignored (OAuth 2.1 §5.1, FAPI 2.0 §5.3.4),
+//! and a query token beside one in the header is refused.
+
+use std::fmt;
+
+use crate::http::Head;
+use crate::verdict::Reason;
+
+/// A token as it was sent: unverified, and never printed.
+pub struct RawToken(Box<[u8]>);
+
+impl RawToken {
+    /// The token's bytes: characters of token68.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for RawToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawToken({} bytes)", self.0.len())
+    }
+}
+
+/// The one token of the request, at most `max_bytes` long.
+pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken, Reason> {
+    let mut fields = head.headers("authorization");
+    let Some(field) = fields.next() else { return Err(Reason::TokenMissing) };
+    if fields.next().is_some() {
+        return Err(Reason::AuthorizationRepeated);
+    }
+    let (scheme, rest) = match field.iter().position(|byte| *byte == b' ') {
+        Some(space) => field.split_at(space),
+        None => (field, [].as_slice()),
+    };
+    // Envoy joins repeated Authorization fields with a comma, which no token68 contains.
+    if field.contains(&b',') {
+        return Err(Reason::AuthorizationRepeated);
+    }
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let is_scheme = !scheme.is_empty() && scheme.iter().all(token);
+        return Err(if is_scheme { Reason::TokenMissing } else { Reason::AuthorizationMalformed });
+    }
+    let token = rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
+    if token.len() > max_bytes {
+        return Err(Reason::TokenTooLarge);
+    }
+    if !is_token68(token) {
+        return Err(Reason::AuthorizationMalformed);
+    }
+    if head.path().has_query_parameter("access_token") {
+        return Err(Reason::TokenInQuery);
+    }
+    Ok(RawToken(token.into()))
+}
+
+/// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750 §2.1).
+fn is_token68(token: &[u8]) -> bool {
+    let body = token.iter().rposition(|byte| *byte != b'=').and_then(|last| token.get(..=last)).unwrap_or_default();
+    !body.is_empty() && body.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(path: &str, authorization: &[&[u8]]) -> Result<Vec<u8>, Reason> {
+        let mut map: Vec<(String, Vec<u8>)> = [(":method", "GET"), (":authority", "api.example.com"), (":path", path)]
+            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+            .to_vec();
+        map.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.to_vec())));
+        presented(&Head::parse(map).unwrap(), 40).map(|token| token.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_spaces_may_repeat() {
+        for field in ["Bearer a.b.c", "bEARER a.b.c", "Bearer   a.b.c"] {
+            assert_eq!(request("/", &[field.as_bytes()]), Ok(b"a.b.c".to_vec()), "{field}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_and_other_places_are_no_token() {
+        assert_eq!(request("/", &[]), Err(Reason::TokenMissing));
+        assert_eq!(request("/", &[b"Basic eDp5"]), Err(Reason::TokenMissing));
+        assert_eq!(request("/?access_token=a.b.c", &[]), Err(Reason::TokenMissing));
+    }
+
+    #[test]
+    fn several_credentials_are_an_invalid_request() {
+        for fields in [&[b"Bearer a".as_slice(), b"Bearer b"][..], &[b"Bearer a,Bearer b"], &[b"Bearer a,"], &[b"Basic x, Bearer a"]] {
+            assert_eq!(request("/", fields), Err(Reason::AuthorizationRepeated));
+        }
+        assert_eq!(request("/?access_token=x", &[b"Bearer a"]), Err(Reason::TokenInQuery));
+        assert_eq!(request("/?a=b&access%5Ftoken=x", &[b"Bearer a"]), Err(Reason::TokenInQuery));
+    }
+
+    #[test]
+    fn what_is_not_token68_is_an_invalid_request() {
+        for field in [b"Bearer".as_slice(), b"Bearer ", b"Bearer\ta", b"Bearer a b", b"Bearer a\"", b"Bearer \xff", b"Bearer ==", b"Bearer a=b", b"", b"\xff a"] {
+            assert_eq!(request("/", &[field]), Err(Reason::AuthorizationMalformed), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_above_the_bound_is_not_looked_at() {
+        assert_eq!(request("/", &[format!("Bearer {}", "a".repeat(41)).as_bytes()]), Err(Reason::TokenTooLarge));
+    }
+
+    #[test]
+    fn a_token_is_never_printed() {
+        assert_eq!(format!("{:?}", RawToken(b"secret"[..].into())), "RawToken(6 bytes)");
+    }
+}

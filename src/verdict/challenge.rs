@@ -1,0 +1,70 @@
+//! `WWW-Authenticate` values (RFC 6750 §3, RFC 9728 §5.1). In: the kind, the text of the row, resource and route.
+//! Out: one Bearer challenge, every parameter a quoted-string of the characters RFC 6750 allows.
+
+use std::fmt::Write;
+
+use crate::policy::{Access, Resource, Route, ScopeRule};
+use crate::verdict::ChallengeKind;
+
+/// The realm of a refusal before the resource is known.
+const UNKNOWN_REALM: &str = "boundgate";
+
+/// The challenge, or `None` where the table has none.
+pub fn bearer(kind: ChallengeKind, text: &str, resource: Option<&Resource>, route: Option<&Route>) -> Option<String> {
+    let mut challenge = Challenge(String::from("Bearer "));
+    match kind {
+        ChallengeKind::None => return None,
+        ChallengeKind::Bare => {
+            challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
+            challenge.metadata(resource);
+        }
+        ChallengeKind::InvalidToken => {
+            challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
+            challenge.error("invalid_token", text);
+            challenge.metadata(resource);
+        }
+        ChallengeKind::InvalidRequest => challenge.error("invalid_request", text),
+        ChallengeKind::InsufficientScope => {
+            challenge.parameter("error", "insufficient_scope");
+            if let Some(Access::Token(rule)) = route.map(|route| &route.access) {
+                challenge.parameter("scope", &needed(&rule.scopes));
+            }
+            challenge.parameter("error_description", text);
+        }
+    }
+    Some(challenge.0)
+}
+
+/// The scopes a client should ask for, sorted, each once.
+fn needed(rule: &ScopeRule) -> String {
+    let mut scopes: Vec<&str> = rule.all.iter().chain(&rule.any).map(|scope| &**scope).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes.join(" ")
+}
+
+struct Challenge(String);
+
+impl Challenge {
+    fn parameter(&mut self, name: &str, value: &str) {
+        if !self.0.ends_with(' ') {
+            self.0.push_str(", ");
+        }
+        // RFC 6750 §3: %x20-21 / %x23-5B / %x5D-7E, so nothing ever needs a backslash.
+        let allowed = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+        let value: String = value.chars().filter(allowed).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "{name}=\"{value}\"");
+    }
+
+    fn error(&mut self, error: &str, description: &str) {
+        self.parameter("error", error);
+        self.parameter("error_description", description);
+    }
+
+    fn metadata(&mut self, resource: Option<&Resource>) {
+        if let Some(url) = resource.and_then(|resource| resource.resource_metadata.as_deref()) {
+            self.parameter("resource_metadata", url);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The outcome of a request. In: proofs from the checks, or a [`Reason`]. Out: [`Verdict`], and for a refusal the
+//! whole [`Answer`] to the caller.
+//!
+//! Not here: applying it to a stream (`filter`), counting and recording it (`observe`).
+
+mod answer;
+mod challenge;
+mod reason;
+#[cfg(test)]
+mod reference;
+mod upstream;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use answer::Answer;
+pub use reason::{ChallengeKind, Detail, Fault, Reason, Row};
+pub use upstream::Upstream;
+
+use crate::authz::Grant;
+use crate::limit::{OverLimit, Permits};
+use crate::policy::{Resource, Route};
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes upstream.
+    Forward(Forward),
+    /// It is answered here.
+    Refuse(Refusal),
+}
+
+/// Leave to go upstream. Takes what only the checks can make, so that a forgotten check does not compile.
+#[derive(Debug)]
+pub struct Forward {
+    grant: Grant,
+    permits: Permits,
+    upstream: Upstream,
+}
+
+impl Forward {
+    /// From the proof of authorisation, the proof that the limits were charged, and what the upstream may learn.
+    pub fn new(grant: Grant, permits: Permits, upstream: Upstream) -> Self {
+        Self { grant, permits, upstream }
+    }
+
+    /// Who was let in, and why.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// What was charged.
+    pub fn permits(&self) -> &Permits {
+        &self.permits
+    }
+
+    /// What changes on the way upstream.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+}
+
+/// A refusal with what its answer may say.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why: the row of the table.
+    pub reason: Reason,
+    /// Figures that go with some reasons.
+    pub detail: Detail,
+    /// The resource, once known: its realm stands in challenges.
+    pub resource: Option<Rc<Resource>>,
+    /// The route, once known: its scopes stand in challenges.
+    pub route: Option<Rc<Route>>,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: Detail::None, resource: None, route: None }
+    }
+}
+
+impl Refusal {
+    /// A dependency of ours is not there; try again after `retry_after`.
+    pub fn unavailable(reason: Reason, retry_after: Duration) -> Self {
+        Self { detail: Detail::RetryAfter(retry_after), ..reason.into() }
+    }
+
+    /// The method is none of `allowed` (RFC 9110 §15.5.6).
+    pub fn method_not_allowed(allowed: Vec<String>) -> Self {
+        Self { detail: Detail::Allow(allowed), ..Reason::MethodNotAllowed.into() }
+    }
+
+    /// Limits said no.
+    pub fn over_limit(over: OverLimit) -> Self {
+        let reason = if over.contended() { Reason::LimitContended } else { Reason::OverLimit };
+        Self { detail: Detail::Limits(over), ..reason.into() }
+    }
+}

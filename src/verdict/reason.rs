@@ -1,0 +1,270 @@
+//! Why a request is refused: ONE table from which status, challenge, text to the caller, gRPC status, metric and
+//! the reference in docs/refusals.md come. No `_` arm: a new reason does not compile without its row.
+//!
+//! The slug goes to operators (response code details, metric, audit record). Callers get the row's text only, which
+//! is the same for everything that would help to forge a token.
+
+use std::time::Duration;
+
+use crate::limit::OverLimit;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident = $slug:literal,)+) => {
+        /// Why a request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of the checks.
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)+];
+
+            /// The name operators see: `[a-z-]`, stable over releases.
+            pub const fn slug(self) -> &'static str {
+                match self { $(Reason::$name => $slug,)+ }
+            }
+
+            /// What it means, for the reference.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Reason::$name => concat!($($doc,)+),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The request's pseudo headers are missing, repeated or malformed.
+    HeadMalformed = "head-malformed",
+    /// The method is CONNECT or TRACE, which never pass.
+    MethodRefused = "method-refused",
+    /// `:authority` is not a plain host with an optional port.
+    AuthorityMalformed = "authority-malformed",
+    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, non-canonical escapes, raw bytes).
+    PathAmbiguous = "path-ambiguous",
+    /// No resource is configured for this host.
+    HostUnknown = "host-unknown",
+    /// No route of the resource matches the path.
+    RouteUnknown = "route-unknown",
+    /// The route exists, but not for this method.
+    MethodNotAllowed = "method-not-allowed",
+    /// What the proxy says of the peer certificate cannot be read.
+    PeerUnreadable = "peer-unreadable",
+    /// The route is for mTLS peers and the connection has no client certificate.
+    PeerMissing = "peer-missing",
+    /// The client certificate was not validated, or carries no usable SPIFFE ID.
+    PeerUnidentified = "peer-unidentified",
+    /// The peer's identity is not on the route's list.
+    PeerNotAllowed = "peer-not-allowed",
+    /// No access token was sent in `Authorization: Bearer`.
+    TokenMissing = "token-missing",
+    /// `Authorization` is not `Bearer` and one token68.
+    AuthorizationMalformed = "authorization-malformed",
+    /// `Authorization` was sent more than once, or holds several credentials.
+    AuthorizationRepeated = "authorization-repeated",
+    /// A token was sent in the query as well as in the header.
+    TokenInQuery = "token-in-query",
+    /// The token is longer than `max_token_bytes`.
+    TokenTooLarge = "token-too-large",
+    /// The token is not a compact JWS of strict base64url and strict JSON.
+    TokenMalformed = "token-malformed",
+    /// The token's `iss` is none of the issuers of this resource.
+    IssuerUntrusted = "issuer-untrusted",
+    /// The JOSE header has a `typ` that is not an access token's.
+    TypUnacceptable = "typ-unacceptable",
+    /// The `alg` is none of those configured for the issuer.
+    AlgorithmNotAllowed = "algorithm-not-allowed",
+    /// The issuer has no key of this `kid` for this algorithm.
+    KeyUnknown = "key-unknown",
+    /// The signature is wrong.
+    SignatureInvalid = "signature-invalid",
+    /// A claim that RFC 9068 demands is missing or of the wrong type.
+    ClaimsMalformed = "claims-malformed",
+    /// The token has expired.
+    TokenExpired = "token-expired",
+    /// `nbf` or `iat` lies in the future.
+    TokenNotYetValid = "token-not-yet-valid",
+    /// The token lives longer than the issuer's `max_lifetime`.
+    LifetimeTooLong = "lifetime-too-long",
+    /// The token is for another resource.
+    AudienceMismatch = "audience-mismatch",
+    /// The route demands a bound token and this one has no `cnf`.
+    TokenUnbound = "token-unbound",
+    /// The token's `cnf` is malformed, or names no method understood here.
+    ConfirmationUnusable = "confirmation-unusable",
+    /// The token is bound to a certificate and the connection has none.
+    CertificateMissing = "certificate-missing",
+    /// The token is bound to another certificate than the connection's.
+    BindingMismatch = "binding-mismatch",
+    /// The token lacks a scope of the route.
+    ScopeMissing = "scope-missing",
+    /// A claim that is to go upstream in a header is too long or holds characters no header may.
+    ClaimUnforwardable = "claim-unforwardable",
+    /// A rate limit is spent.
+    OverLimit = "over-limit",
+    /// Other workers kept changing the same limit; refused rather than let through uncounted.
+    LimitContended = "limit-contended",
+    /// The issuer's keys could not be fetched yet.
+    KeysUnavailable = "keys-unavailable",
+    /// Too many requests wait for an answer of a dependency.
+    Overloaded = "overloaded",
+    /// The filter has no usable configuration in this worker, or the proxy failed it.
+    FilterUnavailable = "filter-unavailable",
+}
+
+/// Figures that go with some reasons.
+#[derive(Debug)]
+pub enum Detail {
+    /// None.
+    None,
+    /// When to try again.
+    RetryAfter(Duration),
+    /// The methods that are allowed.
+    Allow(Vec<String>),
+    /// Which limits said no.
+    Limits(OverLimit),
+}
+
+/// Whose fault a refusal is: tells an operator where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The caller's.
+    Caller,
+    /// A service the filter depends on.
+    Dependency,
+    /// The proxy's or the filter's.
+    Proxy,
+}
+
+/// The challenge of a refusal (RFC 6750 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengeKind {
+    /// No `WWW-Authenticate`.
+    None,
+    /// Scheme and realm, without `error`: no credentials were sent (§3.1).
+    Bare,
+    /// `error="invalid_request"`.
+    InvalidRequest,
+    /// `error="invalid_token"`.
+    InvalidToken,
+    /// `error="insufficient_scope"`.
+    InsufficientScope,
+}
+
+/// What a refusal looks like to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// HTTP status.
+    pub status: u16,
+    /// gRPC status, for requests with `content-type: application/grpc`.
+    pub grpc: u8,
+    /// The challenge.
+    pub challenge: ChallengeKind,
+    /// The only explanation the caller gets: `detail` of the problem, `error_description`, `grpc-message`.
+    pub text: &'static str,
+    /// Whose fault it is.
+    pub fault: Fault,
+}
+
+const INVALID: &str = "The access token is invalid";
+const UNAVAILABLE: &str = "The service is temporarily unavailable";
+
+// gRPC status codes, https://grpc.io/docs/guides/status-codes/
+const INVALID_ARGUMENT: u8 = 3;
+const NOT_FOUND: u8 = 5;
+const PERMISSION_DENIED: u8 = 7;
+const RESOURCE_EXHAUSTED: u8 = 8;
+const UNIMPLEMENTED: u8 = 12;
+const UNAVAILABLE_STATUS: u8 = 14;
+const UNAUTHENTICATED: u8 = 16;
+
+impl Reason {
+    /// The row of this reason.
+    pub const fn row(self) -> Row {
+        use ChallengeKind::{Bare, InsufficientScope, InvalidRequest, InvalidToken};
+        use Fault::{Caller, Dependency, Proxy};
+
+        const fn row(status: u16, grpc: u8, challenge: ChallengeKind, text: &'static str, fault: Fault) -> Row {
+            Row { status, grpc, challenge, text, fault }
+        }
+        const NO: ChallengeKind = ChallengeKind::None;
+
+        match self {
+            Reason::HeadMalformed => row(400, INVALID_ARGUMENT, NO, "The request is malformed", Caller),
+            Reason::MethodRefused => row(501, UNIMPLEMENTED, NO, "The method is not supported", Caller),
+            Reason::AuthorityMalformed => row(400, INVALID_ARGUMENT, NO, "The host is malformed", Caller),
+            Reason::PathAmbiguous => row(400, INVALID_ARGUMENT, NO, "The path is not in canonical form", Caller),
+            Reason::HostUnknown => row(421, NOT_FOUND, NO, "This host is not served here", Caller),
+            Reason::RouteUnknown => row(404, UNIMPLEMENTED, NO, "There is no such resource", Caller),
+            Reason::MethodNotAllowed => row(405, UNIMPLEMENTED, NO, "The method is not allowed here", Caller),
+            Reason::PeerUnreadable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
+            Reason::PeerMissing => row(403, PERMISSION_DENIED, NO, "A client certificate is required", Caller),
+            Reason::PeerUnidentified | Reason::PeerNotAllowed => {
+                row(403, PERMISSION_DENIED, NO, "The client certificate is not authorised", Caller)
+            }
+            Reason::TokenMissing => row(401, UNAUTHENTICATED, Bare, "An access token is required", Caller),
+            Reason::AuthorizationMalformed => {
+                row(400, INVALID_ARGUMENT, InvalidRequest, "The Authorization header is malformed", Caller)
+            }
+            Reason::AuthorizationRepeated | Reason::TokenInQuery => {
+                row(400, INVALID_ARGUMENT, InvalidRequest, "Multiple methods used to include access token", Caller)
+            }
+            // One text for all of these: a forger learns nothing from it.
+            Reason::TokenTooLarge
+            | Reason::TokenMalformed
+            | Reason::IssuerUntrusted
+            | Reason::TypUnacceptable
+            | Reason::AlgorithmNotAllowed
+            | Reason::KeyUnknown
+            | Reason::SignatureInvalid
+            | Reason::ClaimsMalformed
+            | Reason::TokenNotYetValid
+            | Reason::LifetimeTooLong
+            | Reason::AudienceMismatch
+            | Reason::TokenUnbound
+            | Reason::ConfirmationUnusable
+            | Reason::CertificateMissing
+            | Reason::BindingMismatch
+            | Reason::ClaimUnforwardable => row(401, UNAUTHENTICATED, InvalidToken, INVALID, Caller),
+            // Only said once the signature was found right: an honest client needs it to fetch a new token.
+            Reason::TokenExpired => row(401, UNAUTHENTICATED, InvalidToken, "The access token expired", Caller),
+            Reason::ScopeMissing => row(
+                403,
+                PERMISSION_DENIED,
+                InsufficientScope,
+                "The request requires higher privileges than provided by the access token",
+                Caller,
+            ),
+            Reason::OverLimit | Reason::LimitContended => {
+                row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
+            }
+            Reason::KeysUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency),
+            Reason::Overloaded | Reason::FilterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_slug_is_distinct_and_fit_for_details_and_metrics() {
+        let slugs: HashSet<_> = Reason::ALL.iter().map(|reason| reason.slug()).collect();
+        assert_eq!(slugs.len(), Reason::ALL.len());
+        assert!(slugs.iter().all(|slug| slug.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    }
+
+    #[test]
+    fn no_refusal_tells_a_grpc_client_ok() {
+        assert!(Reason::ALL.iter().all(|reason| reason.row().grpc != 0));
+    }
+
+    #[test]
+    fn every_401_has_a_challenge_and_every_503_is_not_the_callers_fault() {
+        for row in Reason::ALL.iter().map(|reason| reason.row()) {
+            assert_eq!(row.status == 401, matches!(row.challenge, ChallengeKind::Bare | ChallengeKind::InvalidToken));
+            assert_eq!(row.status == 503, row.fault != Fault::Caller);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the grant, the
+//! peer, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream about
+//! the caller that is not on the operator's list, and nothing the caller says under one of those names.
+
+use crate::authz::Grant;
+use crate::http::Head;
+use crate::peer::PeerIdentity;
+use crate::policy::{ForwardRule, ForwardedClaim};
+use crate::verdict::Reason;
+
+/// Headers that claim an identity or override the method, and that no caller may set. Envoy itself cleans
+/// `x-forwarded-client-cert` by the listener's `forward_client_cert_details`; a sanitised one may pass.
+const SPOOFABLE: &[&str] = &[
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "txn-token",
+    "x-client-cert",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+];
+
+/// The longest value that is put into a header.
+const MAX_VALUE: usize = 8 * 1024;
+
+/// Changes to a request on its way upstream.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// Header names to remove; all are present.
+    pub remove: Vec<String>,
+    /// Headers to set.
+    pub set: Vec<(String, String)>,
+    /// Filter state to set: key below `wasm.`, and value.
+    pub filter_state: Vec<(String, String)>,
+}
+
+impl Upstream {
+    /// By `rule`, for a caller with `grant` and, where there is a certificate, this identity.
+    pub fn of(rule: &ForwardRule, head: &Head, grant: &Grant, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
+        let mut upstream = Self::default();
+        for (name, claim) in &rule.headers {
+            match value(claim, grant, peer) {
+                Some(value) if fits_a_header(&value) => upstream.set.push((name.to_string(), value)),
+                Some(_) => return Err(Reason::ClaimUnforwardable),
+                None if head.headers(name).next().is_some() => upstream.remove.push(name.to_string()),
+                None => {}
+            }
+        }
+        for (key, claim) in &rule.filter_state {
+            upstream.filter_state.extend(value(claim, grant, peer).map(|value| (key.to_string(), value)));
+        }
+        for name in head.names() {
+            // Some servers read `_` as `-` (CGI does): `x_client_id` must not pass for `x-client-id`.
+            let plain = name.replace('_', "-");
+            let ours = rule.headers.iter().any(|(header, _)| **header == *plain);
+            let spoofed = SPOOFABLE.contains(&&*plain) || rule.strip.iter().any(|strip| **strip == *plain) || (ours && plain != name);
+            let token = name == "authorization" && !rule.token && grant.access_token().is_some();
+            if (spoofed || token) && !upstream.remove.iter().any(|removed| removed == name) {
+                upstream.remove.push(name.to_owned());
+            }
+        }
+        Ok(upstream)
+    }
+}
+
+fn value(claim: &ForwardedClaim, grant: &Grant, peer: Option<&PeerIdentity>) -> Option<String> {
+    let token = grant.access_token();
+    let claims = token.map(|token| token.claims());
+    match claim {
+        ForwardedClaim::ClientId => claims.map(|claims| claims.client_id.to_string()),
+        ForwardedClaim::Sub => claims.map(|claims| claims.subject.to_string()),
+        ForwardedClaim::Issuer => token.map(|token| token.issuer().issuer.to_string()),
+        ForwardedClaim::Scope => claims.map(|claims| claims.scopes.join(" ")),
+        ForwardedClaim::Claim(name) => claims.and_then(|claims| claims.as_text(name)),
+        ForwardedClaim::Peer => peer.map(PeerIdentity::name),
+        ForwardedClaim::Thumbprint => peer.map(|peer| peer.thumbprint.to_x5t_s256()),
+    }
+}
+
+/// Visible ASCII and inner spaces: what every HTTP implementation reads the same way.
+fn fits_a_header(value: &str) -> bool {
+    let visible = |byte: u8| matches!(byte, b' '..=b'~');
+    value.len() <= MAX_VALUE && value.bytes().all(visible) && value.trim() == value
+}

@@ -1,0 +1,256 @@
+//! What outlives a request: key sets, verified tokens, waiting exchanges and the outbox of calls. One per worker
+//! thread and plugin; it survives a new configuration.
+//!
+//! Sans-IO. The filter hands in answers and time and takes calls out:
+//! * inputs: [`Worker::adopt`], [`Worker::answer`], [`Worker::tick`] – the last two name the exchanges to poll again;
+//! * outputs: [`Worker::next_call`], [`Worker::take_tally`];
+//! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`].
+//!
+//! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
+
+mod key_store;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+pub use key_store::{CallFailed, HttpAnswer, KeyLookup};
+pub use tally::{Counter, Tally};
+
+use key_store::{IssuerKeys, KeysNews};
+
+use crate::host::Host;
+use crate::jose::{Header, Native};
+use crate::limit::SharedTable;
+use crate::peer::CertificateCache;
+use crate::policy::{Issuer, JwksSource, KeySource, Policy, TrustId};
+use crate::time::{MonoNanos, Now};
+use crate::token::{AccessToken, RawToken, TokenCache};
+
+/// An exchange, by the proxy's number of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExchangeId(pub u32);
+
+/// A call, by our number. The proxy's number is the filter's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// A request to a dependency that the root context is to send.
+#[derive(Debug)]
+pub struct Call {
+    /// Ours, to be given back with the answer.
+    pub id: CallId,
+    /// Where to.
+    pub source: JwksSource,
+}
+
+/// The worker has more waiting exchanges than it may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// More exchanges than this never wait at once in one worker.
+const MAX_PARKED: usize = 10_000;
+/// An answer this much later than its time-out is never coming.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub struct Worker {
+    native: Native,
+    keys: BTreeMap<TrustId, IssuerKeys>,
+    tokens: TokenCache,
+    certificates: CertificateCache,
+    limits: SharedTable,
+    policies: Vec<Weak<Policy>>,
+    parked: BTreeMap<ExchangeId, TrustId>,
+    outbox: Vec<Call>,
+    calls: BTreeMap<CallId, TrustId>,
+    next_call: u64,
+    tally: Tally,
+}
+
+impl Worker {
+    /// A worker that starts with `policy`.
+    pub fn new(policy: &Rc<Policy>, host: &dyn Host) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = host.random();
+        let mut worker = Self {
+            native: Native::probe(host),
+            keys: BTreeMap::new(),
+            tokens: TokenCache::new(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), policy.token_cache),
+            certificates: CertificateCache::default(),
+            limits: SharedTable::new("limits", policy.limit_identities, host),
+            policies: Vec::new(),
+            parked: BTreeMap::new(),
+            outbox: Vec::new(),
+            calls: BTreeMap::new(),
+            next_call: 0,
+            tally: Tally::default(),
+        };
+        worker.adopt(policy, host);
+        worker
+    }
+
+    /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged; what only
+    /// policies rely on that no exchange holds any more is dropped.
+    pub fn adopt(&mut self, policy: &Rc<Policy>, host: &dyn Host) {
+        self.tokens.set_bounds(policy.token_cache);
+        if self.limits.identities() != policy.limit_identities {
+            self.limits = SharedTable::new("limits", policy.limit_identities, host);
+        }
+        for issuer in &policy.issuers {
+            if let KeySource::Remote(source) = &issuer.keys {
+                self.keys.entry(issuer.trust.clone()).or_insert_with(|| IssuerKeys::new(&issuer.trust, source));
+            }
+        }
+        self.policies.push(Rc::downgrade(policy));
+        self.retire();
+    }
+
+    fn retire(&mut self) {
+        self.policies.retain(|policy| policy.strong_count() > 0);
+        let live: Vec<Rc<Policy>> = self.policies.iter().filter_map(Weak::upgrade).collect();
+        let used = |trust: &TrustId| live.iter().any(|policy| policy.issuers.iter().any(|issuer| issuer.trust == *trust));
+        self.keys.retain(|trust, keys| used(trust) || keys.is_fetching());
+    }
+
+    /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and ask again when told.
+    pub fn keys(&mut self, issuer: &Issuer, header: &Header, host: &dyn Host, now: Now) -> KeyLookup {
+        match &issuer.keys {
+            KeySource::Inline(set) => key_store::inline(set, header),
+            KeySource::Remote(source) => {
+                let keys =
+                    self.keys.entry(issuer.trust.clone()).or_insert_with(|| IssuerKeys::new(&issuer.trust, source));
+                let (lookup, fetch) = keys.lookup(header, host, now.mono);
+                if fetch {
+                    self.fetch(&issuer.trust, now.mono);
+                }
+                lookup
+            }
+        }
+    }
+
+    /// A token verified before, found by its whole text, if the key that verified it still is in the issuer's set.
+    pub fn verified(&mut self, raw: &RawToken, now: Now) -> Option<Rc<AccessToken>> {
+        let token = self.tokens.get(raw.as_bytes())?;
+        let vouched = match &token.issuer().keys {
+            KeySource::Inline(set) => set.contains(token.key()),
+            KeySource::Remote(_) => {
+                self.keys.get(&token.issuer().trust).is_some_and(|keys| keys.vouches(token.key(), now.mono))
+            }
+        };
+        if !vouched {
+            self.tokens.forget(raw.as_bytes());
+            return None;
+        }
+        self.tally.count(Counter::TokenCacheHit);
+        Some(token)
+    }
+
+    /// Remembers a token that was just verified.
+    pub fn remember(&mut self, raw: &RawToken, token: &Rc<AccessToken>) {
+        self.tally.count(Counter::TokenCacheMiss);
+        self.tokens.insert(raw.as_bytes(), token.clone());
+    }
+
+    /// What the host's native verification can do.
+    pub fn native(&self) -> Native {
+        self.native
+    }
+
+    /// Parsed peer certificates.
+    pub fn certificates(&mut self) -> &mut CertificateCache {
+        &mut self.certificates
+    }
+
+    /// The table of local limits.
+    pub fn limits(&self) -> &SharedTable {
+        &self.limits
+    }
+
+    /// Counts an event.
+    pub fn count(&mut self, counter: Counter, times: usize) {
+        self.tally.add(counter, times);
+    }
+
+    /// Lets an exchange wait for the keys of `issuer`.
+    pub fn park(&mut self, exchange: ExchangeId, issuer: &Issuer) -> Result<(), Full> {
+        if self.parked.len() >= MAX_PARKED {
+            return Err(Full);
+        }
+        self.parked.insert(exchange, issuer.trust.clone());
+        Ok(())
+    }
+
+    /// The stream of a waiting exchange is gone. Its fetch goes on: others may wait for it.
+    pub fn abandon(&mut self, exchange: ExchangeId) {
+        self.parked.remove(&exchange);
+    }
+
+    /// The next call to send.
+    pub fn next_call(&mut self) -> Option<Call> {
+        if self.outbox.is_empty() { None } else { Some(self.outbox.remove(0)) }
+    }
+
+    /// The end of a call, however it ended. Names the exchanges to poll again; nobody, if the call is unknown.
+    pub fn answer(
+        &mut self,
+        call: CallId,
+        answer: Result<HttpAnswer, CallFailed>,
+        host: &dyn Host,
+        now: Now,
+    ) -> Vec<ExchangeId> {
+        let Some(trust) = self.calls.remove(&call) else { return Vec::new() };
+        let Some(keys) = self.keys.get_mut(&trust) else { return self.unpark(&trust) };
+        match keys.answer(answer, host, now.mono) {
+            KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
+            KeysNews::Failed(why) => {
+                self.tally.count(Counter::KeyFetchFailed);
+                log::warn!("keys of issuer {}: {why}", keys.describe());
+            }
+        }
+        self.unpark(&trust)
+    }
+
+    /// Time passes: refreshes that are due are queued, lost calls given up. Names the exchanges to poll again.
+    pub fn tick(&mut self, host: &dyn Host, now: Now) -> Vec<ExchangeId> {
+        let lost: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(LOST_AFTER, now.mono)))
+            .map(|(call, _)| *call)
+            .collect();
+        let mut wake = Vec::new();
+        for call in lost {
+            wake.extend(self.answer(call, Err(CallFailed::Lost), host, now));
+        }
+        let due: Vec<TrustId> =
+            self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono)).map(|(trust, _)| trust.clone()).collect();
+        for trust in due {
+            self.fetch(&trust, now.mono);
+        }
+        wake
+    }
+
+    /// What happened since the last time, to be added to the metrics.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    fn fetch(&mut self, trust: &TrustId, now: MonoNanos) {
+        let Some(keys) = self.keys.get_mut(trust) else { return };
+        self.next_call = self.next_call.wrapping_add(1);
+        let id = CallId(self.next_call);
+        keys.started(now);
+        self.outbox.push(Call { id, source: keys.source().clone() });
+        self.calls.insert(id, trust.clone());
+    }
+
+    fn unpark(&mut self, trust: &TrustId) -> Vec<ExchangeId> {
+        let waiting: Vec<ExchangeId> =
+            self.parked.iter().filter(|(_, waits_for)| *waits_for == trust).map(|(exchange, _)| *exchange).collect();
+        for exchange in &waiting {
+            self.parked.remove(exchange);
+        }
+        waiting
+    }
+}

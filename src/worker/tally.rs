@@ -1,0 +1,58 @@
+//! Events of the core that are worth a metric. In: counts. Out: a [`Tally`] that the filter adds to Envoy's counters.
+//! Decisions and reasons are counted by `observe`.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident = $metric:literal,)+) => {
+        /// An event.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Counter {
+            /// Every counter.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)+];
+
+            /// The metric's name below `boundgate.`.
+            pub const fn metric(self) -> &'static str {
+                match self { $(Counter::$name => $metric,)+ }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A token was found among those verified before.
+    TokenCacheHit = "token_cache_hit",
+    /// A token was verified and remembered.
+    TokenCacheMiss = "token_cache_miss",
+    /// A JWK set was fetched.
+    KeyFetchOk = "key_fetch_ok",
+    /// A fetch of a JWK set failed, or brought nothing usable.
+    KeyFetchFailed = "key_fetch_failed",
+    /// A newcomer to a full slot of the limit table took over another identity's debt.
+    LimitInherited = "limit_inherited",
+    /// A slot of the limit table held something that no slot is: another plugin writes under its keys.
+    LimitUnreadable = "limit_unreadable",
+}
+
+/// Counts of each [`Counter`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally([u32; Counter::ALL.len()]);
+
+impl Tally {
+    /// Counts one event.
+    pub fn count(&mut self, counter: Counter) {
+        self.add(counter, 1);
+    }
+
+    /// Counts `times` events.
+    pub fn add(&mut self, counter: Counter, times: usize) {
+        if let Some(count) = self.0.get_mut(counter as usize) {
+            *count = count.saturating_add(u32::try_from(times).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// The events that happened, in the order of [`Counter::ALL`]: index and count.
+    pub fn events(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.0.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+}

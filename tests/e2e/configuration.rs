@@ -1,0 +1,58 @@
+//! Configuration: both forms mean the same; a bad one is refused and the old one stays; the companion says the same.
+
+use boundgate_testbed::{EnvoyConfig, PluginConfig, Testbed, Update};
+use serde_json::json;
+
+use crate::expectations::{alices_token, bed, config, refused};
+
+#[tokio::test]
+async fn json_text_and_struct_mean_the_same() {
+    for plugin in [PluginConfig::from(config()), PluginConfig::Struct(config())] {
+        let bed = Testbed::start(EnvoyConfig::new(plugin)).await;
+        let token = alices_token(&bed).await;
+        let answer = bed.client("alice").get("/greedy").token(&token).send().await;
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("ratelimit").unwrap().contains(r#""per-client";r=4"#));
+    }
+}
+
+#[tokio::test]
+async fn the_shipped_configuration_loads() {
+    let bed = Testbed::start(EnvoyConfig::new(PluginConfig::shipped())).await;
+    let token = alices_token(&bed).await;
+    assert_eq!(bed.client("alice").get("/orders/7").token(&token).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_refused_with_all_its_errors_and_the_old_one_stays() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    let mut bad = config();
+    bad["resources"][0]["routes"][1]["limits"] = json!(["per-clinet"]);
+    bad["limits"]["per-client"]["rate"] = json!("10");
+    let Ok(Update::Rejected(_)) = bed.envoy.config_update(bad).await else { panic!("it was accepted") };
+    let log = bed.envoy.log();
+    assert!(log.contains("resources[0].routes[1].limits[0]"), "{log}");
+    assert!(log.contains("limits.per-client.rate"), "{log}");
+    assert_eq!(bed.client("alice").get("/orders/7").token(&token).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_none_is_refused_at_the_start() {
+    for text in ["", "{", "[]", "null", "{\"a\":1,\"a\":2}"] {
+        let plugin = PluginConfig::Text(text.to_owned());
+        let refused = Testbed::try_start(EnvoyConfig::new(plugin)).await;
+        assert!(refused.is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_configuration_is_in_force_for_the_next_request() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    let mut stricter = config();
+    stricter["resources"][0]["routes"][1]["scopes"] = json!(["admin"]);
+    assert!(matches!(bed.envoy.config_update(stricter).await, Ok(Update::Accepted)));
+    let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
+    refused(&bed, &answer, 403, "scope-missing").await;
+}

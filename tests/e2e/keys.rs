@@ -1,0 +1,169 @@
+//! Keys from the authorization server: one fetch for all, kept while it is down, never lost by a client that hangs up
+//! or by an update.
+
+use std::time::{Duration, Instant};
+
+use boundgate_testbed::{Client, JwksAnswer, Testbed, Update};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::expectations::{alices_token, bed, config, refused, with};
+
+/// Waits until every VM of this Envoy (main thread and workers) has fetched its keys.
+async fn keys_loaded(bed: &Testbed, vms: usize) {
+    eventually("the keys are loaded", || bed.authority.jwks_fetches() >= vms).await;
+}
+
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A configuration whose keys have to be fetched anew, while the authorization server holds its answer.
+async fn without_keys(bed: &Testbed) {
+    bed.authority.answer_jwks_with(JwksAnswer::Held);
+    let mut other = config();
+    other["issuers"]["main"]["max_lifetime"] = json!("16m");
+    other["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
+    assert!(matches!(bed.envoy.config_update(other).await, Ok(Update::Accepted)));
+}
+
+fn many(client: &Client, token: &str, count: usize) -> JoinSet<u16> {
+    let mut requests = JoinSet::new();
+    for _ in 0..count {
+        let (client, token) = (client.clone(), token.to_owned());
+        requests.spawn(async move { client.get("/orders/7").token(&token).send().await.status });
+    }
+    requests
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_wait_for_keys_share_one_fetch_and_all_go_on() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    keys_loaded(&bed, 2).await;
+    let before = bed.authority.jwks_fetches();
+    without_keys(&bed).await;
+    let requests = many(&bed.client("alice"), &token, 20);
+    // Main thread and worker fetch once each, however many requests wait.
+    keys_loaded(&bed, before + 2).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    assert!(requests.join_all().await.iter().all(|status| *status == 200));
+    assert_eq!(bed.authority.jwks_fetches(), before + 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    keys_loaded(&bed, 2).await;
+    without_keys(&bed).await;
+    for client in [bed.client("alice"), bed.client("alice").http2()] {
+        let mut first = many(&client, &token, 3);
+        active(&bed, 3).await;
+        first.shutdown().await;
+        active(&bed, 0).await;
+    }
+    let others = many(&bed.client("alice"), &token, 5);
+    active(&bed, 5).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    assert!(others.join_all().await.iter().all(|status| *status == 200));
+    assert_eq!(bed.upstream.count(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_in_the_middle_of_a_fetch_loses_nobody() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    keys_loaded(&bed, 2).await;
+    without_keys(&bed).await;
+    let old = many(&bed.client("alice"), &token, 3);
+    active(&bed, 3).await;
+    // The same trust under another policy: the new root's streams wait for the old root's fetch.
+    let mut changed = config();
+    changed["issuers"]["main"]["max_lifetime"] = json!("16m");
+    changed["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
+    changed["limits"]["per-client"]["burst"] = json!(6);
+    assert!(matches!(bed.envoy.config_update(changed).await, Ok(Update::Accepted)));
+    let new = many(&bed.client("alice"), &token, 3);
+    active(&bed, 6).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    assert!(old.join_all().await.iter().chain(&new.join_all().await).all(|status| *status == 200));
+}
+
+/// Waits until the proxy holds exactly this many requests.
+async fn active(bed: &Testbed, requests: u64) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let active = bed.envoy.stat("http.boundgate.downstream_rq_active").await;
+        if active == requests {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{active} requests, not {requests}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn with_nothing_loaded_and_the_authorization_server_down_the_answer_is_503_with_retry_after() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    keys_loaded(&bed, 2).await;
+    bed.authority.stop().await;
+    let mut other = config();
+    other["issuers"]["main"]["max_lifetime"] = json!("16m");
+    bed.envoy.config_update(other).await.unwrap();
+    let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
+    refused(&bed, &answer, 503, "keys-unavailable").await;
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    assert!(answer.challenges().is_empty(), "a good token must not be thrown away");
+    assert_eq!(bed.anonymous().get("/healthz").send().await.status, 200, "public routes do not need keys");
+    bed.authority.restart().await;
+    let deadline = Instant::now() + Duration::from_secs(40);
+    while bed.client("alice").get("/orders/7").token(&token).send().await.status != 200 {
+        assert!(Instant::now() < deadline, "the keys were never fetched");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn loaded_keys_serve_while_the_authorization_server_is_down() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    keys_loaded(&bed, 2).await;
+    assert_eq!(bed.client("alice").get("/orders/7").token(&token).send().await.status, 200);
+    let fresh = alices_token(&bed).await;
+    bed.authority.stop().await;
+    assert_eq!(bed.client("alice").get("/orders/7").token(&fresh).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn random_kids_cause_one_fetch_for_the_whole_proxy() {
+    let bed = Testbed::start(with(|_| {}).concurrency(2)).await;
+    keys_loaded(&bed, 3).await;
+    let before = bed.authority.jwks_fetches();
+    let alice = bed.client("alice");
+    for number in 0..100 {
+        let token = bed.authority.claims().header("kid", format!("random-{number}")).sign();
+        let answer = alice.get("/orders/7").token(&token).send().await;
+        refused(&bed, &answer, 401, "key-unknown").await;
+    }
+    assert_eq!(bed.authority.jwks_fetches(), before + 1);
+}
+
+#[tokio::test]
+async fn a_rotation_is_followed_at_once_and_the_old_keys_tokens_end() {
+    let bed = bed().await;
+    let old = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    assert_eq!(alice.get("/orders/7").token(&old).send().await.status, 200);
+    bed.authority.rotate_keys();
+    let new = alices_token(&bed).await;
+    assert_eq!(alice.get("/orders/7").token(&new).send().await.status, 200);
+    let answer = alice.get("/orders/7").token(&old).send().await;
+    assert_eq!(bed.envoy.details(&answer).await, "boundgate:key-unknown", "verified before, but its key is gone");
+    assert_eq!(bed.upstream.count(), 2);
+}

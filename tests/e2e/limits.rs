@@ -1,0 +1,103 @@
+//! Local limits: counted once for all workers, told to the client, and honouring Retry-After succeeds.
+
+use std::time::{Duration, Instant};
+
+use boundgate_testbed::Testbed;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::expectations::{alices_token, bed, with};
+
+#[tokio::test]
+async fn a_greedy_client_gets_429_and_succeeds_after_retry_after() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice").kept();
+    let mut remaining = Vec::new();
+    let refusal = loop {
+        let answer = alice.get("/greedy").token(&token).send().await;
+        if answer.status == 429 {
+            break answer;
+        }
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.header("ratelimit-policy").as_deref(),
+            Some(r#""per-client";q=5;w=5, "everyone";q=1000;w=1"#)
+        );
+        remaining.push(answer.header("ratelimit").unwrap());
+        assert!(remaining.len() <= 10, "never refused");
+    };
+    assert!(remaining[0].starts_with(r#""per-client";r=4;t="#), "{remaining:?}");
+    let admitted = bed.upstream.count();
+    assert_eq!(admitted, remaining.len());
+    assert_eq!(bed.envoy.details(&refusal).await, "boundgate:over-limit");
+    assert_eq!(refusal.problem()["violated-policies"], json!(["per-client"]));
+    assert_eq!(refusal.problem()["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert!(refusal.header("ratelimit").unwrap().contains(r#""per-client";r=0;t=1"#));
+    let wait = refusal.header("retry-after").unwrap().parse().unwrap();
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_eq!(alice.get("/greedy").token(&token).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn one_client_cannot_spend_anothers_budget() {
+    let bed = bed().await;
+    let (alices, bob) = (alices_token(&bed).await, bed.client("bob"));
+    let bobs = bed.token(&bob).scope("read:orders").issue().await;
+    let forged = bed
+        .authority
+        .claims()
+        .client("bob")
+        .scope("read:orders")
+        .bound_to(&bed.pki.client("alice"))
+        .set("jti", "x")
+        .sign();
+    let mut broken = forged.clone();
+    broken.replace_range(forged.len() - 12..forged.len() - 8, "AAAA");
+    for _ in 0..10 {
+        bed.client("alice").get("/greedy").token(&alices).send().await;
+        bed.client("alice").get("/greedy").token(&broken).send().await;
+    }
+    let answer = bob.get("/greedy").token(&bobs).send().await;
+    assert!(answer.header("ratelimit").unwrap().starts_with(r#""per-client";r=4;"#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_workers_admit_no_more_than_one() {
+    let slow = |config: &mut serde_json::Value| {
+        config["limits"]["per-client"] = json!({"key": ["client_id"], "rate": "1/min", "burst": 50});
+    };
+    let bed = Testbed::start(with(slow).concurrency(4)).await;
+    let token = alices_token(&bed).await;
+    let started = Instant::now();
+    let mut requests = JoinSet::new();
+    for _ in 0..16 {
+        let (alice, token) = (bed.client("alice").kept(), token.clone());
+        requests.spawn(async move {
+            let mut admitted = 0;
+            for _ in 0..25 {
+                admitted += usize::from(alice.get("/greedy").token(&token).send().await.status == 200);
+            }
+            admitted
+        });
+    }
+    let admitted: usize = requests.join_all().await.iter().sum();
+    let refilled = usize::try_from(started.elapsed().as_secs() / 60).unwrap() + 1;
+    assert!((50..=50 + refilled).contains(&admitted), "{admitted} admitted");
+    assert_eq!(bed.upstream.count(), admitted);
+}
+
+#[tokio::test]
+async fn a_limit_by_address_guards_a_public_route() {
+    let public = |config: &mut serde_json::Value| {
+        config["limits"]["by-address"] = json!({"key": ["ip"], "rate": "1/min", "burst": 2});
+        config["resources"][0]["routes"][0]["limits"] = json!(["by-address"]);
+    };
+    let bed = Testbed::start(with(public)).await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(bed.anonymous().get("/healthz").send().await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    assert_eq!(bed.upstream.count(), 2);
+}

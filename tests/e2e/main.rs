@@ -1,0 +1,18 @@
+//! The filter in real Envoy over real mTLS. A file for each subject; every refusal also asserts that the upstream
+//! received nothing.
+
+mod admission;
+mod algorithms;
+mod bad_input;
+mod configuration;
+mod connections;
+mod expectations;
+mod grpc;
+mod interlock;
+mod keys;
+mod limits;
+mod module;
+mod observability;
+mod paths;
+mod smoke;
+mod upstream;

@@ -1,0 +1,83 @@
+//! What operators see: details, counters, the audit record; and what nobody may see.
+
+use serde_json::Value;
+
+use crate::expectations::{alices_token, bed};
+
+fn audit(line: &Value) -> Value {
+    serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
+}
+
+#[tokio::test]
+async fn every_request_leaves_an_audit_record_with_verified_identities() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    let token = alices_token(&bed).await;
+    let answer = alice.get("/orders/7").token(&token).send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record["decision"], "forwarded");
+    assert_eq!((&record["client_id"], &record["iss"]), (&"alice".into(), &"https://as.example.com".into()));
+    assert_eq!(record["x5t#S256"], Value::from(alice.identity().unwrap().thumbprint()));
+
+    let answer = bed.client("bob").get("/orders/7").token(&token).send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!((&record["decision"], &record["reason"]), (&"refused".into(), &"binding-mismatch".into()));
+    assert_eq!(record["client_id"], "alice", "whose token it is");
+    assert_eq!(record["x5t#S256"], Value::from(bed.pki.client("bob").thumbprint()), "who presented it");
+
+    let forged = bed.authority.claims().client("victim").header("kid", "other").sign();
+    let answer = alice.get("/orders/7").token(&forged).send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record.get("client_id"), None, "what was not verified is not recorded as an identity");
+}
+
+#[tokio::test]
+async fn each_decision_is_counted_under_its_reason() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    bed.client("alice").get("/orders/7").token(&token).send().await;
+    bed.client("alice").get("/orders/7").token(&token).send().await;
+    bed.client("bob").get("/orders/7").token(&token).send().await;
+    let decision = |name: &str| format!("wasmcustom.boundgate.requests.decision.{name}");
+    bed.envoy.stat_reaches(&decision("forwarded.reason.none"), 2).await.unwrap();
+    bed.envoy.stat_reaches(&decision("refused.reason.binding-mismatch"), 1).await.unwrap();
+    bed.envoy.stat_reaches("wasmcustom.boundgate.token_cache_hit", 2).await.unwrap();
+    let prometheus = bed.envoy.admin("/stats/prometheus").await.unwrap();
+    let line = r#"boundgate_requests{decision="refused",reason="binding-mismatch"} 1"#;
+    assert!(
+        prometheus.contains(line),
+        "{}",
+        prometheus.lines().filter(|line| line.contains("boundgate")).collect::<Vec<_>>().join("\n")
+    );
+}
+
+#[tokio::test]
+async fn hostile_identities_are_bounded_and_escaped_in_the_record() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    let sub = format!("\"}}\n{}", "x".repeat(5_000));
+    let claims =
+        bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap()).set("sub", sub.as_str());
+    let answer = alice.get("/orders/7").token(&claims.sign()).send().await;
+    assert_eq!(answer.status, 200);
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let recorded = record["sub"].as_str().unwrap();
+    assert!(sub.starts_with(recorded.trim_end_matches('…')) && recorded.chars().count() == 129, "{recorded}");
+}
+
+#[tokio::test]
+async fn no_token_key_or_certificate_is_ever_logged() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    for client in [&alice, &bed.client("bob"), &bed.anonymous()] {
+        client.get("/orders/7").token(&token).send().await;
+    }
+    let last = alice.get("/orders/7").token(&format!("{token}x")).send().await;
+    bed.envoy.access_log_of(&last).await;
+    let written = format!("{} {:?}", bed.envoy.log(), bed.envoy.access_log());
+    for part in token.split('.') {
+        assert!(!written.contains(part), "a part of the token was logged");
+    }
+    assert!(!written.contains("BEGIN CERTIFICATE"));
+}

@@ -1,0 +1,78 @@
+//! What is judged is what is forwarded; whatever has a second reading is refused.
+
+use crate::expectations::{alices_token, bed, refused};
+
+#[tokio::test]
+async fn ambiguous_paths_are_refused_and_never_repaired() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    for path in [
+        "/orders/%2e%2e/healthz",
+        "/orders/../healthz",
+        "/orders/./7",
+        "/orders//7",
+        "//orders/7",
+        "/orders/7%2fadmin",
+        "/orders/7%5cadmin",
+        "/orders/7\\admin",
+        "/orders/7;x=1",
+        "/orders/7%00",
+        "/orders/%37",
+        "/orders/7%2",
+        "/orders/%zz",
+        "/orders/%c3%a9",
+        "/orders/%252e",
+        "/orders/7\"",
+        "/orders/{7}",
+    ] {
+        let answer = alice.get(path).token(&token).send().await;
+        refused(&bed, &answer, 400, "path-ambiguous").await;
+    }
+}
+
+#[tokio::test]
+async fn a_path_with_raw_bytes_never_reaches_the_upstream() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    for path in
+        [&b"/healthz\xff"[..], b"/health\xc3\xa9", b"/healthz#x", b"healthz", b"https://api.example.com/../healthz"]
+    {
+        let answer = alice.get(path).send().await;
+        assert!((400..500).contains(&answer.status), "{path:?}: {}", answer.status);
+    }
+    assert_eq!(bed.upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn the_path_arrives_at_the_upstream_as_it_was_judged() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    for path in ["/orders/7?x=%2e%2e&y=//", "/orders/caf%C3%A9", "/orders/a%20b", "/orders/~a-b_c.d"] {
+        assert_eq!(bed.client("alice").get(path).token(&token).send().await.status, 200, "{path}");
+        assert_eq!(bed.upstream.received().last().unwrap().path, path);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_configured_is_refused() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    refused(&bed, &alice.get("/nowhere").send().await, 404, "route-unknown").await;
+    refused(&bed, &alice.get("/healthz/").send().await, 404, "route-unknown").await;
+    refused(&bed, &alice.get("/HEALTHZ").send().await, 404, "route-unknown").await;
+    refused(&bed, &alice.get("/healthz").authority("other.example.com").send().await, 421, "host-unknown").await;
+    refused(&bed, &alice.get("/healthz").authority("api.example.com.evil.example").send().await, 421, "host-unknown")
+        .await;
+    let answer = alice.request("DELETE", "/orders/7").send().await;
+    refused(&bed, &answer, 405, "method-not-allowed").await;
+    assert_eq!(answer.header("allow").as_deref(), Some("GET, HEAD"));
+}
+
+#[tokio::test]
+async fn head_follows_get() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    assert_eq!(bed.client("alice").request("HEAD", "/orders/7").token(&token).send().await.status, 200);
+    assert_eq!(bed.upstream.received()[0].method, "HEAD");
+}

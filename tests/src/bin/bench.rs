@@ -1,0 +1,165 @@
+//! `make bench`: microseconds of CPU that real Envoy spends on a request, with one worker, over mTLS and HTTP/1.1 keep-alive,
+//! answered by Envoy itself. In: nothing. Out: a table, and ratios taken in the same run.
+//!
+//! Every case gets a fresh Envoy in every round, because equal processes differ by more than what is measured; the
+//! median of the rounds counts. CPU is Envoy's own (all threads), so the client's does not matter.
+
+use boundgate_testbed::{Algorithm, EnvoyConfig, PluginConfig, Testbed};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+const ROUNDS: usize = 5;
+const CONNECTIONS: usize = 8;
+/// Requests per round where the tokens are known, and where each is new.
+const KNOWN: usize = 16_000;
+const FIRST_SEEN: usize = 3_000;
+const TOKENS: usize = 1_000;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Case {
+    NoFilter,
+    Known,
+    FirstSeen(Algorithm),
+    OwnChain,
+    OwnChainFirstSeen,
+}
+
+const CASES: [Case; 6] = [
+    Case::NoFilter,
+    Case::Known,
+    Case::FirstSeen(Algorithm::Es256),
+    Case::FirstSeen(Algorithm::Rs256),
+    Case::OwnChain,
+    Case::OwnChainFirstSeen,
+];
+
+impl Case {
+    fn name(self) -> String {
+        match self {
+            Self::NoFilter => String::from("no filter"),
+            Self::Known => String::from("Boundgate, known token, one limit, fields on"),
+            Self::FirstSeen(algorithm) => format!("Boundgate, first-seen {} token", algorithm.name()),
+            Self::OwnChain => String::from("Envoy's own chain, known token"),
+            Self::OwnChainFirstSeen => String::from("Envoy's own chain, first-seen ES256 token"),
+        }
+    }
+
+    fn envoy(self) -> EnvoyConfig {
+        let config = EnvoyConfig::new(plugin()).edit(answer_at_once);
+        match self {
+            Self::NoFilter | Self::OwnChain | Self::OwnChainFirstSeen => config.without_filter(),
+            Self::Known | Self::FirstSeen(_) => config,
+        }
+    }
+
+    fn is_first_seen(self) -> bool {
+        matches!(self, Self::FirstSeen(_) | Self::OwnChainFirstSeen)
+    }
+
+    fn algorithm(self) -> Algorithm {
+        if let Self::FirstSeen(algorithm) = self { algorithm } else { Algorithm::Es256 }
+    }
+}
+
+fn plugin() -> PluginConfig {
+    PluginConfig::from(json!({
+        "issuers": {"main": {
+            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256"],
+            "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
+        }},
+        "resources": [{
+            "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"],
+            "routes": [{"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client"]}]
+        }],
+        "limits": {"per-client": {"key": ["client_id"], "rate": "1000000/s", "burst": 1000000}}
+    }))
+}
+
+/// Without an upstream and without the access log, which every case would have alike.
+fn answer_at_once(config: &mut Value) {
+    let manager = manager(config);
+    manager["route_config"]["virtual_hosts"][0]["routes"] =
+        json!([{"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}]);
+    manager["access_log"] = json!([]);
+}
+
+fn manager(config: &mut Value) -> &mut Value {
+    &mut config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+/// `benches/envoy-own-chain.yaml` before the router.
+fn own_chain(jwks: &Value) -> impl Fn(&mut Value) + Send + Sync + 'static {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../benches/envoy-own-chain.yaml");
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let mut chain: Value = serde_saphyr::from_str(&text).expect("a list of filters");
+    chain[0]["typed_config"]["providers"]["main"]["local_jwks"]["inline_string"] = json!(jwks.to_string());
+    move |config| {
+        let filters = manager(config)["http_filters"].as_array_mut().expect("a list");
+        filters.splice(0..0, chain.as_array().expect("a list").iter().cloned());
+    }
+}
+
+async fn measure(case: Case) -> f64 {
+    let bed = Testbed::start_with(|authority| match case {
+        Case::OwnChain | Case::OwnChainFirstSeen => case.envoy().edit(own_chain(&authority.jwks())),
+        _ => case.envoy(),
+    })
+    .await;
+    let alice = bed.pki.client("alice");
+    let sign = |count: usize| -> Vec<String> {
+        let claims = |_| bed.authority.claims().algorithm(case.algorithm()).scope("read:orders").bound_to(&alice);
+        (0..count).map(|number| claims(number).sign()).collect()
+    };
+    let known = sign(TOKENS);
+    // Keys loaded, connections open, code paths warm.
+    send(&bed, &known, 2 * TOKENS).await;
+    let (tokens, requests) = if case.is_first_seen() { (sign(FIRST_SEEN), FIRST_SEEN) } else { (known, KNOWN) };
+    let before = bed.envoy.cpu();
+    send(&bed, &tokens, requests).await;
+    (bed.envoy.cpu() - before).as_secs_f64() * 1e6 / requests as f64
+}
+
+/// Sends `requests`, each with the next token, over a few connections side by side.
+async fn send(bed: &Testbed, tokens: &[String], requests: usize) {
+    let mut clients = JoinSet::new();
+    for connection in 0..CONNECTIONS {
+        let client = bed.client("alice").kept();
+        let tokens: Vec<String> = tokens.iter().skip(connection).step_by(CONNECTIONS).cloned().collect();
+        clients.spawn(async move {
+            for token in tokens.iter().cycle().take(requests / CONNECTIONS) {
+                let answer = client.get("/orders/7").token(token).send().await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        });
+    }
+    clients.join_all().await;
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let mut figures: Vec<Vec<f64>> = vec![Vec::new(); CASES.len()];
+    for round in 1..=ROUNDS {
+        for (case, figures) in CASES.into_iter().zip(&mut figures) {
+            eprintln!("round {round} of {ROUNDS}: {}", case.name());
+            figures.push(measure(case).await);
+        }
+    }
+    let medians: Vec<f64> = figures.iter_mut().map(|figures| median(figures)).collect();
+    let of = |case: Case| medians[CASES.iter().position(|other| *other == case).expect("a case")];
+    let base = of(Case::NoFilter);
+    println!("| | µs CPU per request | over no filter | min – max |\n|---|---|---|---|");
+    for ((case, figures), median) in CASES.into_iter().zip(&figures).zip(&medians) {
+        let (min, max) = (figures[0], figures[figures.len() - 1]);
+        println!("| {} | {median:.1} | {:+.1} | {min:.1} – {max:.1} |", case.name(), median - base);
+    }
+    let over = |case| of(case) - base;
+    println!("\nBoundgate to Envoy's own chain, both over no filter:");
+    println!("  known token        {:.2}", over(Case::Known) / over(Case::OwnChain));
+    println!("  first-seen ES256   {:.2}", over(Case::FirstSeen(Algorithm::Es256)) / over(Case::OwnChainFirstSeen));
+}
+
+/// Sorts, and takes the middle.
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}

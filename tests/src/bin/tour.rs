@@ -1,0 +1,186 @@
+//! `make run`: starts everything, then walks through what the filter does, one line a step. Afterwards it stays up
+//! for calls by hand; with `ONCE=1` it ends, with status 0 only if every step went as expected.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use boundgate_testbed::{Answer, Client, PluginConfig, RESOURCE, Request, Testbed};
+
+/// More requests than the shipped limit (burst 10, 5/s) can let through.
+const GREEDY: usize = 100;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    println!("Starting Envoy with the filter, an upstream and an authorization server ...");
+    let bed = Testbed::start(PluginConfig::shipped()).await;
+    println!("Envoy listens on {}.\n", bed.envoy.address("boundgate"));
+
+    let mut tour = Tour { bed: &bed, steps: 0, surprises: 0 };
+    tour.walk().await;
+    let Tour { steps, surprises, .. } = tour;
+    println!("\n{} of {steps} steps as expected.", steps - surprises);
+    if surprises > 0 {
+        println!("\nEnvoy's log:\n{}", bed.envoy.log());
+    }
+
+    if std::env::var("ONCE").is_ok_and(|once| !once.is_empty() && once != "0") {
+        return if surprises == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let Err(error) = stay(&bed).await {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// What a step must come to.
+#[derive(Clone, Copy)]
+struct Expected {
+    status: u16,
+    /// Response code details: `boundgate:<reason>` for a refusal.
+    details: &'static str,
+    /// Part of the first challenge, or empty for none.
+    challenge: &'static str,
+}
+
+const ADMITTED: Expected = Expected { status: 200, details: "via_upstream", challenge: "" };
+
+const fn refused(status: u16, details: &'static str, challenge: &'static str) -> Expected {
+    Expected { status, details, challenge }
+}
+
+struct Tour<'b> {
+    bed: &'b Testbed,
+    steps: usize,
+    surprises: usize,
+}
+
+impl Tour<'_> {
+    async fn walk(&mut self) {
+        let bed = self.bed;
+        let (alice, bob, nobody) = (bed.client("alice"), bed.client("bob"), bed.anonymous());
+        let good = bed.token(&alice).scope("read:orders").issue().await;
+        let expired = bed.token(&alice).scope("read:orders").lifetime(-120).issue().await;
+        let elsewhere = bed.token(&alice).scope("read:orders").resource("https://other.example.com").issue().await;
+
+        self.step("no certificate: public route", nobody.get("/healthz"), ADMITTED).await;
+        self.step("alice: her own token", alice.get("/orders/7").token(&good), ADMITTED).await;
+        let http2 = alice.http2();
+        self.step("alice: the same over HTTP/2", http2.get("/orders/7").token(&good), ADMITTED).await;
+        let stolen = refused(401, "boundgate:binding-mismatch", "error=\"invalid_token\"");
+        self.step("bob: alice's token, stolen", bob.get("/orders/7").token(&good), stolen).await;
+        let without = refused(401, "boundgate:certificate-missing", "error=\"invalid_token\"");
+        self.step("no certificate: alice's token", nobody.get("/orders/7").token(&good), without).await;
+        let missing = refused(401, "boundgate:token-missing", "realm=");
+        self.step("alice: no token", alice.get("/orders/7"), missing).await;
+        let scope = refused(403, "boundgate:scope-missing", "scope=\"write:orders\"");
+        self.step("alice: token lacks the scope", alice.post("/orders").token(&good), scope).await;
+        let late = refused(401, "boundgate:token-expired", "error_description=\"The access token expired\"");
+        self.step("alice: token has expired", alice.get("/orders/7").token(&expired), late).await;
+        let audience = refused(401, "boundgate:audience-mismatch", "error=\"invalid_token\"");
+        self.step("alice: token for another API", alice.get("/orders/7").token(&elsewhere), audience).await;
+        let path = refused(400, "boundgate:path-ambiguous", "");
+        self.step("alice: path trick", alice.get("/orders/%2e%2e/admin").token(&good), path).await;
+        self.greed(&bob).await;
+    }
+
+    /// A burst until it is refused; then, after the time it was told to wait, success.
+    async fn greed(&mut self, bob: &Client) {
+        let token = self.bed.token(bob).scope("read:orders").issue().await;
+        let kept = bob.kept();
+        let before = self.bed.upstream.count();
+        let mut sent = 0;
+        let answer = loop {
+            let answer = kept.get("/orders/7").token(&token).send().await;
+            sent += 1;
+            if answer.status != 200 || sent == GREEDY {
+                break answer;
+            }
+        };
+        let wait = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+        let over = refused(429, "boundgate:over-limit", "");
+        let as_counted = wait.is_some() && sent > 10 && self.bed.upstream.count() == before + sent - 1;
+        self.line(&format!("bob: greedy, request {sent}"), "GET /orders/7", &answer, over, as_counted).await;
+
+        let wait = wait.unwrap_or(1);
+        tokio::time::sleep(Duration::from_secs(wait)).await;
+        let what = format!("bob: after {wait} s, as told");
+        self.step(&what, kept.get("/orders/7").token(&token), ADMITTED).await;
+    }
+
+    async fn step(&mut self, who: &str, request: Request<'_>, expected: Expected) {
+        let sent = request.line();
+        let before = self.bed.upstream.count();
+        let answer = request.send().await;
+        let reached = self.bed.upstream.count() - before;
+        let as_counted = reached == usize::from(expected.status == ADMITTED.status);
+        self.line(who, &sent, &answer, expected, as_counted).await;
+    }
+
+    /// Prints one line; `as_counted`: the upstream received what it should have.
+    async fn line(&mut self, who: &str, sent: &str, answer: &Answer, expected: Expected, as_counted: bool) {
+        let details = self.bed.envoy.details(answer).await;
+        let reason = details.strip_prefix("boundgate:").unwrap_or(if answer.status == 200 { "-" } else { &details });
+        let challenge = answer.challenges().into_iter().next().unwrap_or_default();
+        let challenged =
+            if expected.challenge.is_empty() { challenge.is_empty() } else { challenge.contains(expected.challenge) };
+        let good = answer.status == expected.status && details == expected.details && challenged && as_counted;
+        self.steps += 1;
+        self.surprises += usize::from(!good);
+        let mark = if good { "✓" } else { "✗" };
+        let number = self.steps;
+        let (status, notes) = (answer.status, notes(answer, challenge));
+        println!("{mark} {number:>2}  {who:<38}{sent:<28}{status}  {reason:<20}{notes}");
+        if !good {
+            let upstream = if as_counted { "" } else { ", and another count at the upstream" };
+            println!("      expected {} {} {}{upstream}", expected.status, expected.details, expected.challenge);
+        }
+    }
+}
+
+/// The challenge, and what is said about limits.
+fn notes(answer: &Answer, challenge: String) -> String {
+    let limits = ["retry-after", "ratelimit", "ratelimit-policy"];
+    let limits = limits.into_iter().filter_map(|name| Some(format!("{name}: {}", answer.header(name)?)));
+    let challenge = Some(challenge).filter(|challenge| !challenge.is_empty());
+    challenge.into_iter().chain(limits).collect::<Vec<_>>().join("  ")
+}
+
+/// Prints calls to paste, and waits for Ctrl-C.
+async fn stay(bed: &Testbed) -> io::Result<()> {
+    let folder = Path::new(".run");
+    bed.pki.write_to(&folder.join("pki"))?;
+    let token = bed.token(&bed.client("alice")).scope("read:orders").lifetime(900).issue().await;
+    fs::write(folder.join("token"), token)?;
+
+    let connect = |host: &str, address: SocketAddr| format!("--connect-to {host}:443:{address}");
+    let api = connect("api.example.com", bed.envoy.address("boundgate"));
+    let server = connect("as.example.com", bed.authority.address());
+    let as_client =
+        |name: &str| format!("--cacert .run/pki/ca.pem --cert .run/pki/{name}.pem --key .run/pki/{name}.key");
+    let (alice, bob) = (as_client("alice"), as_client("bob"));
+    let bearer = "-H \"authorization: Bearer $(cat .run/token)\"";
+    println!(
+        "
+It stays up until Ctrl-C. From the root of the repository, in another terminal:
+
+# alice, with her token (good for 15 minutes)
+curl -i {api} {alice} {bearer} {RESOURCE}/orders/7
+
+# bob, with alice's token
+curl -i {api} {bob} {bearer} {RESOURCE}/orders/7
+
+# nobody, where nothing is needed
+curl -i {api} --cacert .run/pki/ca.pem {RESOURCE}/healthz
+
+# a new token for alice
+curl -s {server} {alice} -d grant_type=client_credentials -d client_id=alice -d scope=read:orders \\
+  -d resource={RESOURCE} https://as.example.com/token | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"], end=\"\")' > .run/token
+"
+    );
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,33 @@
+//! Real Envoy, real mTLS and a small authorization server, in one process: what tests, demo and benchmark share.
+//!
+//! ```text
+//! client ──mTLS──▶ envoy (the filter) ──▶ upstream   echoes and records
+//!    └────mTLS──▶ authorization server ◀── envoy     issues tokens, serves keys
+//! ```
+//! Start at [`Testbed`]. It panics rather than returning errors, except where a failure is something to test.
+
+mod answer;
+mod authorization_server;
+mod bed;
+mod claims;
+mod client;
+mod envoy;
+mod envoy_config;
+mod http1;
+mod pki;
+mod server;
+mod signing;
+mod upstream;
+
+pub use answer::Answer;
+pub use authorization_server::{AuthorizationServer, ISSUER, JwksAnswer};
+pub use bed::{AUTHORITY, RESOURCE, Testbed, TokenRequest};
+pub use claims::Claims;
+pub use client::{Client, Request};
+pub use envoy::{Envoy, StartError, Update};
+pub use envoy_config::{ClientCertificates, EnvoyConfig, PluginConfig, Surroundings};
+pub use pki::{Identity, Pki};
+pub use rcgen;
+pub use server::Timeout;
+pub use signing::{Algorithm, SigningKeys};
+pub use upstream::{Received, Upstream};

@@ -1,0 +1,121 @@
+//! The service behind the proxy. In: requests, over HTTP/1.1 or HTTP/2 without TLS. Out: 200 with what it received as
+//! JSON, and a record of every request.
+//!
+//! The caller can steer it with `x-upstream-status: <code>`, `x-upstream-delay-ms: <n>` and `x-upstream-hang: 1`.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
+use serde_json::json;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+
+use crate::server::{Server, Service};
+
+/// A request as it reached the upstream.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The method.
+    pub method: String,
+    /// The host the client asked for.
+    pub authority: String,
+    /// Path and query, as sent.
+    pub path: String,
+    /// Every header field in order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Length of the body in bytes.
+    pub body_len: usize,
+}
+
+impl Received {
+    /// The first field of this name, as text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let field = self.headers.iter().find(|(field, _)| field == name);
+        field.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+    }
+}
+
+/// A running upstream. It ends when dropped.
+#[derive(Debug)]
+pub struct Upstream(Server<Echo>);
+
+#[derive(Debug, Default)]
+struct Echo {
+    received: Mutex<Vec<Received>>,
+}
+
+impl Upstream {
+    /// Listens on a free port of 127.0.0.1.
+    pub async fn start() -> Self {
+        Self(Server::start(Echo::default(), None, 0).await)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address()
+    }
+
+    /// Every request so far, oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        self.0.service().received.lock().expect("nobody panicked with it").clone()
+    }
+
+    /// How many requests came so far.
+    pub fn count(&self) -> usize {
+        self.0.service().received.lock().expect("nobody panicked with it").len()
+    }
+}
+
+impl Service for Echo {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        _: Option<CertificateDer<'static>>,
+    ) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body_len = body.collect().await.map_or(0, |body| body.to_bytes().len());
+        let received = Received {
+            method: head.method.to_string(),
+            authority: match head.uri.authority() {
+                Some(authority) => authority.to_string(),
+                None => text(head.headers.get("host")).unwrap_or_default(),
+            },
+            path: head.uri.path_and_query().map_or(String::from("*"), ToString::to_string),
+            headers: head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+            body_len,
+        };
+        let steer = |name| text(head.headers.get(name));
+        let fields = received.headers.iter().map(|(name, value)| [name.clone(), String::from_utf8_lossy(value).into()]);
+        let fields: Vec<[String; 2]> = fields.collect();
+        let echo = json!({
+            "method": received.method,
+            "path": received.path,
+            "headers": fields,
+            "body_len": body_len,
+        });
+        self.received.lock().expect("nobody panicked with it").push(received);
+
+        if steer("x-upstream-hang").is_some() {
+            std::future::pending::<()>().await;
+        }
+        if let Some(delay) = steer("x-upstream-delay-ms").and_then(|delay| delay.parse().ok()) {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+        }
+        let status = steer("x-upstream-status").and_then(|status| status.parse().ok()).unwrap_or(200_u16);
+        let grpc = steer("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+        let response = Response::builder().status(status);
+        let response = if grpc {
+            response.header("content-type", "application/grpc").header("grpc-status", "0").body(Full::default())
+        } else {
+            response.header("content-type", "application/json").body(Full::from(format!("{echo}\n")))
+        };
+        response.expect("status and headers are valid")
+    }
+}
+
+fn text(value: Option<&hyper::header::HeaderValue>) -> Option<String> {
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
