@@ -10,7 +10,11 @@ use boundgate::config::schema;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "boundgate", version, about = "Checks configurations of the Boundgate filter before a proxy loads them")]
+#[command(
+    name = "boundgate",
+    version,
+    about = "Checks configurations of the Boundgate filter before a proxy loads them"
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -51,16 +55,18 @@ fn check_all(files: &[PathBuf], out: &mut impl Write, err: &mut impl Write) -> i
 
 fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
     let file_name = file.display();
-    let documents = match std::fs::read_to_string(file).map_err(|fault| fault.to_string()).and_then(|text| documents(&text)) {
-        Ok(documents) => documents,
-        Err(fault) => {
-            writeln!(err, "{file_name}: {fault}")?;
-            return Ok(false);
-        }
-    };
+    let documents =
+        match std::fs::read_to_string(file).map_err(|fault| fault.to_string()).and_then(|text| documents(&text)) {
+            Ok(documents) => documents,
+            Err(fault) => {
+                writeln!(err, "{file_name}: {fault}")?;
+                return Ok(false);
+            }
+        };
     let mut good = true;
     for document in documents {
-        let place = document.place.as_ref().map_or_else(|| file_name.to_string(), |place| format!("{file_name}: {place}"));
+        let place =
+            document.place.as_ref().map_or_else(|| file_name.to_string(), |place| format!("{file_name}: {place}"));
         match document.policy() {
             Ok(policy) => {
                 for warning in policy.warnings() {

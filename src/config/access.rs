@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
-use crate::config::table::{At, Key, Mistake, Reader, Table, TextKey, Written, config_table, config_words, described, not_what, unknown_word};
+use crate::config::table::{
+    At, Key, Mistake, Reader, Table, TextKey, Written, config_table, config_words, described, not_what, unknown_word,
+};
 use crate::config::values::set;
 use crate::json::{Object, Value};
 use crate::peer::{SpiffeFault, SpiffeId};
@@ -128,18 +130,27 @@ pub(super) struct Scopes {
 
 impl Key for Scopes {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
-        let plain = |list: Option<Vec<At<Scope>>>| list.unwrap_or_default().into_iter().map(|scope| scope.value.0).collect();
+        let plain =
+            |list: Option<Vec<At<Scope>>>| list.unwrap_or_default().into_iter().map(|scope| scope.value.0).collect();
         match value {
             Value::Array(_) => Some(Self { all: plain(Key::read(value, at, findings)), any: Vec::new() }),
             Value::Object(_) => {
                 let sets = ScopeSets::read(value, at, findings)?;
                 if sets.any.as_ref().is_some_and(|any| any.is_empty()) && !findings.touch(&sets.at.key("any")) {
-                    findings.add(&sets.at.key("any"), "an empty list, which no token could satisfy", "Name a scope, or remove the key.");
+                    findings.add(
+                        &sets.at.key("any"),
+                        "an empty list, which no token could satisfy",
+                        "Name a scope, or remove the key.",
+                    );
                 }
                 Some(Self { all: plain(sets.all), any: plain(sets.any) })
             }
             other => {
-                findings.add(at, not_what(other, "a list of scopes"), "Write [a, b] for all of them, or { any: [a, b] } for one of them.");
+                findings.add(
+                    at,
+                    not_what(other, "a list of scopes"),
+                    "Write [a, b] for all of them, or { any: [a, b] } for one of them.",
+                );
                 None
             }
         }
@@ -156,7 +167,8 @@ pub(super) struct PeerText(pub(super) PeerPattern);
 
 impl TextKey for PeerText {
     const WHAT: &'static str = "a SPIFFE ID";
-    const EXAMPLE: &'static str = r#"one like "spiffe://example.org/ns/billing/*", or "*" for every validated certificate"#;
+    const EXAMPLE: &'static str =
+        r#"one like "spiffe://example.org/ns/billing/*", or "*" for every validated certificate"#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if text == "*" {
@@ -164,14 +176,16 @@ impl TextKey for PeerText {
         }
         let parent = text.strip_suffix('*').filter(|parent| parent.ends_with('/'));
         // What stands below must be an ID whatever `*` stands for.
-        let id = SpiffeId::parse(&parent.map_or_else(|| text.to_owned(), |parent| format!("{parent}x"))).map_err(|fault| {
-            let finding = match fault {
-                SpiffeFault::Scheme => "is no SPIFFE ID",
-                SpiffeFault::TrustDomain => "has no valid trust domain",
-                SpiffeFault::Path => "has no valid path",
-            };
-            Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE))
-        })?;
+        let id = SpiffeId::parse(&parent.map_or_else(|| text.to_owned(), |parent| format!("{parent}x"))).map_err(
+            |fault| {
+                let finding = match fault {
+                    SpiffeFault::Scheme => "is no SPIFFE ID",
+                    SpiffeFault::TrustDomain => "has no valid trust domain",
+                    SpiffeFault::Path => "has no valid path",
+                };
+                Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE))
+            },
+        )?;
         Ok(Self(match parent {
             Some(_) => PeerPattern::Below(id.as_str().strip_suffix('x').unwrap_or_default().into()),
             None => PeerPattern::Exactly(id),
@@ -192,9 +206,19 @@ mod tests {
         let parse = |text: &str| PeerText::parse(text).ok().map(|peer| peer.0);
         assert_eq!(parse("spiffe://Example.org/ns/*"), Some(PeerPattern::Below("spiffe://example.org/ns/".into())));
         assert_eq!(parse("spiffe://example.org/*"), Some(PeerPattern::Below("spiffe://example.org/".into())));
-        assert_eq!(parse("spiffe://example.org/ns/x"), Some(PeerPattern::Exactly(SpiffeId::parse("spiffe://example.org/ns/x").unwrap())));
+        assert_eq!(
+            parse("spiffe://example.org/ns/x"),
+            Some(PeerPattern::Exactly(SpiffeId::parse("spiffe://example.org/ns/x").unwrap()))
+        );
         assert_eq!(parse("*"), Some(PeerPattern::Any));
-        for wrong in ["spiffe://*", "spiffe://example.org/ns*", "spiffe://example.org/*/a", "spiffe://example.org/ns/**", "/*", ""] {
+        for wrong in [
+            "spiffe://*",
+            "spiffe://example.org/ns*",
+            "spiffe://example.org/*/a",
+            "spiffe://example.org/ns/**",
+            "/*",
+            "",
+        ] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -11,7 +11,10 @@ fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
     if (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(name.into());
     }
-    Err(Mistake::new(format!("{} is no name of a claim", quoted(name)), "Write it behind claim. as it stands in tokens."))
+    Err(Mistake::new(
+        format!("{} is no name of a claim", quoted(name)),
+        "Write it behind claim. as it stands in tokens.",
+    ))
 }
 
 /// One part of the identity a limit counts by.
@@ -125,12 +128,18 @@ impl TextKey for HeaderName {
         // `_` would be read as `-` by some servers, and such names are removed for that reason.
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
         match text {
-            "authorization" => Err(Mistake::new("\"authorization\" is not for this list", "Write forward: { token: false } to remove the token.")),
+            "authorization" => Err(Mistake::new(
+                "\"authorization\" is not for this list",
+                "Write forward: { token: false } to remove the token.",
+            )),
             _ if RESERVED_HEADERS.contains(&text) || text.starts_with("x-envoy-") => {
                 Err(Mistake::new(format!("{} belongs to HTTP or to Envoy", quoted(text)), "Choose another name."))
             }
             _ if (1..=128).contains(&text.len()) && text.bytes().all(allowed) => Ok(Self(text.into())),
-            _ => Err(Mistake::new(format!("{} is no name of a header", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+            _ => Err(Mistake::new(
+                format!("{} is no name of a header", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            )),
         }
     }
 
@@ -150,7 +159,10 @@ impl TextKey for FilterStateKey {
     fn parse(text: &str) -> Result<Self, Mistake> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.".contains(&byte);
         if text.starts_with("boundgate") {
-            return Err(Mistake::new(format!("{} is the filter's own", quoted(text)), "Choose a name that does not begin with boundgate."));
+            return Err(Mistake::new(
+                format!("{} is the filter's own", quoted(text)),
+                "Choose a name that does not begin with boundgate.",
+            ));
         }
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));

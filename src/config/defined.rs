@@ -83,7 +83,11 @@ impl<T> Defined<T> {
         let mut values = Vec::new();
         for (name, at, value) in self.entries {
             if !used.contains(&name) && !self.unclear.get() {
-                findings.add(&at, format!("nobody uses this {}", self.kind), "Name it where it is meant, or remove it.");
+                findings.add(
+                    &at,
+                    format!("nobody uses this {}", self.kind),
+                    "Name it where it is meant, or remove it.",
+                );
             }
             values.extend(value);
         }

@@ -35,9 +35,10 @@ impl Document {
         match &self.content {
             Content::Text(text) => load(text.as_bytes()),
             Content::Value(value) => compile(value),
-            Content::Other(finding) => {
-                Err(Findings::single(*finding, "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue."))
-            }
+            Content::Other(finding) => Err(Findings::single(
+                *finding,
+                "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
+            )),
         }
     }
 }
@@ -93,7 +94,9 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
 fn filters(value: &Value, found: &mut Vec<Document>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| filters(item, found)),
-        Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => found.push(filter(object)),
+        Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => {
+            found.push(filter(object))
+        }
         Value::Object(object) => object.members().for_each(|(_, member)| filters(member, found)),
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
     }
@@ -103,11 +106,12 @@ fn filter(wasm: &Object) -> Document {
     let config = wasm.get("config");
     let inside = |path: &[&str]| config.and_then(|config| at(config, path));
     let name = inside(&["name"]).and_then(Value::as_text).unwrap_or("without a name");
-    let content = match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
-        (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
-        (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
-        _ => Content::Other("there is none that the filter understands"),
-    };
+    let content =
+        match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
+            (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
+            (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
+            _ => Content::Other("there is none that the filter understands"),
+        };
     Document { place: Some(format!("filter {name}")), content }
 }
 

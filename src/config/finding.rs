@@ -86,7 +86,8 @@ impl Findings {
 
     /// Whether something is wrong at `at` or inside it, so that what it means is not known.
     pub(super) fn touch(&self, at: &Place) -> bool {
-        let inside = |path: &str| path.strip_prefix(&*at.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        let inside =
+            |path: &str| path.strip_prefix(&*at.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
         self.0.iter().any(|finding| inside(&finding.path))
     }
 

@@ -42,7 +42,11 @@ fn algorithms(table: &IssuerTable, findings: &mut Findings) -> Vec<Algorithm> {
     let at = table.at.key("algorithms");
     let written: Vec<Algorithm> = table.algorithms.iter().flatten().map(|name| name.value.0).collect();
     if written.is_empty() && !findings.touch(&at) {
-        findings.add(&at, "an empty list, so that no token could pass", "Write those the issuer signs with, like [ES256, PS256].");
+        findings.add(
+            &at,
+            "an empty list, so that no token could pass",
+            "Write those the issuer signs with, like [ES256, PS256].",
+        );
     }
     Algorithm::ALL.into_iter().filter(|algorithm| written.contains(algorithm)).collect()
 }
@@ -55,7 +59,11 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             None
         }
         (false, false) => {
-            findings.add(&table.at, "has neither jwks nor keys", "Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }.");
+            findings.add(
+                &table.at,
+                "has neither jwks nor keys",
+                "Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }.",
+            );
             None
         }
         (true, false) => {
@@ -67,7 +75,11 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             let keys = table.keys.as_ref()?;
             let fitting = |algorithm: &Algorithm| keys.set.candidates(None, *algorithm).next().is_some();
             if !algorithms.is_empty() && !algorithms.iter().any(fitting) {
-                findings.add(&table.at.key("keys"), "no key fits any of the algorithms", "Add a key, or the algorithm of the keys that are there.");
+                findings.add(
+                    &table.at.key("keys"),
+                    "no key fits any of the algorithms",
+                    "Add a key, or the algorithm of the keys that are there.",
+                );
             }
             Some((KeySource::Inline(keys.set.clone()), keys.text.clone()))
         }
@@ -77,7 +89,11 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
 fn remote(table: &JwksTable, findings: &mut Findings) -> Option<JwksSource> {
     if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
         let at: Place = table.at.key("max_stale");
-        findings.add(&at, "shorter than refresh, so that keys would end before they are fetched anew", "Raise max_stale or lower refresh.");
+        findings.add(
+            &at,
+            "shorter than refresh, so that keys would end before they are fetched anew",
+            "Raise max_stale or lower refresh.",
+        );
     }
     let uri = table.uri.as_ref()?;
     Some(JwksSource {

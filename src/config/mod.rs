@@ -49,11 +49,16 @@ pub fn load(bytes: &[u8]) -> Result<Policy, Findings> {
     }
     // Every entry of a Struct has the tag 0x12 before its value, and no JSON text has that byte.
     let value = if bytes.contains(&0x12) {
-        structured::decode(bytes)
-            .map_err(|fault| Findings::single(format!("no google.protobuf.Struct: {fault}"), "Write the configuration as Struct or as JSON text."))?
+        structured::decode(bytes).map_err(|fault| {
+            Findings::single(
+                format!("no google.protobuf.Struct: {fault}"),
+                "Write the configuration as Struct or as JSON text.",
+            )
+        })?
     } else {
-        json::parse(bytes, Bounds::CONFIG)
-            .map_err(|fault| Findings::single(format!("no JSON that could be accepted: {fault}"), "Correct it at that place."))?
+        json::parse(bytes, Bounds::CONFIG).map_err(|fault| {
+            Findings::single(format!("no JSON that could be accepted: {fault}"), "Correct it at that place.")
+        })?
     };
     compile(&value)
 }

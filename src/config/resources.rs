@@ -28,7 +28,10 @@ pub(super) fn compile(
         findings.add(&at, "an empty list, so that everything would be refused", "Write what is protected.");
     }
     // A resource that could not be read may be the one that uses what seems unused.
-    if findings.iter().any(|finding| HIDING.contains(&&*finding.path.replace(|letter: char| letter.is_ascii_digit(), ""))) {
+    if findings
+        .iter()
+        .any(|finding| HIDING.contains(&&*finding.path.replace(|letter: char| letter.is_ascii_digit(), "")))
+    {
         issuers.reference_unclear();
         limits.reference_unclear();
     }
@@ -82,12 +85,26 @@ fn resource(
             }
         };
         let audiences = table.audiences.as_deref().unwrap_or_default();
-        needed(audiences.is_empty(), &table.at.key("audiences"), "Write the values of aud that mean this resource.", findings);
-        needed(trusted.is_empty() && table.issuers.as_deref().unwrap_or_default().is_empty(), &issuers_at, "Name the issuers trusted here.", findings);
+        needed(
+            audiences.is_empty(),
+            &table.at.key("audiences"),
+            "Write the values of aud that mean this resource.",
+            findings,
+        );
+        needed(
+            trusted.is_empty() && table.issuers.as_deref().unwrap_or_default().is_empty(),
+            &issuers_at,
+            "Name the issuers trusted here.",
+            findings,
+        );
     }
     for (index, (at, issuer)) in trusted.iter().enumerate() {
         if trusted.iter().take(index).any(|(_, other)| other.issuer == issuer.issuer) {
-            findings.add(at, "has the same iss as another issuer of this resource", "Name one of both: tokens could not tell them apart.");
+            findings.add(
+                at,
+                "has the same iss as another issuer of this resource",
+                "Name one of both: tokens could not tell them apart.",
+            );
         }
     }
     let routes = routes::compile(table, limits, findings);

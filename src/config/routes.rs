@@ -12,8 +12,8 @@ use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::table::At;
 use crate::limit::MAX_LIMITS_PER_KEY;
 use crate::policy::{
-    Access, BindingRule, Charge, KeyPart, Limit, MethodSet, Origin, PeerRule, Route, RouteConflict, Routes, RoutesBuilder,
-    ScopeRule, TokenRule,
+    Access, BindingRule, Charge, KeyPart, Limit, MethodSet, Origin, PeerRule, Route, RouteConflict, Routes,
+    RoutesBuilder, ScopeRule, TokenRule,
 };
 
 /// Whether a route of the resource takes tokens.
@@ -80,7 +80,11 @@ fn route(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -
 fn methods(table: &RouteTable, findings: &mut Findings) -> MethodSet {
     let Some(written) = &table.methods else { return MethodSet::Any };
     if written.is_empty() && !findings.touch(&table.at.key("methods")) {
-        findings.add(&table.at.key("methods"), "an empty list, so that the route would never be reached", "Write methods, or remove the key for all.");
+        findings.add(
+            &table.at.key("methods"),
+            "an empty list, so that the route would never be reached",
+            "Write methods, or remove the key for all.",
+        );
     }
     let mut listed: Vec<Box<str>> = Vec::new();
     for method in written {
@@ -113,7 +117,11 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
             let at = table.at.key("peers");
             let peers = peers(table, findings);
             if peers.is_none() && !findings.touch(&at) {
-                findings.add(&at, "missing, and access: peer needs it", "Write SPIFFE IDs, or [\"*\"] for every validated certificate.");
+                findings.add(
+                    &at,
+                    "missing, and access: peer needs it",
+                    "Write SPIFFE IDs, or [\"*\"] for every validated certificate.",
+                );
             }
             Some(Access::Peer(peers?))
         }
@@ -135,7 +143,11 @@ fn peers(table: &RouteTable, findings: &mut Findings) -> Option<PeerRule> {
     let written = table.peers.as_ref()?;
     let at = table.at.key("peers");
     if written.is_empty() && !findings.touch(&at) {
-        findings.add(&at, "an empty list, so that nobody could pass", "Write SPIFFE IDs, or [\"*\"] for every validated certificate.");
+        findings.add(
+            &at,
+            "an empty list, so that nobody could pass",
+            "Write SPIFFE IDs, or [\"*\"] for every validated certificate.",
+        );
     }
     Some(PeerRule(written.iter().map(|peer| peer.value.0.clone()).collect()))
 }
@@ -158,16 +170,28 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
                 quoted(&limit.origin.name),
                 limit.quota.burst()
             );
-            findings.add(&table.at.key("cost"), finding, format!("Raise {}.burst or lower the cost.", limit.origin.path));
+            findings.add(
+                &table.at.key("cost"),
+                finding,
+                format!("Raise {}.burst or lower the cost.", limit.origin.path),
+            );
         }
         if let Some(part) = limit.key.iter().find(|part| LimitKey::needs_token(part) && !has_token) {
-            let finding = format!("limit {} counts by {}, and this route takes no token", quoted(&limit.origin.name), LimitKey::text(part));
+            let finding = format!(
+                "limit {} counts by {}, and this route takes no token",
+                quoted(&limit.origin.name),
+                LimitKey::text(part)
+            );
             findings.add(at, finding, "Choose a limit by peer or ip.");
         }
         let number = same_key.entry(&limit.key).or_default();
         *number = number.saturating_add(1);
         if *number > MAX_LIMITS_PER_KEY {
-            findings.add(at, format!("more than {MAX_LIMITS_PER_KEY} limits with the same key on one route"), "Remove some.");
+            findings.add(
+                at,
+                format!("more than {MAX_LIMITS_PER_KEY} limits with the same key on one route"),
+                "Remove some.",
+            );
         }
     }
     resolved.iter().map(|(_, limit)| Charge { limit: Rc::clone(limit), cost }).collect()

@@ -84,13 +84,16 @@ fn value(message: Any, depth: usize, left: &mut usize) -> Result<Value, String> 
         Some(Kind::Bool(flag)) => Ok(Value::Bool(flag)),
         Some(Kind::Text(plain)) => text(plain).map(Value::Text),
         // The range makes the cast exact.
-        Some(Kind::Number(number)) if number.fract() == 0.0 && number.abs() <= EXACT => Ok(Value::Integer(number as i64)),
+        Some(Kind::Number(number)) if number.fract() == 0.0 && number.abs() <= EXACT => {
+            Ok(Value::Integer(number as i64))
+        }
         Some(Kind::Number(number)) if number.is_finite() => Ok(Value::Decimal(number)),
         Some(Kind::Number(_)) => Err("a number that is not finite".to_owned()),
         Some(Kind::Struct(message)) => object(message, depth, left),
         Some(Kind::List(list)) => {
             let depth = depth.checked_sub(1).ok_or("nested deeper than is accepted")?;
-            let items: Result<Vec<Value>, String> = list.values.into_iter().map(|item| value(item, depth, left)).collect();
+            let items: Result<Vec<Value>, String> =
+                list.values.into_iter().map(|item| value(item, depth, left)).collect();
             items.map(Value::Array)
         }
     }

@@ -12,8 +12,10 @@ const SLOT_ENTRIES: u64 = 16;
 impl Policy {
     /// What it serves, and how much memory its limits may come to take.
     pub fn summary(&self) -> String {
-        let hosts: Vec<&str> = self.resources.iter().flat_map(|resource| &resource.hosts).map(|host| host.as_str()).collect();
-        let routes = self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
+        let hosts: Vec<&str> =
+            self.resources.iter().flat_map(|resource| &resource.hosts).map(|host| host.as_str()).collect();
+        let routes =
+            self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
         let kinds: HashSet<Vec<KeyPart>> = self.limits.iter().map(|limit| kind(&limit.key)).collect();
         let table = match kinds.len() {
             0 => "no limit table".to_owned(),

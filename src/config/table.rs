@@ -187,7 +187,8 @@ impl Reader<'_> {
 /// The name that `written` is probably a slip of.
 pub(super) fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let slips = if written.chars().count() < 4 { 1 } else { 2 };
-    let near = names.map(|name| (distance(written, name), name)).filter(|(distance, _)| *distance <= slips);
+    let letters = |name: &str| if name.eq_ignore_ascii_case(written) { 0 } else { distance(written, name) };
+    let near = names.map(|name| (letters(name), name)).filter(|(distance, _)| *distance <= slips);
     near.min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
@@ -375,7 +376,13 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_is_recognised_and_another_word_is_not() {
         let known = ["cluster", "uri", "refresh"];
-        for (written, near) in [("clustr", Some("cluster")), ("urI", Some("uri")), ("refersh", Some("refresh")), ("url", Some("uri")), ("hosts", None)] {
+        for (written, near) in [
+            ("clustr", Some("cluster")),
+            ("urI", Some("uri")),
+            ("refersh", Some("refresh")),
+            ("url", Some("uri")),
+            ("hosts", None),
+        ] {
             assert_eq!(nearest(written, known.into_iter()), near, "{written}");
         }
         assert_eq!(nearest(&"x".repeat(100_000), known.into_iter()), None);

@@ -36,9 +36,8 @@ impl TextKey for AlgorithmName {
             "ESP256" | "ESP384" | "ESP512" | "ESB256" | "ESB320" | "ESB384" | "ESB512" => {
                 refused("is a name of COSE only (RFC 9864): no JWT carries it")
             }
-            "RS384" | "RS512" | "PS384" | "PS512" | "ES512" | "ES256K" | "Ed448" | "ML-DSA-44" | "ML-DSA-65" | "ML-DSA-87" => {
-                refused("is not supported yet")
-            }
+            "RS384" | "RS512" | "PS384" | "PS512" | "ES512" | "ES256K" | "Ed448" | "ML-DSA-44" | "ML-DSA-65"
+            | "ML-DSA-87" => refused("is not supported yet"),
             _ => Err(unknown_word(text, &supported())),
         }
     }
@@ -62,8 +61,12 @@ impl TextKey for TypText {
         match text {
             "at+jwt" => Ok(Self(TypRule::AccessToken)),
             "absent" => Ok(Self(TypRule::Absent)),
-            _ if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(TypRule::Exactly(text.into()))),
-            _ => Err(Mistake::new(format!("{} is no type of token", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+            _ if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self(TypRule::Exactly(text.into())))
+            }
+            _ => {
+                Err(Mistake::new(format!("{} is no type of token", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
+            }
         }
     }
 }
@@ -124,7 +127,11 @@ impl Key for InlineKeys {
 fn check(key: &Value, at: &Place, findings: &mut Findings) {
     let secret = |object: &Object| SECRET_MEMBERS.iter().find(|member| object.get(member).is_some()).copied();
     if let Some(member) = key.as_object().and_then(secret) {
-        findings.add(&at.key(member), "a secret, which does not belong into a configuration", "Write the public part of the key only.");
+        findings.add(
+            &at.key(member),
+            "a secret, which does not belong into a configuration",
+            "Write the public part of the key only.",
+        );
         return;
     }
     let mut alone = Object::default();

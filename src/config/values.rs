@@ -90,16 +90,33 @@ impl<const MIN: u64, const MAX: u64> TextKey for Span<MIN, MAX> {
     const EXAMPLE: &'static str = r#"a number and a unit, like "30s", "10m", "1h""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let range = || format!("Write one from \"{}\" to \"{}\".", span_text(Duration::from_secs(MIN)), span_text(Duration::from_secs(MAX)));
-        let unit = |millis: u64| measure(text).and_then(|(number, _)| number.checked_mul(millis)).map(Duration::from_millis);
+        let range = || {
+            format!(
+                "Write one from \"{}\" to \"{}\".",
+                span_text(Duration::from_secs(MIN)),
+                span_text(Duration::from_secs(MAX))
+            )
+        };
+        let unit =
+            |millis: u64| measure(text).and_then(|(number, _)| number.checked_mul(millis)).map(Duration::from_millis);
         let span = match measure(text).map(|(_, unit)| unit) {
             Some("ms") => unit(1),
             Some("s") => unit(1_000),
             Some("m") => unit(60_000),
             Some("h") => unit(3_600_000),
             Some("d") => unit(86_400_000),
-            Some("") => return Err(Mistake::new(format!("{} has no unit", quoted(text)), format!("Write \"{text}s\", \"{text}m\" or \"{text}h\"."))),
-            _ => return Err(Mistake::new(format!("{} is no duration", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
+            Some("") => {
+                return Err(Mistake::new(
+                    format!("{} has no unit", quoted(text)),
+                    format!("Write \"{text}s\", \"{text}m\" or \"{text}h\"."),
+                ));
+            }
+            _ => {
+                return Err(Mistake::new(
+                    format!("{} is no duration", quoted(text)),
+                    format!("Write {}.", Self::EXAMPLE),
+                ));
+            }
         };
         let fits = |span: &Duration| (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(span);
         span.filter(fits).map(Self).ok_or_else(|| Mistake::new(format!("{} is out of range", quoted(text)), range()))
@@ -153,7 +170,8 @@ impl Key for Size {
             },
             _ => None,
         };
-        let size = bytes.filter(|bytes| (Self::MIN..=Self::MAX).contains(bytes)).and_then(|bytes| u32::try_from(bytes).ok());
+        let size =
+            bytes.filter(|bytes| (Self::MIN..=Self::MAX).contains(bytes)).and_then(|bytes| u32::try_from(bytes).ok());
         if size.is_none() {
             findings.add(at, "this is no size in range", r#"Write one from "64KiB" to "1GiB"."#);
         }
@@ -206,7 +224,10 @@ impl Rate {
         };
         match u32::try_from(permits).ok().filter(|permits| (1..=1_000_000_000).contains(permits)) {
             Some(permits) => Ok(Self { permits, per }),
-            None => Err(Mistake::new(format!("{} is out of range", quoted(text)), "Write a number from 1 to 1000000000 before the unit.")),
+            None => Err(Mistake::new(
+                format!("{} is out of range", quoted(text)),
+                "Write a number from 1 to 1000000000 before the unit.",
+            )),
         }
     }
 }
@@ -298,7 +319,10 @@ impl TextKey for Identifier {
         if (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Self(text.into()));
         }
-        Err(Mistake::new(format!("{} is no identifier", quoted(text)), "Write visible ASCII characters without spaces."))
+        Err(Mistake::new(
+            format!("{} is no identifier", quoted(text)),
+            "Write visible ASCII characters without spaces.",
+        ))
     }
 }
 
@@ -316,9 +340,13 @@ impl TextKey for HttpsUrl {
     const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let wrong = |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
+        let wrong =
+            |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
         let Some(rest) = text.strip_prefix("https://") else { return Err(wrong("does not begin with https://")) };
-        if text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}']) {
+        if text.len() > 2048
+            || !text.bytes().all(|byte| byte.is_ascii_graphic())
+            || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}'])
+        {
             return Err(wrong("has characters that no URL has, or too many"));
         }
         if text.contains('#') {
@@ -345,9 +373,13 @@ impl TextKey for IssuerUrl {
     const EXAMPLE: &'static str = r#"the exact "iss" of its tokens, like "https://as.example.com""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let url = HttpsUrl::parse(text).map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
+        let url = HttpsUrl::parse(text)
+            .map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
         if text.contains('?') {
-            return Err(Mistake::new(format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)), format!("Write {}.", Self::EXAMPLE)));
+            return Err(Mistake::new(
+                format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            ));
         }
         Ok(Self(url.text))
     }
@@ -370,7 +402,9 @@ impl TextKey for Host {
         if text.contains('*') {
             return Err(Mistake::new(format!("{} is a wildcard: hosts are exact", quoted(text)), remedy()));
         }
-        Authority::parse(text.as_bytes()).map(Self).map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
+        Authority::parse(text.as_bytes())
+            .map(Self)
+            .map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
     }
 }
 

@@ -29,6 +29,8 @@ pub fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -36,6 +38,16 @@ mod tests {
         assert_eq!(decode(b"_-8"), Ok(vec![0xff, 0xef]));
         for wrong in ["_-8=", "/+8", "_-9", "A", "AAAAA", "AA A", "AA\n", "A%3D", "\u{e9}", "AA=="] {
             assert_eq!(decode(wrong.as_bytes()), Err(NotBase64Url), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_is_what_would_be_written(text in "[A-Za-z0-9_-]{0,9}", bytes: Vec<u8>) {
+            if let Ok(decoded) = decode(text.as_bytes()) {
+                prop_assert_eq!(encode(&decoded), text);
+            }
+            prop_assert_eq!(decode(encode(&bytes).as_bytes()), Ok(bytes));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! One JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). In: its members. Out: a [`VerifyingKey`], or why it is not
 //! one: keys of other kinds and for other uses are normal in a set, malformed ones are not used either.
 
+use std::fmt;
+
 use rsa::{BigUint, RsaPublicKey};
 
 use crate::jose::key::{Material, VerifyingKey};
@@ -27,6 +29,20 @@ pub enum JwkFault {
     Kid,
     /// The numbers are missing, in another spelling than the RFC's, out of range, or no point of the curve.
     Numbers,
+}
+
+impl fmt::Display for JwkFault {
+    /// For operators; the sentence's subject is the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JwkFault::Kind => "is no RSA, P-256, P-384 or Ed25519 key",
+            JwkFault::Use => "is not for verifying signatures, by its \"use\" or \"key_ops\"",
+            JwkFault::Algorithm => "is for another \"alg\" than RS256, PS256, ES256, ES384, Ed25519 and EdDSA, or for one of another type",
+            JwkFault::Private => "has private or symmetric members",
+            JwkFault::Kid => "has a \"kid\" that is no text",
+            JwkFault::Numbers => "has numbers that are missing, out of range (RSA: 2048 to 8192 bits), not on the curve or not in their shortest base64url",
+        })
+    }
 }
 
 impl VerifyingKey {
@@ -116,8 +132,10 @@ fn p384(jwk: &Object) -> Result<Key, JwkFault> {
 
 fn ed25519(jwk: &Object) -> Result<Key, JwkFault> {
     const HEAD: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-    let bytes = fixed::<32>(jwk, "x")?;
-    Ok((Material::Ed25519(ed25519_compact::PublicKey::new(bytes)), [HEAD, &bytes].concat()))
+    let key = ed25519_compact::PublicKey::new(fixed(jwk, "x")?);
+    // Canonical, a point, and not of small order: such a key signs everything.
+    key.validate().map_err(|_| JwkFault::Numbers)?;
+    Ok((Material::Ed25519(key), [HEAD, &key[..]].concat()))
 }
 
 fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
@@ -129,7 +147,7 @@ fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
     }
     let spki = rsa_spki(&n, &e);
     let key = RsaPublicKey::new_with_max_size(modulus, exponent, *RSA_BITS.end()).map_err(|_| JwkFault::Numbers)?;
-    Ok((Material::Rsa { key, modulus_bytes: n.len() }, spki))
+    Ok((Material::rsa(key, n.len()), spki))
 }
 
 /// SEQUENCE { rsaEncryption, BIT STRING { SEQUENCE { INTEGER n, INTEGER e } } } (RFC 3279 §2.3.1).
@@ -152,4 +170,140 @@ fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
         _ => vec![0x82, high, low],
     };
     [&[tag][..], &length, value].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::json::{Bounds, parse};
+
+    fn fault(jwk: &Json) -> Option<JwkFault> {
+        let parsed = parse(jwk.to_string().as_bytes(), Bounds::KEYS).unwrap();
+        VerifyingKey::from_jwk(parsed.as_object().unwrap()).err()
+    }
+
+    fn p256() -> Json {
+        let (x, y) = ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0");
+        json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+    }
+
+    fn with(mut jwk: Json, member: &str, value: Json) -> Json {
+        jwk[member] = value;
+        jwk
+    }
+
+    #[test]
+    fn members_decide_what_a_key_is_for() {
+        for (member, value, expected) in [
+            ("use", json!("sig"), None),
+            ("use", json!("enc"), Some(JwkFault::Use)),
+            ("use", json!(1), Some(JwkFault::Use)),
+            ("key_ops", json!(["verify"]), None),
+            ("key_ops", json!(["sign", "verify"]), None),
+            ("key_ops", json!(["sign"]), Some(JwkFault::Use)),
+            ("key_ops", json!(["encrypt"]), Some(JwkFault::Use)),
+            ("key_ops", json!([]), Some(JwkFault::Use)),
+            ("key_ops", json!(["verify", "verify"]), Some(JwkFault::Use)),
+            ("key_ops", json!("verify"), Some(JwkFault::Use)),
+            ("alg", json!("ES256"), None),
+            ("alg", json!("RS256"), Some(JwkFault::Algorithm)),
+            ("alg", json!("ES384"), Some(JwkFault::Algorithm)),
+            ("alg", json!("ESP256"), Some(JwkFault::Algorithm)),
+            ("alg", json!("ECDH-ES"), Some(JwkFault::Algorithm)),
+            ("alg", json!(null), Some(JwkFault::Algorithm)),
+            ("d", json!("AA"), Some(JwkFault::Private)),
+            ("kid", json!("any"), None),
+            ("kid", json!(1), Some(JwkFault::Kid)),
+            ("x5c", json!(["AAAA"]), None),
+            ("unknown", json!({}), None),
+        ] {
+            assert_eq!(fault(&with(p256(), member, value.clone())), expected, "{member}: {value}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_keys_are_none() {
+        for (jwk, expected) in [
+            (json!({"kty": "oct", "k": "AAAA"}), JwkFault::Private),
+            (json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}), JwkFault::Kind),
+            (json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}), JwkFault::Kind),
+            (json!({"kty": "OKP", "crv": "X25519", "x": "AA"}), JwkFault::Kind),
+            (json!({"kty": "OKP", "crv": "Ed448", "x": "AA"}), JwkFault::Kind),
+            (json!({"kty": "ec", "crv": "P-256"}), JwkFault::Kind),
+            (json!({}), JwkFault::Kind),
+        ] {
+            assert_eq!(fault(&jwk), Some(expected), "{jwk}");
+        }
+    }
+
+    #[test]
+    fn a_point_must_be_on_the_curve_and_written_in_full() {
+        assert_eq!(fault(&p256()), None);
+        let zero = "A".repeat(43);
+        let y_of_zero = "ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q";
+        for (x, y, what) in [
+            ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a4", "off the curve"),
+            (zero.as_str(), zero.as_str(), "(0, 0)"),
+            ("_____wAAAAEAAAAAAAAAAAAAAAD_______________8", y_of_zero, "x = p, which is 0 again"),
+            ("AvN8ziVw9sRdQYPL7m_bS3tYBzM1e-nvE7rPbjx70VRF", "", "compressed"),
+            ("zc4ncPbEXUGDy-5v20t7WAczNXvp7xO6z248e9FURQ", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "a short x"),
+            ("AH_NzidwdsRdQYPL7m_bS3tYBzM1e-nvE7rPbjx70VRF", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "a long x"),
+            ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU=", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "padding"),
+        ] {
+            assert_eq!(fault(&json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})), Some(JwkFault::Numbers), "{what}");
+        }
+        assert_eq!(fault(&json!({"kty": "EC", "crv": "P-256", "x": zero, "y": y_of_zero})), None, "a point with x = 0");
+        assert_eq!(fault(&with(p256(), "crv", json!("P-384"))), Some(JwkFault::Numbers), "P-256 numbers under P-384");
+    }
+
+    #[test]
+    fn an_ed25519_key_must_be_a_canonical_point_that_is_not_of_small_order() {
+        let key = |bytes: &[u8]| fault(&json!({"kty": "OKP", "crv": "Ed25519", "x": base64url::encode(bytes)}));
+        let filled = |first: u8, middle: u8, last: u8| [&[first][..], &[middle; 30], &[last]].concat();
+        assert_eq!(key(&base64url::decode(b"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap()), None);
+        for (bytes, what) in [
+            (filled(1, 0, 0), "order 1"),
+            (filled(1, 0, 0x80), "order 1, x negative"),
+            (filled(0xec, 0xff, 0x7f), "order 2"),
+            (filled(0, 0, 0), "order 4"),
+            (filled(0, 0, 0x80), "order 4"),
+            (filled(0xed, 0xff, 0x7f), "y = p"),
+            (filled(0xee, 0xff, 0x7f), "y = p + 1"),
+            (filled(2, 0, 0), "no point"),
+            (vec![9; 31], "31 octets"),
+            (vec![9; 33], "33 octets"),
+        ] {
+            assert_eq!(key(&bytes), Some(JwkFault::Numbers), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_must_be_strong_odd_and_written_minimally() {
+        let key = |n: &[u8], e: &[u8]| fault(&json!({"kty": "RSA", "n": base64url::encode(n), "e": base64url::encode(e)}));
+        let n = |octets: usize, first: u8| [vec![first], vec![0x55; octets - 1]].concat();
+        let good = n(256, 0x80);
+        for (modulus, what) in [(good.clone(), "2048 bits"), (n(257, 1), "2049 bits"), (n(1024, 0x80), "8192 bits")] {
+            assert_eq!(key(&modulus, &[1, 0, 1]), None, "{what}");
+        }
+        for e in [&[3][..], &[0xff, 0xff, 0xff, 0xff]] {
+            assert_eq!(key(&good, e), None, "e = {e:?}");
+        }
+        for (modulus, what) in [
+            (n(64, 0x80), "512 bits"),
+            (n(128, 0x80), "1024 bits"),
+            (n(256, 0x7f), "2047 bits"),
+            (n(1025, 1), "8193 bits"),
+            (n(2048, 0x80), "16384 bits"),
+            ([&good[..255], &[0x54]].concat(), "even"),
+            ([&[0], &good[..]].concat(), "a leading zero"),
+            (vec![], "empty"),
+        ] {
+            assert_eq!(key(&modulus, &[1, 0, 1]), Some(JwkFault::Numbers), "{what}");
+        }
+        for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[0, 1, 0, 1], &[1, 0, 0, 0, 1]] {
+            assert_eq!(key(&good, e), Some(JwkFault::Numbers), "e = {e:?}");
+        }
+    }
 }

@@ -2,9 +2,9 @@
 //! to work, by Rust otherwise; both give the same verdict.
 
 use p256::ecdsa::signature::Verifier as _;
-use rsa::RsaPublicKey;
 use rsa::sha2::Sha256;
 use rsa::signature::Verifier as _;
+use rsa::{RsaPublicKey, pkcs1v15, pss};
 
 use crate::host::{Digest, Host, NativeVerdict};
 use crate::jose::{Algorithm, Compact, Native};
@@ -23,10 +23,20 @@ pub struct VerifyingKey {
 /// The parsed key.
 #[derive(Debug)]
 pub(super) enum Material {
-    Rsa { key: RsaPublicKey, modulus_bytes: usize },
+    Rsa { pkcs1: pkcs1v15::VerifyingKey<Sha256>, pss: pss::VerifyingKey<Sha256>, modulus_bytes: usize },
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_compact::PublicKey),
+}
+
+impl Material {
+    /// An RSA key, ready for both paddings.
+    pub(super) fn rsa(key: RsaPublicKey, modulus_bytes: usize) -> Self {
+        // Of PSS, this form of the crate is the one that refuses a number above the modulus (RFC 8017 §5.2.2), and
+        // its salt is as long as the digest (RFC 7518 §3.5).
+        let pss = pss::VerifyingKey::new(key.clone());
+        Self::Rsa { pkcs1: pkcs1v15::VerifyingKey::new(key), pss, modulus_bytes }
+    }
 }
 
 impl VerifyingKey {
@@ -44,22 +54,15 @@ impl VerifyingKey {
 
     /// Whether it is the same key: the same numbers, for the same use, under the same name.
     pub fn is(&self, other: &Self) -> bool {
-        self.spki == other.spki && self.pinned == other.pinned && self.kid == other.kid
+        std::ptr::eq(self, other) || (self.kid == other.kid && self.pinned == other.pinned && self.spki == other.spki)
     }
 
     /// Whether it signed `jws` with the algorithm of its header (RFC 7515 §5.2).
     pub fn verify(&self, jws: &Compact<'_>, host: &dyn Host, native: Native) -> bool {
-        self.fits(jws.header.algorithm) && self.verify_bytes(jws.header.algorithm, jws.signing_input, &jws.signature, host, native)
-    }
-
-    pub(super) fn verify_bytes(
-        &self,
-        algorithm: Algorithm,
-        message: &[u8],
-        signature: &[u8],
-        host: &dyn Host,
-        native: Native,
-    ) -> bool {
+        let (algorithm, message, signature) = (jws.header.algorithm, jws.signing_input, jws.signature.as_slice());
+        if !self.fits(algorithm) {
+            return false;
+        }
         let ask = |digest, signature: &[u8]| host.verify(digest, &self.spki, signature, message) == NativeVerdict::Valid;
         match (&self.material, algorithm) {
             (Material::P256(key), Algorithm::Es256) => match p256::ecdsa::Signature::from_slice(signature) {
@@ -72,13 +75,13 @@ impl VerifyingKey {
                 Ok(signature) => key.verify(message, &signature).is_ok(),
                 Err(_) => false,
             },
-            (Material::Rsa { key, modulus_bytes }, Algorithm::Rs256 | Algorithm::Ps256) => {
-                signature.len() == *modulus_bytes
-                    && match algorithm {
-                        Algorithm::Rs256 if native.rs256 => ask(Digest::Sha256, signature),
-                        Algorithm::Rs256 => pkcs1_v15(key, message, signature),
-                        _ => pss(key, message, signature),
-                    }
+            // RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
+            (Material::Rsa { modulus_bytes, .. }, _) if signature.len() != *modulus_bytes => false,
+            (Material::Rsa { .. }, Algorithm::Rs256) if native.rs256 => ask(Digest::Sha256, signature),
+            (Material::Rsa { pkcs1, .. }, Algorithm::Rs256) => pkcs1v15::Signature::try_from(signature)
+                .is_ok_and(|signature| pkcs1.verify(message, &signature).is_ok()),
+            (Material::Rsa { pss, .. }, Algorithm::Ps256) => {
+                pss::Signature::try_from(signature).is_ok_and(|signature| pss.verify(message, &signature).is_ok())
             }
             (Material::Ed25519(key), Algorithm::Ed25519 | Algorithm::EdDsa) => {
                 ed25519_compact::Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
@@ -88,12 +91,45 @@ impl VerifyingKey {
     }
 }
 
-fn pkcs1_v15(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let verifier = rsa::pkcs1v15::VerifyingKey::<Sha256>::new(key.clone());
-    rsa::pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| verifier.verify(message, &signature).is_ok())
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
 
-fn pss(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let verifier = rsa::pss::VerifyingKey::<Sha256>::new(key.clone());
-    rsa::pss::Signature::try_from(signature).is_ok_and(|signature| verifier.verify(message, &signature).is_ok())
+    use super::*;
+    use crate::jose::ring_host::{agreed, key_of};
+    use crate::jose::{Header, base64url};
+
+    /// RSA keys made for this test, whose private halves are gone, and the Ed25519 key of RFC 8037 appendix A.1.
+    #[test]
+    fn signatures_at_the_edge_of_what_is_right_get_their_verdict() {
+        let edges: Json = serde_json::from_str(include_str!("signature_edges.json")).unwrap();
+        for edge in edges["signatures"].as_array().unwrap() {
+            let text = |name: &str| edge[name].as_str().unwrap();
+            let key = key_of(&edges["keys"][text("key")]).unwrap();
+            let jws = Compact {
+                header: Header { algorithm: Algorithm::from_name(text("alg")).unwrap(), kid: None, typ: None },
+                payload: Default::default(),
+                signing_input: text("message").as_bytes(),
+                signature: base64url::decode(text("signature").as_bytes()).unwrap(),
+            };
+            assert_eq!(agreed(&key, &jws), edge["valid"], "{} {}: {}", text("key"), text("alg"), text("what"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_for_the_algorithms_of_its_type_and_only_for_its_own_if_it_names_one() {
+        let edges: Json = serde_json::from_str(include_str!("signature_edges.json")).unwrap();
+        let fits = |mut jwk: Json, pinned: Option<&str>| {
+            if let Some(pinned) = pinned {
+                jwk["alg"] = pinned.into();
+            }
+            let key = key_of(&jwk).unwrap();
+            Algorithm::ALL.into_iter().filter(|algorithm| key.fits(*algorithm)).collect::<Vec<_>>()
+        };
+        let (rsa, ed25519) = (&edges["keys"]["rsa-2048"], &edges["keys"]["ed25519"]);
+        assert_eq!(fits(rsa.clone(), None), [Algorithm::Rs256, Algorithm::Ps256]);
+        assert_eq!(fits(rsa.clone(), Some("PS256")), [Algorithm::Ps256]);
+        assert_eq!(fits(ed25519.clone(), None), [Algorithm::Ed25519, Algorithm::EdDsa]);
+        assert_eq!(fits(ed25519.clone(), Some("EdDSA")), [Algorithm::EdDsa]);
+    }
 }

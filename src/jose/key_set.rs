@@ -4,7 +4,7 @@
 use std::fmt;
 use std::rc::Rc;
 
-use crate::jose::{Algorithm, VerifyingKey};
+use crate::jose::{Algorithm, JwkFault, VerifyingKey};
 use crate::json::{Bounds, Value, parse};
 
 /// The largest document that is read.
@@ -13,6 +13,8 @@ pub const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 const MAX_KEYS: usize = 64;
 /// The most keys that one token is tried with.
 const MAX_CANDIDATES: usize = 4;
+/// The most characters of a JSON fault that are kept: it may quote the document.
+const MAX_QUOTE: usize = 200;
 
 /// The usable keys of a set.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub enum KeySetFault {
     NotKeySet,
     /// More keys than are looked at.
     TooMany,
-    /// None of the keys can verify access tokens.
-    NoUsableKey,
+    /// None of the keys can verify access tokens; the fault of the first, if there is one.
+    NoUsableKey(Option<JwkFault>),
 }
 
 impl fmt::Display for KeySetFault {
@@ -40,10 +42,10 @@ impl fmt::Display for KeySetFault {
             KeySetFault::NotJson(why) => write!(f, "the key set is not JSON: {why}"),
             KeySetFault::NotKeySet => f.write_str("the document is no key set: it has no array \"keys\""),
             KeySetFault::TooMany => write!(f, "the key set has more than {MAX_KEYS} keys"),
-            KeySetFault::NoUsableKey => f.write_str(
-                "no key of the set can verify access tokens: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, public, \
-                 for signatures",
-            ),
+            KeySetFault::NoUsableKey(None) => f.write_str("the key set is empty"),
+            KeySetFault::NoUsableKey(Some(first)) => {
+                write!(f, "no key of the set can verify access tokens; the first one {first}")
+            }
         }
     }
 }
@@ -54,7 +56,8 @@ impl KeySet {
         if document.len() > MAX_KEY_SET_BYTES {
             return Err(KeySetFault::TooLarge);
         }
-        Self::from_value(&parse(document, Bounds::KEYS).map_err(|fault| KeySetFault::NotJson(fault.0))?)
+        let quote = |text: String| text.chars().take(MAX_QUOTE).collect();
+        Self::from_value(&parse(document, Bounds::KEYS).map_err(|fault| KeySetFault::NotJson(quote(fault.0)))?)
     }
 
     /// Reads a document that is parsed already.
@@ -64,19 +67,26 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(KeySetFault::TooMany);
         }
-        let usable = |key: &Value| VerifyingKey::from_jwk(key.as_object()?).ok().map(Rc::new);
-        let keys: Vec<_> = keys.iter().filter_map(usable).collect();
-        if keys.is_empty() { Err(KeySetFault::NoUsableKey) } else { Ok(Self(keys)) }
+        let mut usable = Vec::new();
+        let mut first = None;
+        for key in keys {
+            match key.as_object().ok_or(JwkFault::Kind).and_then(VerifyingKey::from_jwk) {
+                Ok(key) => usable.push(Rc::new(key)),
+                Err(fault) => first = first.or(Some(fault)),
+            }
+        }
+        if usable.is_empty() { Err(KeySetFault::NoUsableKey(first)) } else { Ok(Self(usable)) }
     }
 
-    /// The keys to try for a token: those of its `kid`, or all if it has none, that fit its algorithm. Two keys may
-    /// share a `kid` where their types tell them apart (RFC 7517 §4.5).
+    /// The keys to try for a token: those of its `kid`, or all if it has none, that fit its algorithm; at most four. Keys
+    /// may share a `kid` (RFC 7517 §4.5): type and algorithm tell them apart, and what is left is tried in turn.
     pub fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &Rc<VerifyingKey>> {
         let named = move |key: &&Rc<VerifyingKey>| kid.is_none() || key.kid.as_deref() == kid;
         self.0.iter().filter(named).filter(move |key| key.fits(algorithm)).take(MAX_CANDIDATES)
     }
 
-    /// Whether the set has this key.
+    /// Whether the set has this key: the same numbers for the same use under the same name. Cheap: a key that came from
+    /// this set is recognised by its address, another one usually differs in its `kid` already.
     pub fn contains(&self, key: &VerifyingKey) -> bool {
         self.0.iter().any(|known| known.is(key))
     }
@@ -89,5 +99,85 @@ impl KeySet {
     /// Never: a set without a usable key is refused.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = r#""kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0""#;
+    const B: &str = r#""kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA""#;
+    const ED25519: &str = r#""kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#;
+
+    fn set(keys: &[String]) -> KeySet {
+        KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes()).unwrap()
+    }
+
+    fn named(key: &str, kid: &str) -> String {
+        format!("{{{key},\"kid\":\"{kid}\"}}")
+    }
+
+    fn count(set: &KeySet, kid: Option<&str>, algorithm: Algorithm) -> usize {
+        set.candidates(kid, algorithm).count()
+    }
+
+    #[test]
+    fn a_kid_is_compared_for_equality_and_chooses_among_fitting_keys() {
+        let set = set(&[named(A, "a"), named(B, "b"), named(ED25519, "a"), format!("{{{B}}}")]);
+        assert_eq!(count(&set, Some("a"), Algorithm::Es256), 1);
+        assert_eq!(count(&set, Some("a"), Algorithm::Ed25519), 1);
+        assert_eq!(count(&set, Some("b"), Algorithm::Ed25519), 0);
+        for kid in ["A", "a ", "", "../a"] {
+            assert_eq!(count(&set, Some(kid), Algorithm::Es256), 0, "{kid}");
+        }
+    }
+
+    #[test]
+    fn without_kid_a_token_is_tried_with_four_fitting_keys_at_most() {
+        let mut keys = vec![named(ED25519, "e"), named(A, "a"), format!("{{{B}}}")];
+        assert_eq!(count(&set(&keys), None, Algorithm::Es256), 2);
+        keys.extend((0..4).map(|number| named(B, &number.to_string())));
+        assert_eq!(count(&set(&keys), None, Algorithm::Es256), 4);
+    }
+
+    #[test]
+    fn a_key_stays_known_after_a_refresh_until_its_numbers_name_or_use_change() {
+        let old = set(&[named(A, "a")]);
+        let key = old.candidates(None, Algorithm::Es256).next().unwrap();
+        assert!(old.contains(key));
+        assert!(set(&[named(B, "b"), named(A, "a")]).contains(key));
+        for changed in [named(B, "a"), named(A, "b"), format!("{{{A}}}"), named(&format!("{A},\"alg\":\"ES256\""), "a")] {
+            assert!(!set(std::slice::from_ref(&changed)).contains(key), "{changed}");
+        }
+    }
+
+    #[test]
+    fn documents_that_are_no_key_set_say_why() {
+        let fault = |document: &str| KeySet::parse(document.as_bytes()).unwrap_err().to_string();
+        for document in ["<!DOCTYPE html>", "", "{\"keys\":[]} {}", "{\"keys\":[],\"keys\":[]}"] {
+            assert!(fault(document).contains("not JSON"), "{document}");
+        }
+        for document in ["[]", "{}", "\"keys\"", r#"{"keys":{}}"#, r#"{"kty":"EC"}"#] {
+            assert!(fault(document).contains("no array \"keys\""), "{document}");
+        }
+        assert_eq!(fault(r#"{"keys":[]}"#), "the key set is empty");
+        let private = fault(r#"{"keys":[{"kty":"oct","k":"AAAA"},1]}"#);
+        assert_eq!(private, "no key of the set can verify access tokens; the first one has private or symmetric members");
+        assert!(fault(&format!(r#"{{"keys":[{}1]}}"#, "1,".repeat(64))).contains("more than 64"));
+        assert!(fault(&" ".repeat(MAX_KEY_SET_BYTES + 1)).contains("larger than"));
+    }
+
+    #[test]
+    fn a_hostile_document_does_not_fill_the_log() {
+        let name = "x".repeat(100_000);
+        let fault = KeySet::parse(format!(r#"{{"{name}":1,"{name}":2}}"#).as_bytes()).unwrap_err();
+        assert!(fault.to_string().len() < 300);
+    }
+
+    #[test]
+    fn sixty_four_keys_are_read() {
+        let keys: Vec<_> = (0..64).map(|number| named(A, &number.to_string())).collect();
+        assert_eq!(set(&keys).len(), 64);
     }
 }

@@ -11,6 +11,8 @@ mod key;
 mod key_set;
 mod native;
 #[cfg(test)]
+mod ring_host;
+#[cfg(test)]
 mod vectors;
 
 pub use algorithm::Algorithm;

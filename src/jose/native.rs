@@ -45,78 +45,47 @@ impl Native {
     /// Asks the host for a signature that is right and for one that is wrong. Only one that tells them apart is used.
     pub fn probe(host: &dyn Host) -> Self {
         let works = |known: &KnownAnswer| {
-            let ask = |message| host.verify(known.digest, known.spki, known.signature, message);
-            ask(MESSAGE) == NativeVerdict::Valid && ask(&[MESSAGE, b"!"].concat()) == NativeVerdict::Invalid
+            let ask = |signature: &[u8]| host.verify(known.digest, known.spki, signature, MESSAGE);
+            // One bit of the last octet: an ECDSA signature stays well-formed DER.
+            let mut wrong = known.signature.to_vec();
+            if let Some(last) = wrong.last_mut() {
+                *last ^= 1;
+            }
+            ask(known.signature) == NativeVerdict::Valid && ask(&wrong) == NativeVerdict::Invalid
         };
         Self { es256: works(&ES256), es384: works(&ES384), rs256: works(&RS256) }
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use ring::signature::{self, UnparsedPublicKey};
-
+mod tests {
     use super::*;
     use crate::fake::FakeHost;
-    use crate::host::{Cas, Conflict, Expect};
-
-    /// A host whose native cryptography is ring: another implementation than the module's.
-    pub struct RingHost;
-
-    impl Host for RingHost {
-        fn shared_get(&self, _: &str) -> Option<(Vec<u8>, Cas)> {
-            None
-        }
-
-        fn shared_set(&self, _: &str, _: &[u8], _: Expect) -> Result<(), Conflict> {
-            Err(Conflict)
-        }
-
-        fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
-            // The point or the RSAPublicKey behind the BIT STRING's unused-bits octet.
-            let (algorithm, key): (&dyn signature::VerificationAlgorithm, &[u8]) = match (digest, spki.len()) {
-                (Digest::Sha256, 91) => (&signature::ECDSA_P256_SHA256_ASN1, &spki[26..]),
-                (Digest::Sha384, 120) => (&signature::ECDSA_P384_SHA384_ASN1, &spki[23..]),
-                _ => (&signature::RSA_PKCS1_2048_8192_SHA256, &spki[24..]),
-            };
-            match UnparsedPublicKey::new(algorithm, key).verify(message, signature) {
-                Ok(()) => NativeVerdict::Valid,
-                Err(_) => NativeVerdict::Invalid,
-            }
-        }
-
-        fn random(&self) -> [u8; 32] {
-            [0; 32]
-        }
-    }
+    use crate::jose::ring_host::{Verifying, ring};
 
     #[test]
     fn a_host_that_tells_right_from_wrong_is_used() {
-        assert_eq!(Native::probe(&RingHost), Native { es256: true, es384: true, rs256: true });
+        assert_eq!(Native::probe(&Verifying(ring)), Native { es256: true, es384: true, rs256: true });
     }
 
     #[test]
-    fn a_host_without_the_function_is_not_asked_again() {
+    fn a_host_without_the_function_is_not_used() {
         assert_eq!(Native::probe(&FakeHost::default()), Native::NONE);
     }
 
     #[test]
-    fn a_host_that_says_yes_to_everything_is_not_trusted() {
-        struct Yes;
-        impl Host for Yes {
-            fn shared_get(&self, _: &str) -> Option<(Vec<u8>, Cas)> {
-                None
-            }
-            fn shared_set(&self, _: &str, _: &[u8], _: Expect) -> Result<(), Conflict> {
-                Err(Conflict)
-            }
-            fn verify(&self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> NativeVerdict {
-                NativeVerdict::Valid
-            }
-            fn random(&self) -> [u8; 32] {
-                [0; 32]
-            }
+    fn a_host_that_always_says_the_same_is_not_trusted() {
+        for verdict in [NativeVerdict::Valid, NativeVerdict::Invalid, NativeVerdict::Missing] {
+            assert_eq!(Native::probe(&Verifying(|_, _: &[u8], _: &[u8], _: &[u8]| verdict)), Native::NONE, "{verdict:?}");
         }
-        assert_eq!(Native::probe(&Yes), Native::NONE);
+    }
+
+    #[test]
+    fn an_algorithm_that_the_host_lacks_is_left_to_rust() {
+        let without_sha384 = |digest, spki: &[u8], signature: &[u8], message: &[u8]| match digest {
+            Digest::Sha256 => ring(digest, spki, signature, message),
+            Digest::Sha384 => NativeVerdict::Invalid,
+        };
+        assert_eq!(Native::probe(&Verifying(without_sha384)), Native { es256: true, es384: false, rs256: true });
     }
 }

@@ -126,6 +126,11 @@ impl IssuerKeys {
         }
     }
 
+    /// Goes by the times of `source` from now on: they are no part of the trust.
+    pub(super) fn follow(&mut self, source: &JwksSource) {
+        self.source = source.clone();
+    }
+
     pub(super) fn source(&self) -> &JwksSource {
         &self.source
     }

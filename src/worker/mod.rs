@@ -99,7 +99,8 @@ impl Worker {
         }
         for issuer in &policy.issuers {
             if let KeySource::Remote(source) = &issuer.keys {
-                self.keys.entry(issuer.trust.clone()).or_insert_with(|| IssuerKeys::new(&issuer.trust, source));
+                let new = || IssuerKeys::new(&issuer.trust, source);
+                self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(source);
             }
         }
         self.policies.push(Rc::downgrade(policy));

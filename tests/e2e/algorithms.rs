@@ -57,6 +57,6 @@ async fn the_old_name_of_ed25519_passes_only_where_it_is_listed() {
 fn named_again(status: u16) -> serde_json::Value {
     let mut config = crate::expectations::config();
     config["issuers"]["main"]["algorithms"] = if status == 200 { json!(["EdDSA"]) } else { json!(["Ed25519"]) };
-    config["issuers"]["main"]["max_lifetime"] = json!("16m");
+    config["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
     config
 }

@@ -115,7 +115,7 @@ async fn a_key_set_that_is_none_leaves_the_filter_unharmed() {
         let token = alices_token(&bed).await;
         bed.authority.answer_jwks_with(wrong.clone());
         let mut other = crate::expectations::config();
-        other["issuers"]["main"]["max_lifetime"] = serde_json::json!("16m");
+        other["issuers"]["main"]["jwks"]["uri"] = serde_json::json!("https://as.example.com/jwks?new");
         // Another trust: keys are fetched anew.
         bed.envoy.config_update(other).await.unwrap();
         let answer = bed.client("alice").get("/orders/7").token(&token).send().await;

@@ -26,7 +26,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 async fn without_keys(bed: &Testbed) {
     bed.authority.answer_jwks_with(JwksAnswer::Held);
     let mut other = config();
-    other["issuers"]["main"]["max_lifetime"] = json!("16m");
+    other["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
     other["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
     assert!(matches!(bed.envoy.config_update(other).await, Ok(Update::Accepted)));
 }
@@ -84,7 +84,7 @@ async fn an_update_in_the_middle_of_a_fetch_loses_nobody() {
     active(&bed, 3).await;
     // The same trust under another policy: the new root's streams wait for the old root's fetch.
     let mut changed = config();
-    changed["issuers"]["main"]["max_lifetime"] = json!("16m");
+    changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
     changed["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
     changed["limits"]["per-client"]["burst"] = json!(6);
     assert!(matches!(bed.envoy.config_update(changed).await, Ok(Update::Accepted)));
@@ -114,7 +114,7 @@ async fn with_nothing_loaded_and_the_authorization_server_down_the_answer_is_503
     keys_loaded(&bed, 2).await;
     bed.authority.stop().await;
     let mut other = config();
-    other["issuers"]["main"]["max_lifetime"] = json!("16m");
+    other["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
     bed.envoy.config_update(other).await.unwrap();
     let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
     refused(&bed, &answer, 503, "keys-unavailable").await;

@@ -1,6 +1,5 @@
 //! The forms a configuration arrives in: JSON text and `google.protobuf.Struct`, and what is neither.
 
-use prost::Message;
 use serde_json::{Value, json};
 
 use super::{findings, good, policy, put, with};
@@ -80,7 +79,8 @@ fn the_order_of_names_does_not_matter() {
     // A Struct has none, and Envoy may hand the same one over in another order each time.
     let text = r#"{"limits":{"b":{"rate":"1/s","key":[]},"a":{"key":[],"rate":"1/s"}},"resources":[{"routes":[
         {"path":"/","access":"public","limits":["a","b"]}],"hosts":["h"]}]}"#;
-    let names: Vec<String> = load(text.as_bytes()).unwrap().limits.iter().map(|limit| limit.origin.name.to_string()).collect();
+    let names: Vec<String> =
+        load(text.as_bytes()).unwrap().limits.iter().map(|limit| limit.origin.name.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
 }
 
@@ -95,7 +95,7 @@ fn an_empty_configuration_is_refused_in_every_form() {
         (b"".as_slice(), "there is none"),
         (b" \n", "no JSON that could be accepted: EOF while parsing a value at line 2 column 0"),
         (&typed_struct, "no google.protobuf.Struct: it has no members"),
-        (b"{\"a\":1,\"a\":2}", "no JSON that could be accepted: member \"a\" occurs twice at line 1 column 12"),
+        (b"{\"a\":1,\"a\":2}", "no JSON that could be accepted: member \"a\" occurs twice at line 1 column 13"),
     ] {
         assert_eq!(load(bytes).unwrap_err().iter().next().unwrap().finding, finding);
     }
@@ -107,7 +107,10 @@ fn a_member_that_occurs_twice_in_a_struct_is_refused() {
     let mut bytes = wire_struct(&json!({ "limit_fields": true }));
     bytes.extend(wire_struct(&json!({ "limit_fields": false })));
     let findings = load(&bytes).unwrap_err();
-    assert_eq!(findings.iter().next().unwrap().finding, "no google.protobuf.Struct: member \"limit_fields\" occurs twice");
+    assert_eq!(
+        findings.iter().next().unwrap().finding,
+        "no google.protobuf.Struct: member \"limit_fields\" occurs twice"
+    );
 }
 
 #[test]
@@ -158,11 +161,12 @@ fn a_struct_that_is_cut_off_is_refused_wherever_it_ends() {
 }
 
 #[test]
-fn the_schema_is_valid_protobuf_free_json() {
+fn the_schema_has_requirements_defaults_and_descriptions() {
     let schema = crate::config::schema();
     assert_eq!(schema["additionalProperties"], json!(false));
     assert_eq!(schema["required"], json!(["resources"]));
-    let refresh = &schema["properties"]["issuers"]["additionalProperties"]["properties"]["jwks"]["properties"]["refresh"];
+    let refresh =
+        &schema["properties"]["issuers"]["additionalProperties"]["properties"]["jwks"]["properties"]["refresh"];
     assert_eq!(refresh["default"], json!("10m"));
     assert_eq!(refresh["description"], json!("The age after which keys are fetched anew."));
 }
@@ -170,7 +174,9 @@ fn the_schema_is_valid_protobuf_free_json() {
 #[test]
 fn a_jwks_source_is_what_the_fetch_sends() {
     let policy = policy(&with("/issuers/main/jwks/uri", json!("https://AS.example.com:8443/keys?v=1"))).unwrap();
-    let KeySource::Remote(JwksSource { cluster, authority, path, .. }) = &policy.issuers[0].keys else { panic!("inline") };
+    let KeySource::Remote(JwksSource { cluster, authority, path, .. }) = &policy.issuers[0].keys else {
+        panic!("inline")
+    };
     assert_eq!([&**cluster, authority, path], ["as", "as.example.com:8443", "/keys?v=1"]);
 }
 

@@ -83,14 +83,16 @@ fn keys(schema: &Value, path: &str, required: bool, found: &mut Vec<(String, Val
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     if let Some(properties) = schema["properties"].as_object().filter(|_| schema["additionalProperties"] == false) {
         for (name, property) in properties {
-            let required = schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
+            let required =
+                schema["required"].as_array().is_some_and(|names| names.iter().any(|required| required == name));
             keys(property, &below(name), required, found);
         }
     }
-    if schema["additionalProperties"].is_object() {
-        inside(&schema["additionalProperties"], &format!("{path}.<name>"), found);
+    for (rule, suffix) in [("additionalProperties", ".<name>"), ("items", "[]")] {
+        if schema[rule].is_object() {
+            inside(&schema[rule], &format!("{path}{suffix}"), found);
+        }
     }
-    inside(&schema["items"], &format!("{path}[]"), found);
     for choice in schema["oneOf"].as_array().into_iter().flatten() {
         inside(choice, path, found);
     }
@@ -119,11 +121,25 @@ fn every_key_stands_in_the_reference_with_its_default() {
         })
         .filter(|(key, need)| {
             let heading = format!("`{key}` – ");
-            !page.lines().any(|line| line.trim_start_matches(['#', ' ', '*']).starts_with(&heading) && line.contains(need.as_str()))
+            !page.lines().any(|line| {
+                line.trim_start_matches(['#', ' ', '*']).starts_with(&heading) && line.contains(need.as_str())
+            })
         })
         .map(|(key, need)| format!("`{key}` – …, {need}"))
         .collect();
     assert!(missing.is_empty(), "docs/configuration.md lacks:\n{}", missing.join("\n"));
+}
+
+#[test]
+fn every_key_stands_in_an_example_of_the_reference() {
+    let blocks: String =
+        yaml_blocks(&read(&root().join("docs/configuration.md"))).into_iter().map(|(_, text)| text).collect();
+    let mut found = Vec::new();
+    keys(&schema(), "", false, &mut found);
+    let names =
+        found.iter().filter_map(|(key, ..)| key.rsplit('.').next()).filter(|name| !name.starts_with("insecure_"));
+    let missing: Vec<&str> = names.filter(|name| !blocks.contains(&format!("{name}:"))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! Another implementation of the signatures, for tests. In: keys and signatures. Out: the verdict on which Rust, native
+//! code and ring agree. ring plays the proxy's native code: like Envoy's, it stems from BoringSSL.
+
+use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+
+use crate::fake::FakeHost;
+use crate::host::{Cas, Conflict, Digest, Expect, Host, NativeVerdict};
+use crate::jose::{Algorithm, Compact, Native, VerifyingKey};
+use crate::json::{Bounds, parse};
+
+/// A host that only verifies signatures, with this function.
+pub struct Verifying<F>(pub F);
+
+impl<F: Fn(Digest, &[u8], &[u8], &[u8]) -> NativeVerdict> Host for Verifying<F> {
+    fn shared_get(&self, _: &str) -> Option<(Vec<u8>, Cas)> {
+        None
+    }
+
+    fn shared_set(&self, _: &str, _: &[u8], _: Expect) -> Result<(), Conflict> {
+        Err(Conflict)
+    }
+
+    fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+        self.0(digest, spki, signature, message)
+    }
+
+    fn random(&self) -> [u8; 32] {
+        [0; 32]
+    }
+}
+
+/// What native code says: the kind of key is known by the length of its SubjectPublicKeyInfo.
+pub fn ring(digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+    let algorithm: &dyn VerificationAlgorithm = match (digest, spki.len()) {
+        (Digest::Sha256, 91) => &signature::ECDSA_P256_SHA256_ASN1,
+        (Digest::Sha384, 120) => &signature::ECDSA_P384_SHA384_ASN1,
+        _ => &signature::RSA_PKCS1_2048_8192_SHA256,
+    };
+    match UnparsedPublicKey::new(algorithm, subject_public_key(spki)).verify(message, signature) {
+        Ok(()) => NativeVerdict::Valid,
+        Err(_) => NativeVerdict::Invalid,
+    }
+}
+
+/// What stands in the BIT STRING of a SubjectPublicKeyInfo.
+fn subject_public_key(spki: &[u8]) -> &[u8] {
+    match spki.len() {
+        91 => &spki[26..],
+        120 => &spki[23..],
+        44 => &spki[12..],
+        _ => &spki[24..],
+    }
+}
+
+/// The verdict of Rust, after asking native code and ring without a host for the same.
+#[track_caller]
+pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
+    let rust = key.verify(jws, &FakeHost::default(), Native::NONE);
+    let native = key.verify(jws, &Verifying(ring), Native { es256: true, es384: true, rs256: true });
+    assert_eq!(rust, native, "Rust and native code disagree");
+    let algorithm: &dyn VerificationAlgorithm = match jws.header.algorithm {
+        Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
+        Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
+        Algorithm::Ed25519 | Algorithm::EdDsa => &signature::ED25519,
+    };
+    let other = UnparsedPublicKey::new(algorithm, subject_public_key(&key.spki));
+    let other = key.fits(jws.header.algorithm) && other.verify(jws.signing_input, &jws.signature).is_ok();
+    // Of Ed25519, ring lets points of small order pass.
+    let may_be_stricter = matches!(jws.header.algorithm, Algorithm::Ed25519 | Algorithm::EdDsa);
+    assert!(rust == other || (may_be_stricter && other), "Rust and ring disagree: {rust}, {other}");
+    rust
+}
+
+/// The key of a JWK, if it is usable.
+pub fn key_of(jwk: &serde_json::Value) -> Option<VerifyingKey> {
+    let jwk = parse(jwk.to_string().as_bytes(), Bounds::KEYS).ok()?;
+    VerifyingKey::from_jwk(jwk.as_object()?).ok()
+}
