@@ -255,7 +255,12 @@ mod tests {
 
     #[test]
     fn a_member_that_occurs_twice_is_refused_at_any_depth_and_in_any_spelling() {
-        for text in [r#"{"alg":1,"alg":1}"#, r#"{"alg":1,"\u0061lg":1}"#, r#"{"cnf":{"a":1,"a":2}}"#, r#"[{"x":{"a":1,"a":2}}]"#] {
+        for text in [
+            r#"{"alg":1,"alg":1}"#,
+            r#"{"alg":1,"\u0061lg":1}"#,
+            r#"{"cnf":{"a":1,"a":2}}"#,
+            r#"[{"x":{"a":1,"a":2}}]"#,
+        ] {
             assert!(token(text).is_err(), "{text}");
         }
     }
@@ -263,8 +268,25 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused() {
         for text in [
-            "", "{", "{}x", "{} {}", "\u{feff}{}", "{'a':1}", r#"{"a":1,}"#, "[1,]", "[01]", "[1.]", "[NaN]", "[Infinity]", "[1e400]",
-            "// c\n{}", r#"["\ud800"]"#, r#"["\u0000"]"#, "{\"a\u{0}\":1}", "[\"\n\"]", r#"{"a\u0000":1}"#,
+            "",
+            "{",
+            "{}x",
+            "{} {}",
+            "\u{feff}{}",
+            "{'a':1}",
+            r#"{"a":1,}"#,
+            "[1,]",
+            "[01]",
+            "[1.]",
+            "[NaN]",
+            "[Infinity]",
+            "[1e400]",
+            "// c\n{}",
+            r#"["\ud800"]"#,
+            r#"["\u0000"]"#,
+            "{\"a\u{0}\":1}",
+            "[\"\n\"]",
+            r#"{"a\u0000":1}"#,
         ] {
             assert!(token(text).is_err(), "{text:?}");
         }

@@ -53,7 +53,20 @@ mod tests {
         let both = format!(r#"{{"x5t#S256":"{A}","jkt":"{A}"}}"#);
         let sha1 = r#"{"x5t":"dGhpcyBpcyBub3QgYSBoYXNo"}"#;
         let tail = r#"{"x5t#S256":"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v1"}"#;
-        for text in ["null", "\"x\"", "[]", "{}", r#"{"foo":"x"}"#, r#"{"kid":"x"}"#, r#"{"jwk":{}}"#, &padded, &many, &both, sha1, tail] {
+        for text in [
+            "null",
+            "\"x\"",
+            "[]",
+            "{}",
+            r#"{"foo":"x"}"#,
+            r#"{"kid":"x"}"#,
+            r#"{"jwk":{}}"#,
+            &padded,
+            &many,
+            &both,
+            sha1,
+            tail,
+        ] {
             assert!(matches!(cnf(text), Err(Reason::ConfirmationUnusable)), "{text}");
         }
     }

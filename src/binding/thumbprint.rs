@@ -81,7 +81,16 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        for wrong in ["", "A4Dt", &format!("{X5T}="), &X5T.replace('2', "+"), &X5T.replace('2', "/"), &format!("{}1", &X5T[..42]), HEX, &format!("{X5T}A")] {
+        for wrong in [
+            "",
+            "A4Dt",
+            &format!("{X5T}="),
+            &X5T.replace('2', "+"),
+            &X5T.replace('2', "/"),
+            &format!("{}1", &X5T[..42]),
+            HEX,
+            &format!("{X5T}A"),
+        ] {
             assert_eq!(Thumbprint::from_x5t_s256(wrong), Err(ThumbprintFault), "{wrong}");
         }
         for wrong in ["", "03", &HEX.to_uppercase(), &HEX[..63], &format!("{HEX}0"), &HEX.replace('f', "g")] {

@@ -1,4 +1,5 @@
-//! The values of a route's keys: paths, methods, scopes, peers. In: one value. Out: what the policy holds, or a finding.
+//! The values of a route's keys: paths, methods, scopes, peers. In: one value. Out: what the policy holds, or a
+//! finding.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! Facts about a caller, as they are named in the configuration, and where they may be put. In: one value. Out: what the
-//! policy holds, or a finding.
+//! Facts about a caller, as they are named in the configuration, and where they may be put. In: one value. Out: what
+//! the policy holds, or a finding.
 
 use crate::config::finding::quoted;
 use crate::config::table::{Mistake, TextKey, unknown_word};

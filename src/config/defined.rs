@@ -1,5 +1,6 @@
-//! Things that are defined under a name and referred to elsewhere: issuers and limits. In: definitions, then references.
-//! Out: what a reference means, and findings about names that mean nothing and definitions that nobody uses.
+//! Things that are defined under a name and referred to elsewhere: issuers and limits. In: definitions, then
+//! references. Out: what a reference means, and findings about names that mean nothing and definitions that nobody
+//! uses.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -10,10 +11,13 @@ use crate::config::table::{At, Named, nearest};
 use crate::config::values::Name;
 use crate::policy::Origin;
 
+/// The most names that a finding lists.
+const MOST_NAMES: usize = 20;
+
 /// The definitions of one kind.
 pub(super) struct Defined<T> {
     kind: &'static str,
-    /// By name; `None` where the definition is wrong, which was reported.
+    /// Sorted by name; `None` where the definition is wrong, which was reported.
     entries: Vec<(String, Place, Option<Rc<T>>)>,
     used: RefCell<BTreeSet<String>>,
     /// Whether a reference could not be understood: then nobody knows which definitions are unused.
@@ -49,7 +53,8 @@ impl<T> Defined<T> {
                 findings.add(at, format!("{} stands there twice", quoted(name)), "Remove one.");
                 continue;
             }
-            match self.entries.iter().find(|(defined, ..)| **defined == **name) {
+            let found = self.entries.binary_search_by(|(defined, ..)| defined.as_str().cmp(name));
+            match found.ok().and_then(|index| self.entries.get(index)) {
                 Some((_, _, value)) => {
                     self.used.borrow_mut().insert(name.to_string());
                     resolved.extend(value.clone().map(|value| (at, value)));
@@ -69,11 +74,15 @@ impl<T> Defined<T> {
     }
 
     fn defined_names(&self, name: &str) -> String {
-        let names: Vec<&str> = self.entries.iter().map(|(name, ..)| name.as_str()).collect();
-        match (names.is_empty(), nearest(name, names.iter().copied())) {
+        let names = || self.entries.iter().map(|(name, ..)| name.as_str());
+        let mut list = names().take(MOST_NAMES).collect::<Vec<_>>().join(", ");
+        if self.entries.len() > MOST_NAMES {
+            list.push_str(", …");
+        }
+        match (list.is_empty(), nearest(name, names())) {
             (true, _) => format!("Define it under {}s.", self.kind),
-            (false, Some(near)) => format!("Did you mean {near:?}? Defined: {}.", names.join(", ")),
-            (false, None) => format!("Defined: {}.", names.join(", ")),
+            (false, Some(near)) => format!("Did you mean {near:?}? Defined: {list}."),
+            (false, None) => format!("Defined: {list}."),
         }
     }
 

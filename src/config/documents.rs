@@ -1,7 +1,8 @@
-//! Configurations in files: alone, in an Istio WasmPlugin, or in a configuration of Envoy. In: the text of a YAML or JSON
-//! file. Out: each Boundgate configuration in it, in the form in which the proxy will get it.
+//! Configurations in files: alone, in an Istio WasmPlugin, or in a configuration of Envoy. In: the text of a YAML or
+//! JSON file. Out: each Boundgate configuration in it, in the form in which the proxy will get it.
 
 use serde::de::{Deserialize, Deserializer};
+use serde_saphyr::UserMessageFormatter;
 
 use crate::config::{Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
@@ -58,7 +59,11 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
         true => json::parse(text.as_bytes(), FILE).map(|value| vec![value]).map_err(|fault| fault.to_string())?,
         false => {
             let whole: Result<Vec<Whole>, _> = serde_saphyr::from_multiple(text);
-            whole.map_err(|fault| fault.without_snippet().to_string())?.into_iter().map(|whole| whole.0).collect()
+            whole
+                .map_err(|fault| fault.without_snippet().render_with_formatter(&UserMessageFormatter))?
+                .into_iter()
+                .map(|whole| whole.0)
+                .collect()
         }
     };
     let mut found = Vec::new();
@@ -117,4 +122,60 @@ fn filter(wasm: &Object) -> Document {
 
 fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| value.as_object()?.get(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = "{ resources: [{ hosts: [a], routes: [{ path: /, access: public }] }] }";
+
+    fn places(text: &str) -> Vec<(Option<String>, Result<(), String>)> {
+        let judged = |document: Document| {
+            (document.place.clone(), document.policy().map(drop).map_err(|findings| findings.to_string()))
+        };
+        documents(text).unwrap().into_iter().map(judged).collect()
+    }
+
+    fn filter(configuration: &str) -> String {
+        format!("a: [{{ b: {{ \"@type\": {WASM}, config: {{ name: ours, configuration: {configuration} }} }} }}]")
+    }
+
+    #[test]
+    fn every_configuration_of_a_file_is_found_where_it_stands() {
+        let file = format!(
+            "# a comment\n---\n{CONFIG}\n---\nkind: WasmPlugin\nmetadata: {{ name: gateway }}\nspec: {{ pluginConfig: {CONFIG} }}\n\
+             ---\nkind: Service\n---\n{}\n---\n{}\n",
+            filter(&format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}")),
+            filter(&format!("{{ \"@type\": {STRING}, value: '{{\"resources\": 1}}' }}")),
+        );
+        let wrong = "resources: this is a number, not a list. Write it in brackets, like [a, b].".to_owned();
+        assert_eq!(
+            places(&file),
+            [
+                (None, Ok(())),
+                (Some("WasmPlugin gateway".into()), Ok(())),
+                (Some("filter ours".into()), Ok(())),
+                (Some("filter ours".into()), Err(wrong)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_filter_without_a_configuration_is_a_finding() {
+        let wrong = filter("{ \"@type\": type.googleapis.com/google.protobuf.BytesValue, value: AA== }");
+        for file in [wrong.as_str(), "kind: WasmPlugin\nspec: {}\n"] {
+            assert!(matches!(&places(file)[..], [(Some(_), Err(_))]), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_and_a_file_without_configuration_are_errors() {
+        let error = |text: &str| documents(text).err().unwrap();
+        assert_eq!(error("a: 1\na: 2\n"), "duplicate mapping key `a` is not allowed here at line 2, column 1");
+        assert_eq!(error("{\"a\": 1, \"a\": 2}"), "member \"a\" occurs twice at line 1 column 16");
+        for text in ["", "kind: Service\n", "static_resources: {}\n"] {
+            assert_eq!(error(text), "no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy");
+        }
+    }
 }

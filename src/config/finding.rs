@@ -1,6 +1,7 @@
 //! What is wrong with a configuration. In: findings, from everywhere in the configuration. Out: all of them, each
 //! with its place, what was found there, and what to do about it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::policy::Origin;
@@ -17,7 +18,8 @@ impl Place {
 
     /// The member `name` of what stands here.
     pub(super) fn key(&self, name: &str) -> Self {
-        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let plain = (1..=LONGEST_QUOTE).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         match (plain, self.0.is_empty()) {
             (true, true) => Self(name.to_owned()),
             (true, false) => Self(format!("{}.{name}", self.0)),
@@ -40,6 +42,9 @@ impl Place {
         &self.0
     }
 }
+
+/// The most findings that are told at once.
+const MOST_FINDINGS: usize = 1000;
 
 /// The longest text of a configuration that a finding repeats, in characters.
 const LONGEST_QUOTE: usize = 80;
@@ -70,7 +75,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that is wrong, in the order it was found. [`load`](super::load) gives at least one.
+/// Everything that is wrong, in the order it was found; at least one where there is an error. A document that has
+/// little in common with a configuration is cut short, with a finding that says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(Vec<Finding>);
 
@@ -81,7 +87,17 @@ impl Findings {
     }
 
     pub(super) fn add(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.0.push(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
+        match self.0.len().cmp(&MOST_FINDINGS) {
+            Ordering::Less => {
+                self.0.push(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
+            }
+            Ordering::Equal => self.0.push(Finding {
+                path: String::new(),
+                finding: format!("more than {MOST_FINDINGS} findings"),
+                remedy: "Repair these first.".to_owned(),
+            }),
+            Ordering::Greater => {}
+        }
     }
 
     /// Whether something is wrong at `at` or inside it, so that what it means is not known.

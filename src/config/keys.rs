@@ -1,13 +1,14 @@
-//! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles, and,
-//! through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
+//! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles,
+//! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
 use crate::config::access::{AccessWord, BoundWord, Method, PathText, PeerText, Scopes};
+use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{HeaderName, LimitKey, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::peer::PeerFrom;
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
-use crate::config::values::{Cluster, Count, Host, HttpsUrl, Identifier, IssuerUrl, Label, Name, Rate, Size, Span};
+use crate::config::values::{Count, Label, Name, Rate, Size, Span};
 use crate::json::{Object, Value};
 
 config_table! {
@@ -167,7 +168,8 @@ config_table! {
 config_table! {
     /// The table that all limits are counted in.
     LimitTableTable {
-        /// How many identities it is sized for. Beyond that, newcomers inherit debts: limits get stricter, never looser.
+        /// How many identities it is sized for. Beyond that, newcomers inherit debts: limits get stricter, never
+        /// looser.
         identities: Count<1024, 4_000_000> = default(Count(65_536)),
     }
     later {}

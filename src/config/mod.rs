@@ -1,11 +1,13 @@
-//! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document. Out:
-//! the policy, or everything that is wrong with it at once, each finding with its place and what to do.
+//! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document.
+//! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
-//! `keys` declares every key once; `table` is how they are declared; `values`, `access`, `caller`, `peer` and `trust` are
-//! the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs together and compile it.
+//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `peer`
+//! and `trust` are the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs
+//! together and compile it; `defined` knows what a name means; `documents` finds configurations in files.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
+mod addresses;
 mod caller;
 mod defined;
 #[cfg(feature = "cli")]

@@ -1,5 +1,5 @@
-//! `google.protobuf.Struct` as strict JSON values. In: a serialized Struct. Out: a [`Value`] such as the same text would
-//! give as JSON. Depth is bounded by prost while decoding and by [`Bounds::CONFIG`] after it.
+//! `google.protobuf.Struct` as strict JSON values. In: a serialized Struct. Out: a [`Value`] such as the same text
+//! would give as JSON. Depth is bounded by prost while decoding and by [`Bounds::CONFIG`] after it.
 //!
 //! The messages are declared here because a map, as generated code has it, keeps only the last of two equal names.
 

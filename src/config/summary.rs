@@ -2,12 +2,8 @@
 
 use std::collections::HashSet;
 
+use crate::limit::SharedTable;
 use crate::policy::{KeyPart, Policy};
-
-/// One slot of the limit table in Envoy's memory, with its key: 272 bytes of value, the rest is measured overhead.
-const SLOT_BYTES: u64 = 400;
-/// Entries of a slot.
-const SLOT_ENTRIES: u64 = 16;
 
 impl Policy {
     /// What it serves, and how much memory its limits may come to take.
@@ -21,7 +17,7 @@ impl Policy {
             0 => "no limit table".to_owned(),
             kinds => format!(
                 "limit table at most about {:.1} MiB when full ({} identities, {} of key)",
-                mebibytes(self.limit_identities, kinds),
+                SharedTable::memory(self.limit_identities) as f64 * kinds as f64 / f64::from(1 << 20),
                 self.limit_identities,
                 counted(kinds, "kind")
             ),
@@ -43,13 +39,6 @@ fn kind(key: &[KeyPart]) -> Vec<KeyPart> {
         other => other.clone(),
     };
     key.iter().map(nameless).collect()
-}
-
-/// The table is made for half load, in a power of two of slots, one for each kind of key.
-fn mebibytes(identities: u32, kinds: usize) -> f64 {
-    let slots = u64::from(identities).saturating_mul(2).div_ceil(SLOT_ENTRIES).max(1).next_power_of_two();
-    let bytes = slots.saturating_mul(SLOT_BYTES).saturating_mul(kinds as u64);
-    bytes as f64 / f64::from(1 << 20)
 }
 
 fn counted(number: usize, what: &str) -> String {

@@ -1,6 +1,7 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
 mod forms;
+mod parts;
 #[cfg(feature = "cli")]
 mod reference;
 mod wrong;
@@ -59,4 +60,16 @@ fn policy(config: &Value) -> Result<Policy, Findings> {
 
 fn findings(config: &Value) -> Vec<String> {
     policy(config).err().map(|findings| findings.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+/// `good` with one change, and all that is then said.
+#[track_caller]
+fn says(pointer: &str, value: Value, expected: &[&str]) {
+    assert_eq!(findings(&with(pointer, value.clone())), expected, "{pointer} = {value}");
+}
+
+const ROUTE: &str = "/resources/0/routes/1";
+
+fn route(key: &str) -> String {
+    format!("{ROUTE}/{key}")
 }

@@ -1,5 +1,6 @@
-//! The types of simple values: numbers, times, rates, names, URLs. In: one value. Out: it, parsed, or a finding.
-//! Not here: which key has which type (`keys`), text that only one part understands (`access`, `forward`).
+//! The types of simple values: numbers, times, rates, names. In: one value. Out: it, parsed, or a finding.
+//! Not here: which key has which type (`keys`), hosts and URLs (`addresses`), text that only one part understands
+//! (`access`, `caller`, `trust`).
 
 use std::time::Duration;
 
@@ -7,7 +8,6 @@ use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{Key, Mistake, TextKey, Written, not_what};
-use crate::http::Authority;
 use crate::json::Value;
 
 impl Key for bool {
@@ -38,6 +38,10 @@ impl<const MIN: u32, const MAX: u32> Key for Count<MIN, MAX> {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
         let number = match value {
             Value::Integer(number) => Some(*number),
+            // In a Struct, 2.0 cannot be told from 2. The range makes the cast exact.
+            Value::Decimal(number) if number.fract() == 0.0 && number.abs() <= f64::from(u32::MAX) => {
+                Some(*number as i64)
+            }
             Value::Text(text) => digits(text).and_then(|number| i64::try_from(number).ok()),
             _ => None,
         };
@@ -291,123 +295,6 @@ impl TextKey for Label {
     }
 }
 
-/// The name of a cluster of Envoy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cluster(pub(super) Box<str>);
-
-impl TextKey for Cluster {
-    const WHAT: &'static str = "the name of a cluster";
-    const EXAMPLE: &'static str = "the name of a cluster in Envoy's configuration";
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
-            return Ok(Self(text.into()));
-        }
-        Err(Mistake::new(format!("{} is no name of a cluster", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
-    }
-}
-
-/// An identifier that is compared as it stands: visible ASCII without spaces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Identifier(pub(super) Box<str>);
-
-impl TextKey for Identifier {
-    const WHAT: &'static str = "an identifier";
-    const EXAMPLE: &'static str = r#"text, like "https://api.example.com""#;
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        if (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(Self(text.into()));
-        }
-        Err(Mistake::new(
-            format!("{} is no identifier", quoted(text)),
-            "Write visible ASCII characters without spaces.",
-        ))
-    }
-}
-
-/// An absolute https URL without user information and fragment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HttpsUrl {
-    pub(super) text: Box<str>,
-    pub(super) authority: Authority,
-    /// Path and query; `/` where the URL has none.
-    pub(super) path: Box<str>,
-}
-
-impl TextKey for HttpsUrl {
-    const WHAT: &'static str = "an https URL";
-    const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let wrong =
-            |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
-        let Some(rest) = text.strip_prefix("https://") else { return Err(wrong("does not begin with https://")) };
-        if text.len() > 2048
-            || !text.bytes().all(|byte| byte.is_ascii_graphic())
-            || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}'])
-        {
-            return Err(wrong("has characters that no URL has, or too many"));
-        }
-        if text.contains('#') {
-            return Err(wrong("has a fragment"));
-        }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let authority = Authority::parse(host.as_bytes()).map_err(|_| wrong("has no valid host"))?;
-        let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
-        Ok(Self { text: text.into(), authority, path: path.into() })
-    }
-
-    fn restrict(schema: &mut serde_json::Value) {
-        set(schema, "pattern", "^https://");
-    }
-}
-
-/// An issuer identifier (RFC 8414 §2): an https URL without query and fragment, compared as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IssuerUrl(pub(super) Box<str>);
-
-impl TextKey for IssuerUrl {
-    const WHAT: &'static str = "an https URL";
-    const EXAMPLE: &'static str = r#"the exact "iss" of its tokens, like "https://as.example.com""#;
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let url = HttpsUrl::parse(text)
-            .map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
-        if text.contains('?') {
-            return Err(Mistake::new(
-                format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)),
-                format!("Write {}.", Self::EXAMPLE),
-            ));
-        }
-        Ok(Self(url.text))
-    }
-
-    fn restrict(schema: &mut serde_json::Value) {
-        set(schema, "pattern", "^https://[^?#]+$");
-    }
-}
-
-/// A host that requests name: `api.example.com`, `localhost:8443`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Host(pub(super) Authority);
-
-impl TextKey for Host {
-    const WHAT: &'static str = "a host";
-    const EXAMPLE: &'static str = r#"a host, with a port unless it is 443, like "api.example.com" or "localhost:8443""#;
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        let remedy = || format!("Write {}.", Self::EXAMPLE);
-        if text.contains('*') {
-            return Err(Mistake::new(format!("{} is a wildcard: hosts are exact", quoted(text)), remedy()));
-        }
-        Authority::parse(text.as_bytes())
-            .map(Self)
-            .map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
-    }
-}
-
 /// Adds a rule to a schema.
 pub(super) fn set(schema: &mut serde_json::Value, rule: &str, value: &str) {
     if let Some(schema) = schema.as_object_mut() {
@@ -432,11 +319,5 @@ mod tests {
         assert!(Span::<0, 60>::parse("18446744073709551615d").is_err());
         assert!(Span::<0, 60>::parse("99999999999999999999s").is_err());
         assert!(Rate::from_text("4294967297/s").is_err());
-    }
-
-    #[test]
-    fn a_url_is_taken_apart_for_the_fetch() {
-        let url = HttpsUrl::parse("https://AS.example.com:443?x=1").ok().unwrap();
-        assert_eq!((url.authority.as_str(), &*url.path), ("as.example.com", "/?x=1"));
     }
 }

@@ -143,7 +143,7 @@ impl Exchange {
             Access::Peer(rule) => Grant::peer(rule, identity)?,
             Access::Token(rule) => {
                 let raw = presented(&way.head, self.policy.max_token_bytes)?;
-                let token = verified(&raw, &way.resource, around)?;
+                let token = verified(raw, &way.resource, around)?;
                 self.seen.token = Some(token.clone());
                 token.acceptable(&way.resource, around.now)?;
                 let bound = bind(token, peer, rule.binding)?;
@@ -187,10 +187,11 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
 }
 
 /// The token, with its signature verified now or earlier.
-fn verified(raw: &RawToken, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
+fn verified(raw: RawToken<'_>, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
     if let Some(token) = around.worker.verified(raw, around.now) {
         return Ok(token);
     }
+    raw.check_syntax()?;
     let unverified = Unverified::parse(raw.as_bytes(), resource)?;
     let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {
         KeyLookup::Found(keys) => keys,

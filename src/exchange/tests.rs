@@ -366,7 +366,10 @@ fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     let limited = get("/limited").peer(ALICE).token(&token());
     forwarded(scene.run(&limited));
     let fields = forwarded(scene.run(&limited)).permits().fields();
-    assert!(fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")), "{fields:?}");
+    assert!(
+        fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")),
+        "{fields:?}"
+    );
     let refusal = refused(scene.run(&limited));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
     assert!(refusal.answer(false, true).body.contains("\"violated-policies\":[\"per-client\"]"));

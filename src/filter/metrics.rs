@@ -1,4 +1,7 @@
-//! Envoy counters of this VM. Defined when the filter is configured; a counter that Envoy refuses stays silent.
+//! Envoy counters of this VM. Defined when the filter is configured; a counter that Envoy refuses stays silent. Counts are
+//! collected here and handed over at each tick, because a call to the host costs more than everything else about them.
+
+use std::cell::Cell;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
@@ -7,38 +10,49 @@ use crate::observe::{decision_index, decision_names, event_name};
 use crate::verdict::Verdict;
 use crate::worker::{Counter, Tally};
 
-/// Numbers of the counters, in the order of their tables.
+/// Numbers of the counters, in the order of their tables, and what was counted since the last tick.
 pub struct Metrics {
-    decisions: Vec<Option<u32>>,
+    decisions: Vec<Counted>,
     events: Vec<Option<u32>>,
+}
+
+struct Counted {
+    metric: Option<u32>,
+    count: Cell<u32>,
 }
 
 impl Metrics {
     /// Defines all counters.
     pub fn define() -> Self {
         let define = |name: String| hostcalls::define_metric(MetricType::Counter, &name).ok();
+        let counted = |name| Counted { metric: define(name), count: Cell::new(0) };
         Self {
-            decisions: decision_names().map(define).collect(),
+            decisions: decision_names().map(counted).collect(),
             events: Counter::ALL.iter().map(|counter| define(event_name(*counter))).collect(),
         }
     }
 
     /// Counts a decision.
     pub fn decided(&self, verdict: &Verdict) {
-        increment(self.decisions.get(decision_index(verdict)), 1);
+        if let Some(counted) = self.decisions.get(decision_index(verdict)) {
+            counted.count.set(counted.count.get().saturating_add(1));
+        }
     }
 
-    /// Adds what the core counted.
-    pub fn add(&self, tally: &Tally) {
+    /// Hands all decisions to Envoy, and what the core counted.
+    pub fn publish(&self, tally: &Tally) {
+        for counted in &self.decisions {
+            increment(counted.metric, counted.count.take());
+        }
         for (index, count) in tally.events() {
-            increment(self.events.get(index), count);
+            increment(self.events.get(index).copied().flatten(), count);
         }
     }
 }
 
-fn increment(metric: Option<&Option<u32>>, by: u32) {
-    if let Some(Some(metric)) = metric {
+fn increment(metric: Option<u32>, by: u32) {
+    if let (Some(metric), 1..) = (metric, by) {
         // A counter that cannot be raised must not stop a request.
-        let _ = hostcalls::increment_metric(*metric, i64::from(by));
+        let _ = hostcalls::increment_metric(metric, i64::from(by));
     }
 }

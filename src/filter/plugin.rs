@@ -48,6 +48,7 @@ impl Plugin {
                 unsent: RefCell::default(),
                 woken: Cell::new(false),
             });
+            log::info!("signatures the proxy verifies natively: {}", plugin.worker.borrow().native());
             plugins.borrow_mut().insert(name, plugin.clone());
             plugin
         })
@@ -108,9 +109,9 @@ impl Plugin {
         let _ = hostcalls::set_effective_context(root);
     }
 
-    /// Hands what the core counted to Envoy.
+    /// Hands what was counted to Envoy.
     pub fn publish(&self) {
         let tally = self.worker.borrow_mut().take_tally();
-        self.metrics.add(&tally);
+        self.metrics.publish(&tally);
     }
 }

@@ -72,7 +72,8 @@ fn answer(headers: usize, body: usize) -> Result<HttpAnswer, CallFailed> {
         return Err(CallFailed::NoAnswer);
     }
     let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
-    let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(CallFailed::NoAnswer)?;
+    let status =
+        status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(CallFailed::NoAnswer)?;
     // One byte more than is accepted is enough to be refused.
     let wanted = body.min(MAX_KEY_SET_BYTES.saturating_add(1));
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, wanted).ok().flatten().unwrap_or_default();

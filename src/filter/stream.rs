@@ -131,7 +131,8 @@ impl HttpStream {
     }
 
     fn begin(&mut self) -> Action {
-        let (Some((plugin, policy)), Ok(head)) = (&self.setup, hostcalls::get_map_bytes(MapType::HttpRequestHeaders)) else {
+        let (Some((plugin, policy)), Ok(head)) = (&self.setup, hostcalls::get_map_bytes(MapType::HttpRequestHeaders))
+        else {
             refuse(&Reason::FilterUnavailable.into(), false, false);
             return Action::Pause;
         };
@@ -160,11 +161,7 @@ impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let action = self.begin();
-        if let Some((plugin, _)) = &self.setup {
-            plugin.publish();
-        }
-        action
+        self.begin()
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {

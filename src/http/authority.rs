@@ -26,7 +26,8 @@ impl Authority {
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((address, rest)) => {
                 let address: Ipv6Addr = address.parse().map_err(|_| AuthorityFault::Host)?;
-                let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(AuthorityFault::Port)?) };
+                let port =
+                    if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or(AuthorityFault::Port)?) };
                 (format!("[{address}]"), port)
             }
             None => {
@@ -57,11 +58,16 @@ fn name(host: &str) -> Result<String, AuthorityFault> {
     let label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if host.len() <= MAX_HOST && host.split('.').all(label) { Ok(host.to_ascii_lowercase()) } else { Err(AuthorityFault::Host) }
+    if host.len() <= MAX_HOST && host.split('.').all(label) {
+        Ok(host.to_ascii_lowercase())
+    } else {
+        Err(AuthorityFault::Host)
+    }
 }
 
 fn number(port: &str) -> Result<u16, AuthorityFault> {
-    let digits = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    let digits =
+        (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
     port.parse().ok().filter(|_| digits).ok_or(AuthorityFault::Port)
 }
 
@@ -86,7 +92,19 @@ mod tests {
     #[test]
     fn what_is_no_plain_host_is_refused() {
         for wrong in [
-            "", ".", "api.example.com.", ".example.com", "a..b", "user@api.example.com", "api.example.com/", "api example", "[::1", "::1", "[::1]x", "é", "*",
+            "",
+            ".",
+            "api.example.com.",
+            ".example.com",
+            "a..b",
+            "user@api.example.com",
+            "api.example.com/",
+            "api example",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "é",
+            "*",
             "a,b",
         ] {
             assert!(Authority::parse(wrong.as_bytes()).is_err(), "{wrong}");

@@ -128,7 +128,8 @@ mod tests {
         let good = [(":method", "GET"), (":authority", "a.example"), (":path", "/x")];
         assert!(head(&good).is_ok());
         for missing in 0..3 {
-            let rest: Vec<_> = good.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, field)| *field).collect();
+            let rest: Vec<_> =
+                good.iter().enumerate().filter(|(index, _)| *index != missing).map(|(_, field)| *field).collect();
             assert_eq!(head(&rest).err(), Some(HeadFault::Malformed));
             let twice: Vec<_> = good.iter().chain(&good[missing..=missing]).copied().collect();
             assert_eq!(head(&twice).err(), Some(HeadFault::Malformed));
@@ -138,7 +139,11 @@ mod tests {
     #[test]
     fn a_method_is_an_upper_case_token() {
         for wrong in ["", "get", "GE T", "GÉT", &"A".repeat(33)] {
-            assert_eq!(head(&[(":method", wrong), (":authority", "a"), (":path", "/")]).err(), Some(HeadFault::Malformed), "{wrong}");
+            assert_eq!(
+                head(&[(":method", wrong), (":authority", "a"), (":path", "/")]).err(),
+                Some(HeadFault::Malformed),
+                "{wrong}"
+            );
         }
     }
 

@@ -9,4 +9,4 @@ mod path;
 
 pub use authority::{Authority, AuthorityFault};
 pub use head::{Head, HeadFault, wants_grpc};
-pub use path::{CanonicalPath, PathFault, is_segment, unescaped};
+pub use path::{CanonicalPath, PathFault, is_segment, plain, unescaped};

@@ -154,13 +154,38 @@ pub fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
+/// A canonical segment with the escapes resolved of characters that may stand in it without: servers that resolve
+/// escapes read `a%3Ab` and `a:b` alike, so whoever compares segments must as well.
+pub fn plain(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
+    let mut pieces = segment.split('%');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let byte = piece.as_bytes().first_chunk::<2>().and_then(|digits| escaped(*digits));
+        match (byte.filter(|byte| is_pchar(*byte)), piece.get(2..)) {
+            (Some(byte), Some(behind)) => {
+                plain.push(char::from(byte));
+                plain.push_str(behind);
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(piece);
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// RFC 3986 §3.3, without `;` and `%`, which are looked at apart.
 fn is_pchar(byte: u8) -> bool {
-    is_unreserved(byte) || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+    is_unreserved(byte)
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }
 
 #[cfg(test)]
@@ -175,7 +200,9 @@ mod tests {
 
     #[test]
     fn a_canonical_path_is_taken_as_it_is() {
-        for path in ["/", "/a", "/a/", "/a/b.c/~d-e_f", "/caf%C3%A9", "/a%20b", "/a:b@c,(d)'!$&*+=", "/a/...", "/.a/..b"] {
+        for path in
+            ["/", "/a", "/a/", "/a/b.c/~d-e_f", "/caf%C3%A9", "/a%20b", "/a:b@c,(d)'!$&*+=", "/a/...", "/.a/..b"]
+        {
             assert_eq!(fault(path), None, "{path}");
         }
         let path = CanonicalPath::parse(b"/a/b/?x=1").unwrap();
@@ -231,8 +258,11 @@ mod tests {
 
     #[test]
     fn a_query_parameter_is_found_in_any_spelling() {
-        let has = |query: &str| CanonicalPath::parse(format!("/?{query}").as_bytes()).unwrap().has_query_parameter("access_token");
-        for query in ["access_token=x", "a=b&access_token", "access%5Ftoken=x", "%61ccess_token=x", "a;access_token=x"] {
+        let has = |query: &str| {
+            CanonicalPath::parse(format!("/?{query}").as_bytes()).unwrap().has_query_parameter("access_token")
+        };
+        for query in ["access_token=x", "a=b&access_token", "access%5Ftoken=x", "%61ccess_token=x", "a;access_token=x"]
+        {
             assert!(has(query), "{query}");
         }
         for query in ["", "a=access_token", "access_tokens=x", "ACCESS_TOKEN=x"] {
@@ -240,11 +270,74 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_escape_that_is_not_needed_has_a_plain_spelling() {
+        for (written, expected) in [
+            ("a:b", "a:b"),
+            ("a%3Ab", "a:b"),
+            ("%40%21", "@!"),
+            ("a%20b", "a%20b"),
+            ("caf%C3%A9%3A", "caf%C3%A9:"),
+            ("%", "%"),
+            ("%3", "%3"),
+            ("%é", "%é"),
+        ] {
+            assert_eq!(plain(written), expected);
+        }
+    }
+
+    #[test]
+    fn length_and_number_of_segments_have_exact_bounds() {
+        assert_eq!(fault(&"/a".repeat(64)), None);
+        assert_eq!(fault(&format!("{}/", "/a".repeat(64))), Some(PathFault::TooLong));
+        assert_eq!(fault(&format!("/{}", "a".repeat(8191))), None);
+        assert_eq!(fault(&format!("/{}", "a".repeat(8192))), Some(PathFault::TooLong));
+    }
+
+    /// RFC 3986 §6.2.2: upper-case digits, no escape of an unreserved character, no dot segment; and single slashes.
+    fn normalised(path: &str) -> String {
+        let mut pieces = path.split('%');
+        let mut plain = pieces.next().unwrap().to_owned();
+        for piece in pieces {
+            let byte = u8::from_str_radix(&piece[..2], 16).unwrap();
+            match char::from(byte) {
+                unreserved if is_unreserved(byte) => plain.push(unreserved),
+                _ => plain.push_str(&format!("%{byte:02X}")),
+            }
+            plain.push_str(&piece[2..]);
+        }
+        let mut kept: Vec<&str> = Vec::new();
+        for segment in plain.split('/').filter(|segment| !matches!(*segment, "" | ".")) {
+            if segment == ".." {
+                kept.pop();
+            } else {
+                kept.push(segment);
+            }
+        }
+        let slash = if plain.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+        format!("/{}{slash}", kept.join("/"))
+    }
+
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_and_an_accepted_path_is_plain(raw in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn no_bytes_make_it_panic(raw in proptest::collection::vec(any::<u8>(), 0..40), slash in any::<bool>()) {
+            let raw = if slash { [b"/", &raw[..]].concat() } else { raw };
             if let Ok(path) = CanonicalPath::parse(&raw) {
-                prop_assert!(path.as_str().bytes().all(|byte| byte == b'/' || byte == b'%' || is_pchar(byte)));
+                prop_assert!(raw.starts_with(path.as_str().as_bytes()));
+            }
+            plain(&String::from_utf8_lossy(&raw));
+        }
+
+        #[test]
+        fn normalising_an_accepted_path_changes_nothing(
+            path in "(/([a-c.~:@!]|%2[0-9A-F]|%[2-7][0-9A-F]|%2e|%C3%A9|;|%){0,3}){1,4}"
+        ) {
+            if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
+                prop_assert_eq!(normalised(path.as_str()), path.as_str());
+                for segment in path.segments() {
+                    let plain = plain(segment);
+                    prop_assert_eq!(unescaped(plain.as_bytes()), unescaped(segment.as_bytes()));
+                }
             }
         }
 

@@ -20,8 +20,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 6] =
-        [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::Ed25519, Self::EdDsa];
+    pub const ALL: [Algorithm; 6] = [Self::Rs256, Self::Ps256, Self::Es256, Self::Es384, Self::Ed25519, Self::EdDsa];
 
     /// The registered name.
     pub const fn name(self) -> &'static str {

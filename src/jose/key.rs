@@ -63,7 +63,8 @@ impl VerifyingKey {
         if !self.fits(algorithm) {
             return false;
         }
-        let ask = |digest, signature: &[u8]| host.verify(digest, &self.spki, signature, message) == NativeVerdict::Valid;
+        let ask =
+            |digest, signature: &[u8]| host.verify(digest, &self.spki, signature, message) == NativeVerdict::Valid;
         match (&self.material, algorithm) {
             (Material::P256(key), Algorithm::Es256) => match p256::ecdsa::Signature::from_slice(signature) {
                 Ok(signature) if native.es256 => ask(Digest::Sha256, signature.to_der().as_bytes()),
@@ -84,7 +85,8 @@ impl VerifyingKey {
                 pss::Signature::try_from(signature).is_ok_and(|signature| pss.verify(message, &signature).is_ok())
             }
             (Material::Ed25519(key), Algorithm::Ed25519 | Algorithm::EdDsa) => {
-                ed25519_compact::Signature::from_slice(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+                ed25519_compact::Signature::from_slice(signature)
+                    .is_ok_and(|signature| key.verify(message, &signature).is_ok())
             }
             _ => false,
         }
@@ -96,29 +98,74 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
-    use crate::jose::ring_host::{agreed, key_of};
+    use crate::jose::ring_host::{Verifying, agreed, key_of};
     use crate::jose::{Header, base64url};
+
+    const ALL: Native = Native { es256: true, es384: true, rs256: true };
+
+    fn edges() -> Json {
+        serde_json::from_str(include_str!("signature_edges.json")).unwrap()
+    }
+
+    fn jws(algorithm: Algorithm, message: &[u8], signature: Vec<u8>) -> Compact<'_> {
+        let header = Header { algorithm, kid: None, typ: None };
+        Compact { header, payload: Default::default(), signing_input: message, signature }
+    }
+
+    /// The verdict on a signature of that many octets when the host says the same to everything.
+    fn when_the_host_says(verdict: NativeVerdict, key: &Json, algorithm: Algorithm, octets: usize) -> bool {
+        let host = Verifying(move |_, _: &[u8], _: &[u8], _: &[u8]| verdict);
+        key_of(key).unwrap().verify(&jws(algorithm, b"", vec![7; octets]), &host, ALL)
+    }
 
     /// RSA keys made for this test, whose private halves are gone, and the Ed25519 key of RFC 8037 appendix A.1.
     #[test]
     fn signatures_at_the_edge_of_what_is_right_get_their_verdict() {
-        let edges: Json = serde_json::from_str(include_str!("signature_edges.json")).unwrap();
+        let edges = edges();
         for edge in edges["signatures"].as_array().unwrap() {
             let text = |name: &str| edge[name].as_str().unwrap();
             let key = key_of(&edges["keys"][text("key")]).unwrap();
-            let jws = Compact {
-                header: Header { algorithm: Algorithm::from_name(text("alg")).unwrap(), kid: None, typ: None },
-                payload: Default::default(),
-                signing_input: text("message").as_bytes(),
-                signature: base64url::decode(text("signature").as_bytes()).unwrap(),
-            };
+            let signature = base64url::decode(text("signature").as_bytes()).unwrap();
+            let jws = jws(Algorithm::from_name(text("alg")).unwrap(), text("message").as_bytes(), signature);
             assert_eq!(agreed(&key, &jws), edge["valid"], "{} {}: {}", text("key"), text("alg"), text("what"));
         }
     }
 
     #[test]
+    fn nothing_but_a_plain_yes_of_the_host_is_one() {
+        let key = &edges()["keys"]["rsa-2048"];
+        assert!(when_the_host_says(NativeVerdict::Valid, key, Algorithm::Rs256, 256));
+        assert!(!when_the_host_says(NativeVerdict::Invalid, key, Algorithm::Rs256, 256));
+        assert!(!when_the_host_says(NativeVerdict::Missing, key, Algorithm::Rs256, 256));
+    }
+
+    #[test]
+    fn the_host_is_not_asked_about_a_signature_of_another_length_or_algorithm() {
+        let edges = edges();
+        let (rsa, ed25519) = (&edges["keys"]["rsa-2048"], &edges["keys"]["ed25519"]);
+        let p256 = serde_json::json!({
+            "kty": "EC", "crv": "P-256",
+            "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        });
+        let yes = |key: &Json, algorithm, octets| when_the_host_says(NativeVerdict::Valid, key, algorithm, octets);
+        assert!(yes(&p256, Algorithm::Es256, 64));
+        for octets in [0, 63, 65, 96] {
+            assert!(!yes(&p256, Algorithm::Es256, octets), "{octets} octets");
+        }
+        for octets in [0, 255, 257, 512] {
+            assert!(!yes(rsa, Algorithm::Rs256, octets), "{octets} octets");
+        }
+        assert!(!yes(rsa, Algorithm::Ps256, 256));
+        assert!(!yes(ed25519, Algorithm::Ed25519, 64));
+        assert!(!yes(&p256, Algorithm::Es384, 96));
+        let mut pinned = rsa.clone();
+        pinned["alg"] = "PS256".into();
+        assert!(!yes(&pinned, Algorithm::Rs256, 256), "a key for PS256 only");
+    }
+
+    #[test]
     fn a_key_is_for_the_algorithms_of_its_type_and_only_for_its_own_if_it_names_one() {
-        let edges: Json = serde_json::from_str(include_str!("signature_edges.json")).unwrap();
+        let edges = edges();
         let fits = |mut jwk: Json, pinned: Option<&str>| {
             if let Some(pinned) = pinned {
                 jwk["alg"] = pinned.into();

@@ -147,7 +147,8 @@ mod tests {
         let key = old.candidates(None, Algorithm::Es256).next().unwrap();
         assert!(old.contains(key));
         assert!(set(&[named(B, "b"), named(A, "a")]).contains(key));
-        for changed in [named(B, "a"), named(A, "b"), format!("{{{A}}}"), named(&format!("{A},\"alg\":\"ES256\""), "a")] {
+        for changed in [named(B, "a"), named(A, "b"), format!("{{{A}}}"), named(&format!("{A},\"alg\":\"ES256\""), "a")]
+        {
             assert!(!set(std::slice::from_ref(&changed)).contains(key), "{changed}");
         }
     }
@@ -163,7 +164,10 @@ mod tests {
         }
         assert_eq!(fault(r#"{"keys":[]}"#), "the key set is empty");
         let private = fault(r#"{"keys":[{"kty":"oct","k":"AAAA"},1]}"#);
-        assert_eq!(private, "no key of the set can verify access tokens; the first one has private or symmetric members");
+        assert_eq!(
+            private,
+            "no key of the set can verify access tokens; the first one has private or symmetric members"
+        );
         assert!(fault(&format!(r#"{{"keys":[{}1]}}"#, "1,".repeat(64))).contains("more than 64"));
         assert!(fault(&" ".repeat(MAX_KEY_SET_BYTES + 1)).contains("larger than"));
     }

@@ -1,6 +1,8 @@
 //! What the proxy's own signature verification can do. In: the host. Out: for which algorithms it may be asked. It is 10
 //! to 40 times faster than Rust in the module, but older proxies lack it, so it is tried on known answers first.
 
+use std::fmt;
+
 use crate::host::{Digest, Host, NativeVerdict};
 
 /// Algorithms that the host verifies.
@@ -57,6 +59,14 @@ impl Native {
     }
 }
 
+impl fmt::Display for Native {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [("ES256", self.es256), ("ES384", self.es384), ("RS256", self.rs256)];
+        let names: Vec<&str> = all.iter().filter(|(_, native)| *native).map(|(name, _)| *name).collect();
+        if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(" ")) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +86,11 @@ mod tests {
     #[test]
     fn a_host_that_always_says_the_same_is_not_trusted() {
         for verdict in [NativeVerdict::Valid, NativeVerdict::Invalid, NativeVerdict::Missing] {
-            assert_eq!(Native::probe(&Verifying(|_, _: &[u8], _: &[u8], _: &[u8]| verdict)), Native::NONE, "{verdict:?}");
+            assert_eq!(
+                Native::probe(&Verifying(|_, _: &[u8], _: &[u8], _: &[u8]| verdict)),
+                Native::NONE,
+                "{verdict:?}"
+            );
         }
     }
 

@@ -16,7 +16,7 @@ use crate::time::MonoNanos;
 
 pub(super) const WAYS: usize = 16;
 
-const BYTES: usize = 272;
+pub(super) const BYTES: usize = 272;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Way {

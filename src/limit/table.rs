@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::host::{Expect, Host};
 use crate::limit::identity::{Identity, KeyValue, Secret, Tag, kind};
-use crate::limit::slot::{Slot, WAYS};
+use crate::limit::slot::{BYTES, Slot, WAYS};
 use crate::policy::KeyPart;
 use crate::time::MonoNanos;
 
@@ -40,8 +40,14 @@ impl SharedTable {
     ///
     /// `purpose` is part of every key: a flood in one never touches another.
     pub fn new(purpose: &'static str, identities: u32, host: &dyn Host) -> Self {
-        let slots = u64::from(identities).saturating_mul(2).div_ceil(WAYS as u64).max(1).next_power_of_two();
-        Self { purpose, identities, slots, secret: Secret::agree(host) }
+        Self { purpose, identities, slots: slots(identities), secret: Secret::agree(host) }
+    }
+
+    /// The most bytes of the proxy's memory that one kind of key takes, when every slot has been used: the stored
+    /// value, and about as much again for its key, the map's node and two allocations.
+    pub fn memory(identities: u32) -> u64 {
+        const BESIDE_THE_VALUE: u64 = 176;
+        slots(identities).saturating_mul(BESIDE_THE_VALUE.saturating_add(BYTES as u64))
     }
 
     /// The number it was made for.
@@ -74,6 +80,11 @@ impl SharedTable {
         let _ = write!(name, "/{LAYOUT}.{}/{number}", self.slots);
         name
     }
+}
+
+/// Half of the ways stay free when the table holds what it was made for.
+fn slots(identities: u32) -> u64 {
+    u64::from(identities).saturating_mul(2).div_ceil(WAYS as u64).max(1).next_power_of_two()
 }
 
 /// A slot as it was read.

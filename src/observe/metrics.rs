@@ -15,7 +15,8 @@ pub fn decision_index(verdict: &Verdict) -> usize {
 
 /// The names of the decision counters, in the order of [`decision_index`].
 pub fn decision_names() -> impl Iterator<Item = String> {
-    let refused = Reason::ALL.iter().map(|reason| format!("boundgate.requests.decision.refused.reason.{}", reason.slug()));
+    let refused =
+        Reason::ALL.iter().map(|reason| format!("boundgate.requests.decision.refused.reason.{}", reason.slug()));
     std::iter::once(String::from("boundgate.requests.decision.forwarded.reason.none")).chain(refused)
 }
 

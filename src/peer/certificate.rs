@@ -7,7 +7,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 use x509_cert::der::{Decode, DecodePem, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
 use crate::binding::Thumbprint;
 use crate::host::{Connection, ConnectionProperty};
@@ -36,7 +36,7 @@ pub struct Certificate {
     pub uri_sans: Vec<String>,
     /// DNS names, likewise.
     pub dns_sans: Vec<String>,
-    /// Whether it may sign other certificates: then it is nobody's identity (SPIFFE X509-SVID §4).
+    /// Whether it may sign certificates or revocation lists: then it is nobody's identity (SPIFFE X509-SVID §5.2).
     pub is_authority: bool,
 }
 
@@ -79,7 +79,10 @@ impl Certificate {
             if extension.extn_id == x509_cert::der::oid::db::rfc5280::ID_CE_SUBJECT_ALT_NAME {
                 read.add_names(&SubjectAltName::from_der(value).map_err(malformed)?);
             } else if extension.extn_id == x509_cert::der::oid::db::rfc5280::ID_CE_BASIC_CONSTRAINTS {
-                read.is_authority = BasicConstraints::from_der(value).map_err(malformed)?.ca;
+                read.is_authority |= BasicConstraints::from_der(value).map_err(malformed)?.ca;
+            } else if extension.extn_id == x509_cert::der::oid::db::rfc5280::ID_CE_KEY_USAGE {
+                let usage = KeyUsage::from_der(value).map_err(malformed)?;
+                read.is_authority |= usage.key_cert_sign() || usage.crl_sign();
             }
         }
         Ok(read)
@@ -106,20 +109,101 @@ fn printable(text: &str) -> String {
 
 /// Certificates parsed before, by thumbprint. When it is full it starts afresh: parsing again costs microseconds.
 #[derive(Debug, Default)]
-pub struct CertificateCache(HashMap<[u8; 32], Option<Rc<Certificate>>>);
+pub struct CertificateCache(HashMap<[u8; 32], Result<Rc<Certificate>, CertificateFault>>);
 
 impl CertificateCache {
-    /// The certificate of this connection; `None` where Envoy does not give it out or it cannot be read.
-    pub fn get(&mut self, thumbprint: &Thumbprint, connection: &dyn Connection) -> Option<Rc<Certificate>> {
+    /// The certificate of this connection; `None` where Envoy does not give it out. One that is given out and cannot
+    /// be read is a fault, never `None`: its names must not be believed by halves.
+    pub fn get(
+        &mut self,
+        thumbprint: &Thumbprint,
+        connection: &dyn Connection,
+    ) -> Result<Option<Rc<Certificate>>, CertificateFault> {
         if let Some(known) = self.0.get(thumbprint.as_bytes()) {
-            return known.clone();
+            return known.clone().map(Some);
         }
-        let pem = connection.property(ConnectionProperty::PeerCertificate)?;
-        let certificate = Certificate::parse(&pem, thumbprint).ok().map(Rc::new);
+        let Some(pem) = connection.property(ConnectionProperty::PeerCertificate) else { return Ok(None) };
+        let certificate = Certificate::parse(&pem, thumbprint).map(Rc::new);
         if self.0.len() >= MAX_CERTIFICATES {
             self.0.clear();
         }
         self.0.insert(*thumbprint.as_bytes(), certificate.clone());
-        certificate
+        certificate.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use x509_cert::der::pem::{LineEnding, encode_string};
+
+    use super::*;
+
+    fn parse(der: &[u8]) -> Result<Certificate, CertificateFault> {
+        let pem = encode_string("CERTIFICATE", LineEnding::LF, der).unwrap();
+        Certificate::parse(pem.as_bytes(), &Thumbprint::from_bytes(Sha256::digest(der).into()))
+    }
+
+    fn der() -> Vec<u8> {
+        let mut params = rcgen::CertificateParams::new(vec![String::from("alice.example.org")]).unwrap();
+        params.subject_alt_names.push(rcgen::SanType::URI("spiffe://a/alice".try_into().unwrap()));
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    /// With `to` in the place of `from`, which is as long.
+    fn replaced(from: &[u8], to: &[u8]) -> Vec<u8> {
+        let mut der = der();
+        let start = der.windows(from.len()).position(|window| window == from).unwrap();
+        der[start..].iter_mut().zip(to).for_each(|(byte, to)| *byte = *to);
+        der
+    }
+
+    #[test]
+    fn names_that_could_deceive_a_reader_are_not_kept() {
+        for hostile in [&b"spiffe://a/al\0ce"[..], b"spiffe://a/al\nce", b"spiffe://a/al\xffce", b"spiffe://a/al\x7fce"]
+        {
+            let names = parse(&replaced(b"spiffe://a/alice", hostile)).map(|certificate| certificate.uri_sans);
+            assert!(matches!(names.as_deref(), Err(_) | Ok([])) || names == Ok(vec![String::new()]), "{names:?}");
+        }
+        assert_eq!(parse(&der()).unwrap().uri_sans, ["spiffe://a/alice"]);
+    }
+
+    #[test]
+    fn a_full_cache_starts_afresh() {
+        struct Garbage;
+        impl Connection for Garbage {
+            fn property(&self, _: ConnectionProperty) -> Option<Vec<u8>> {
+                Some(b"x".to_vec())
+            }
+        }
+        let mut cache = CertificateCache::default();
+        for number in 0..3000_u32 {
+            let thumbprint = Thumbprint::from_bytes(Sha256::digest(number.to_be_bytes()).into());
+            assert_eq!(cache.get(&thumbprint, &Garbage), Err(CertificateFault::Malformed));
+            assert!(cache.0.len() <= MAX_CERTIFICATES);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_certificate_makes_it_panic(
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), cut in any::<prop::sample::Index>()
+        ) {
+            thread_local!(static DER: Vec<u8> = der());
+            let mut der = DER.with(Clone::clone);
+            for (place, byte) in edits {
+                let place = place.index(der.len());
+                der[place] = byte;
+            }
+            if let Ok(read) = parse(&der) {
+                prop_assert!(read.uri_sans.iter().chain(&read.dns_sans).all(|name| name.bytes().all(|byte| matches!(byte, b' '..=b'~'))));
+            }
+            let _ = parse(&der[..cut.index(der.len())]);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(pem in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Certificate::parse(&pem, &Thumbprint::from_bytes([0; 32])).is_err());
+        }
     }
 }

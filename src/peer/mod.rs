@@ -42,7 +42,8 @@ impl Peer {
         }
     }
 
-    /// Who that is, as far as it was validated. Reads two to four properties; the certificate is parsed once.
+    /// Who that is, as far as it was validated. Reads one to three properties; the certificate is parsed once. A
+    /// certificate that this Envoy gives out but nobody can read is nobody's.
     pub fn identify(
         &self,
         connection: &dyn Connection,
@@ -50,7 +51,10 @@ impl Peer {
         certificates: &mut CertificateCache,
         now: Now,
     ) -> PeerIdentity {
-        let certificate = certificates.get(&self.thumbprint, connection);
+        let Ok(certificate) = certificates.get(&self.thumbprint, connection) else {
+            // Neither the end of its validity nor the number of its names is known.
+            return PeerIdentity { thumbprint: self.thumbprint, validated: false, spiffe_id: None, certificate: None };
+        };
         let said_valid = match connection.property(ConnectionProperty::PeerCertificateValid).as_deref() {
             Some([valid]) => *valid == 1,
             Some(_) => false,
@@ -64,8 +68,8 @@ impl Peer {
     }
 }
 
-/// The identity in the certificate (SPIFFE X509-SVID §2: exactly one URI SAN), or on an Envoy that does not give out the
-/// certificate, in the first URI SAN.
+/// The identity in the certificate (SPIFFE X509-SVID §2: exactly one URI SAN; §5.2: no authority), or on an Envoy that
+/// does not give out the certificate, in the first URI SAN.
 fn spiffe_id(certificate: Option<&Certificate>, connection: &dyn Connection) -> Option<SpiffeId> {
     match certificate {
         Some(certificate) => match &certificate.uri_sans[..] {
@@ -106,7 +110,7 @@ impl PeerIdentity {
 mod tests {
     use std::collections::HashMap;
 
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SanType};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -129,7 +133,9 @@ mod tests {
     }
 
     fn connection(properties: &[(ConnectionProperty, &[u8])]) -> FakeConnection {
-        FakeConnection(properties.iter().map(|(property, value)| (*property, value.to_vec())).collect::<HashMap<_, _>>())
+        FakeConnection(
+            properties.iter().map(|(property, value)| (*property, value.to_vec())).collect::<HashMap<_, _>>(),
+        )
     }
 
     fn identify(connection: &FakeConnection) -> PeerIdentity {
@@ -209,7 +215,52 @@ mod tests {
     #[test]
     fn an_escaped_pem_is_read_as_well() {
         let alice = certificate(&["spiffe://a/alice"], |_| {});
-        let pem = alice.pem.replace('+', "%2B").replace('\n', "%0A").replace(' ', "%20").replace('/', "%2F").replace('=', "%3D");
+        let pem = alice
+            .pem
+            .replace('+', "%2B")
+            .replace('\n', "%0A")
+            .replace(' ', "%20")
+            .replace('/', "%2F")
+            .replace('=', "%3D");
         assert_eq!(of(&Presented { pem, ..alice }, 1).name(), "spiffe://a/alice");
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_read_is_no_identity_by_its_first_uri() {
+        let two = ["spiffe://a/alice", "spiffe://a/bob"];
+        let (presented, other) = (certificate(&two, |_| {}), certificate(&two, |_| {}));
+        for pem in [other.pem.as_bytes(), b"x", b"\xff%", &[b'A'; 100_000]] {
+            let unreadable = identify(&connection(&[
+                (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+                (ConnectionProperty::PeerCertificateValid, &[1]),
+                (ConnectionProperty::PeerCertificate, pem),
+                (ConnectionProperty::PeerUriSan, two[0].as_bytes()),
+            ]));
+            assert_eq!((unreadable.validated, unreadable.spiffe_id, unreadable.certificate), (false, None, None));
+        }
+    }
+
+    #[test]
+    fn without_the_certificate_the_first_uri_of_a_validated_peer_is_its_spiffe_id() {
+        let presented = certificate(&[], |_| {});
+        let alice = identify(&connection(&[
+            (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+            (ConnectionProperty::PeerCertificateValid, &[1]),
+            (ConnectionProperty::PeerUriSan, b"spiffe://a/alice"),
+        ]));
+        assert_eq!(alice.name(), "spiffe://a/alice");
+    }
+
+    #[test]
+    fn a_certificate_that_may_sign_certificates_or_lists_is_no_identity() {
+        for usage in [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign] {
+            let signer = certificate(&["spiffe://a/alice"], |params| {
+                params.key_usages = vec![KeyUsagePurpose::DigitalSignature, usage]
+            });
+            assert_eq!(of(&signer, 1).spiffe_id, None, "{usage:?}");
+        }
+        let leaf =
+            certificate(&["spiffe://a/alice"], |params| params.key_usages = vec![KeyUsagePurpose::DigitalSignature]);
+        assert_eq!(of(&leaf, 1).name(), "spiffe://a/alice");
     }
 }

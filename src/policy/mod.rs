@@ -43,7 +43,7 @@ pub struct Policy {
     pub resources: Vec<Rc<Resource>>,
     /// All issuers that a resource uses.
     pub issuers: Vec<Rc<Issuer>>,
-    /// All limits, in configuration order.
+    /// All limits, by name.
     pub limits: Vec<Rc<Limit>>,
     /// How peers are read.
     pub peer: PeerSource,

@@ -39,7 +39,41 @@ pub struct ForwardRule {
     pub strip: Vec<Box<str>>,
 }
 
+/// Headers that claim an identity or override the method, and that no caller may set. Envoy itself cleans
+/// `x-forwarded-client-cert` by the listener's `forward_client_cert_details`; a sanitised one may pass.
+const SPOOFABLE: [&str; 10] = [
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-cert",
+    "txn-token",
+    "x-client-cert",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+];
+
 impl ForwardRule {
+    /// Whether a caller's header of this name pretends to be something that only the proxy may say. Headers that are
+    /// set anyway do not count.
+    pub fn spoofs(&self, name: &str) -> bool {
+        // Some servers read `_` as `-` (CGI does): `x_client_id` must not pass for `x-client-id`.
+        if name.contains('_') {
+            let plain = name.replace('_', "-");
+            return self.sets(&plain) || self.strips(&plain);
+        }
+        self.strips(name) && !self.sets(name)
+    }
+
+    fn sets(&self, name: &str) -> bool {
+        self.headers.iter().any(|(header, _)| **header == *name)
+    }
+
+    fn strips(&self, name: &str) -> bool {
+        SPOOFABLE.contains(&name) || self.strip.iter().any(|strip| **strip == *name)
+    }
+
     /// Whether the upstream is told who the peer is.
     pub fn needs_identity(&self) -> bool {
         let claims = self.headers.iter().chain(&self.filter_state).map(|(_, claim)| claim);

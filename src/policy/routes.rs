@@ -2,95 +2,18 @@
 //!
 //! Literal before `{parameter}` before `**`. The most specific matching *pattern* decides, whatever its methods: a
 //! `**` never takes over a method that the pattern above it does not list, so it cannot widen it.
+//! Literals are compared in their plain spelling: `/a%3Ab` does not lead around `/a:b`.
 
+mod pattern;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::rc::Rc;
 
-use crate::http::{CanonicalPath, is_segment};
+use crate::http::{CanonicalPath, plain};
 use crate::policy::{Access, Origin, Route};
 
-/// The most segments of a pattern: no path has more.
-const MAX_SEGMENTS: usize = 64;
-
-/// The paths of a route: `/orders/{id}`, `/users/{user}/**`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<Segment>);
-
-/// One segment of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// This text; empty behind a trailing slash.
-    Literal(Box<str>),
-    /// Any one segment, which is not empty.
-    Parameter(Box<str>),
-    /// One segment or more; the last one may be empty.
-    Rest,
-}
-
-/// Why a text is no pattern.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatternFault {
-    /// It does not begin with `/`.
-    NotAbsolute,
-    /// A segment is empty, or no path in canonical form can have it.
-    Segment,
-    /// Braces are not around the whole segment, or hold no name of letters, digits and `_`.
-    Parameter,
-    /// A name stands twice.
-    RepeatedParameter,
-    /// `**` is not the last segment, or `*` stands elsewhere.
-    Wildcard,
-    /// More segments than any accepted path has.
-    TooLong,
-}
-
-impl Pattern {
-    /// Reads a pattern.
-    pub fn parse(text: &str) -> Result<Self, PatternFault> {
-        let inside = text.strip_prefix('/').ok_or(PatternFault::NotAbsolute)?;
-        let mut segments: Vec<Segment> = Vec::new();
-        let mut rest = inside.split('/').peekable();
-        while let Some(written) = rest.next() {
-            let last = rest.peek().is_none();
-            let segment = match written {
-                "**" if last => Segment::Rest,
-                _ if written.contains(['{', '}']) => Segment::Parameter(parameter(written)?.into()),
-                // `*` may stand in a path, but whoever writes it in a pattern means something else.
-                _ if written.contains('*') => return Err(PatternFault::Wildcard),
-                "" if last => Segment::Literal("".into()),
-                _ if is_segment(written) => Segment::Literal(written.into()),
-                _ => return Err(PatternFault::Segment),
-            };
-            if matches!(segment, Segment::Parameter(_)) && segments.contains(&segment) {
-                return Err(PatternFault::RepeatedParameter);
-            }
-            segments.push(segment);
-        }
-        if segments.len() > MAX_SEGMENTS { Err(PatternFault::TooLong) } else { Ok(Self(segments)) }
-    }
-
-    /// Its segments.
-    pub fn segments(&self) -> &[Segment] {
-        &self.0
-    }
-}
-
-fn parameter(written: &str) -> Result<&str, PatternFault> {
-    let name = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(PatternFault::Parameter)?;
-    let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if named { Ok(name) } else { Err(PatternFault::Parameter) }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|segment| match segment {
-            Segment::Literal(text) => write!(f, "/{text}"),
-            Segment::Parameter(name) => write!(f, "/{{{name}}}"),
-            Segment::Rest => f.write_str("/**"),
-        })
-    }
-}
+pub use pattern::{Pattern, PatternFault, Segment};
 
 /// The routes of a resource.
 #[derive(Debug, Default)]
@@ -118,7 +41,7 @@ pub enum RouteMatch<'r> {
 impl Routes {
     /// The route of the most specific pattern that matches `path`, if it is there for `method`.
     pub fn find(&self, method: &str, path: &CanonicalPath) -> RouteMatch<'_> {
-        let segments: Vec<&str> = path.segments().collect();
+        let segments: Vec<Cow<'_, str>> = path.segments().map(plain).collect();
         let Some(candidates) = self.0.candidates(&segments) else { return RouteMatch::None };
         match candidates.iter().find(|route| route.methods.contains(method)) {
             Some(route) => RouteMatch::Found(route),
@@ -149,12 +72,13 @@ impl Node {
     /// The routes of the most specific pattern below this node. Each level has two branches, so a hostile path could
     /// cost 2^segments; but a pattern of n segments is entered by one path of choices only, so all patterns
     /// together bound the work.
-    fn candidates(&self, segments: &[&str]) -> Option<&[Rc<Route>]> {
+    fn candidates(&self, segments: &[Cow<'_, str>]) -> Option<&[Rc<Route>]> {
         let Some((first, behind)) = segments.split_first() else {
             return (!self.here.is_empty()).then_some(&*self.here);
         };
-        let literal = self.literals.get(*first).and_then(|node| node.candidates(behind));
-        let parameter = || self.parameter.as_ref().filter(|_| !first.is_empty()).and_then(|node| node.candidates(behind));
+        let literal = self.literals.get(&**first).and_then(|node| node.candidates(behind));
+        let parameter =
+            || self.parameter.as_ref().filter(|_| !first.is_empty()).and_then(|node| node.candidates(behind));
         let rest = || (!self.rest.is_empty()).then_some(&*self.rest);
         literal.or_else(parameter).or_else(rest)
     }
@@ -168,22 +92,23 @@ impl Node {
         match segments.split_first() {
             None => &mut self.here,
             Some((Segment::Rest, _)) => &mut self.rest,
-            Some((Segment::Literal(text), behind)) => self.literals.entry(text.clone()).or_default().place(behind),
+            Some((Segment::Literal(text), behind)) => {
+                self.literals.entry(plain(text).into()).or_default().place(behind)
+            }
             Some((Segment::Parameter(_), behind)) => self.parameter.get_or_insert_default().place(behind),
         }
     }
+}
 
-    /// Public catch-alls above routes that demand something.
-    fn weaker(&self, conflicts: &mut Vec<RouteConflict>) {
-        for open in self.rest.iter().filter(|route| route.access == Access::Public) {
-            let stricter = self.routes().into_iter().find(|route| route.access != Access::Public);
-            conflicts.extend(stricter.map(|route| RouteConflict::WeakerCatchAll {
-                route: open.origin.clone(),
-                under: route.origin.clone(),
-            }));
-        }
-        self.literals.values().chain(self.parameter.as_deref()).for_each(|node| node.weaker(conflicts));
-    }
+/// Public catch-alls above routes that demand something.
+fn weaker(routes: &[&Rc<Route>]) -> Vec<RouteConflict> {
+    let (open, closed): (Vec<&Rc<Route>>, Vec<&Rc<Route>>) =
+        routes.iter().partition(|route| route.access == Access::Public);
+    let conflict = |open: &&Rc<Route>| {
+        let under = closed.iter().find(|closed| open.pattern.is_above(&closed.pattern))?;
+        Some(RouteConflict::WeakerCatchAll { route: open.origin.clone(), under: under.origin.clone() })
+    };
+    open.iter().filter_map(conflict).collect()
 }
 
 /// Two routes that cannot both mean what they say.
@@ -228,8 +153,7 @@ impl RoutesBuilder {
 
     /// The routes, and what is wrong with them together.
     pub fn finish(self) -> (Routes, Vec<RouteConflict>) {
-        let mut conflicts = Vec::new();
-        self.0.0.weaker(&mut conflicts);
+        let conflicts = weaker(&self.0.0.routes());
         (self.0, conflicts)
     }
 }
@@ -265,7 +189,8 @@ mod tests {
 
     #[test]
     fn literal_before_parameter_before_rest() {
-        let routes = routes(&[("/a/b", &[]), ("/a/{x}", &[]), ("/a/**", &[]), ("/{y}/c", &[]), ("/", &[]), ("/d/", &[])]);
+        let routes =
+            routes(&[("/a/b", &[]), ("/a/{x}", &[]), ("/a/**", &[]), ("/{y}/c", &[]), ("/", &[]), ("/d/", &[])]);
         for (path, expected) in [
             ("/a/b", "/a/b"),
             ("/a/z", "/a/{x}"),
@@ -323,31 +248,52 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_pattern_are_refused() {
-        use PatternFault::*;
-        for (text, fault) in [
-            ("", NotAbsolute),
-            ("a", NotAbsolute),
-            ("//", Segment),
-            ("/a//b", Segment),
-            ("/a/../b", Segment),
-            ("/a%2fb", Segment),
-            ("/é", Segment),
-            ("/a/{}", Parameter),
-            ("/a/{x}y", Parameter),
-            ("/a/{x y}", Parameter),
-            ("/a/{x", Parameter),
-            ("/{x}/{x}", RepeatedParameter),
-            ("/**/a", Wildcard),
-            ("/a/*", Wildcard),
-            ("/a*", Wildcard),
-            (&"/a".repeat(65), TooLong),
+    fn one_pattern_may_be_open_for_reading_only() {
+        let mut builder = RoutesBuilder::new();
+        builder.add(route("/a/**", &["GET"], true)).unwrap();
+        builder.add(route("/a/**", &["POST"], false)).unwrap();
+        assert_eq!(builder.finish().1, []);
+    }
+
+    #[test]
+    fn an_open_catch_all_covers_literals_by_its_parameters() {
+        let conflicts = |open: &str, stricter: &str| {
+            let mut builder = RoutesBuilder::new();
+            builder.add(route(open, &[], true)).unwrap();
+            builder.add(route(stricter, &[], false)).unwrap();
+            builder.finish().1.len()
+        };
+        for (open, stricter, expected) in [
+            ("/{a}/**", "/admin/keys", 1),
+            ("/{a}/x/**", "/admin/x/{key}", 1),
+            ("/{a}/**", "/admin/keys/**", 1),
+            ("/{a}/{b}/**", "/{a}/keys/{id}", 1),
+            ("/a/**", "/{x}/b", 0),
+            ("/{a}/x:y/**", "/admin/x%3Ay/{key}", 1),
+            ("/{a}/x/**", "/admin/y/{key}", 0),
+            ("/{a}/**", "/admin", 0),
+            ("/{a}/**", "/admin/", 1),
         ] {
-            assert_eq!(Pattern::parse(text), Err(fault), "{text}");
+            assert_eq!(conflicts(open, stricter), expected, "{open} {stricter}");
         }
-        for text in ["/", "/a/", "/a/{x}/**", "/caf%C3%A9"] {
-            assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn an_escape_does_not_lead_around_a_literal() {
+        let routes = routes(&[("/orders:batch", &[]), ("/{x}", &[]), ("/a%40b", &[]), ("/a%20b", &[])]);
+        for (path, expected) in [
+            ("/orders:batch", "/orders:batch"),
+            ("/orders%3Abatch", "/orders:batch"),
+            ("/a@b", "/a%40b"),
+            ("/a%40b", "/a%40b"),
+            ("/a%20b", "/a%20b"),
+            ("/a%20c", "/{x}"),
+        ] {
+            assert_eq!(find(&routes, "GET", path), expected, "{path}");
         }
+        let mut builder = RoutesBuilder::new();
+        builder.add(route("/a:b", &[], false)).unwrap();
+        assert!(builder.add(route("/a%3Ab", &[], false)).is_err());
     }
 
     #[test]

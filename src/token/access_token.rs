@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::host::Host;
-use crate::jose::{Compact, Header, Native, VerifyingKey};
+use crate::jose::{Compact, Header, JwsFault, Native, VerifyingKey};
 use crate::policy::{Issuer, Resource, TypRule};
 use crate::time::Now;
 use crate::token::claims::{Claims, claimed_issuer};
@@ -21,7 +21,7 @@ impl<'t> Unverified<'t> {
     /// Parses the token and finds its issuer among those trusted by `resource`; then `typ` and `alg` by the rules of
     /// that issuer (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11).
     pub fn parse(token: &'t [u8], resource: &Resource) -> Result<Self, Reason> {
-        let jws = Compact::parse(token)?;
+        let jws = Compact::parse(token).map_err(reason)?;
         let claimed = claimed_issuer(&jws.payload)?;
         let trusted = resource.issuers.iter().find(|issuer| &*issuer.issuer == claimed);
         let issuer = trusted.ok_or(Reason::IssuerUntrusted)?.clone();
@@ -99,6 +99,18 @@ impl AccessToken {
     }
 }
 
+fn reason(fault: JwsFault) -> Reason {
+    match fault {
+        JwsFault::Algorithm => Reason::AlgorithmNotAllowed,
+        JwsFault::Parts
+        | JwsFault::Json
+        | JwsFault::Critical
+        | JwsFault::OfferedKey
+        | JwsFault::OtherForm
+        | JwsFault::Member => Reason::TokenMalformed,
+    }
+}
+
 /// RFC 7515 §4.1.9: without a slash, `application/` stands before it; media types ignore ASCII case.
 fn typ_is(rule: &TypRule, typ: Option<&str>) -> bool {
     match (rule, typ) {
@@ -120,7 +132,18 @@ mod tests {
         for typ in ["at+jwt", "AT+JWT", "at+JWT", "application/at+jwt"] {
             assert!(typ_is(&TypRule::AccessToken, Some(typ)), "{typ}");
         }
-        for typ in ["JWT", "id_token", "logout+jwt", "dpop+jwt", "wit+jwt", "txntoken+jwt", "at+jwt ", "application/at+jwt;v=1", "text/at+jwt", ""] {
+        for typ in [
+            "JWT",
+            "id_token",
+            "logout+jwt",
+            "dpop+jwt",
+            "wit+jwt",
+            "txntoken+jwt",
+            "at+jwt ",
+            "application/at+jwt;v=1",
+            "text/at+jwt",
+            "",
+        ] {
             assert!(!typ_is(&TypRule::AccessToken, Some(typ)), "{typ}");
         }
         assert!(!typ_is(&TypRule::AccessToken, None));

@@ -8,23 +8,37 @@ use crate::http::Head;
 use crate::verdict::Reason;
 
 /// A token as it was sent: unverified, and never printed.
-pub struct RawToken(Box<[u8]>);
+#[derive(Clone, Copy)]
+pub struct RawToken<'h> {
+    field: &'h [u8],
+    token: &'h [u8],
+}
 
-impl RawToken {
-    /// The token's bytes: characters of token68.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+impl<'h> RawToken<'h> {
+    /// The token's bytes, whatever they are.
+    pub fn as_bytes(self) -> &'h [u8] {
+        self.token
+    }
+
+    /// Whether the field is one credential of well-formed characters. Asked of tokens that are not known yet: the text
+    /// of a known one was found right before.
+    pub fn check_syntax(self) -> Result<(), Reason> {
+        // Envoy joins repeated Authorization fields with a comma, which no token68 contains.
+        if self.field.contains(&b',') {
+            return Err(Reason::AuthorizationRepeated);
+        }
+        if is_token68(self.token) { Ok(()) } else { Err(Reason::AuthorizationMalformed) }
     }
 }
 
-impl fmt::Debug for RawToken {
+impl fmt::Debug for RawToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RawToken({} bytes)", self.0.len())
+        write!(f, "RawToken({} bytes)", self.token.len())
     }
 }
 
 /// The one token of the request, at most `max_bytes` long.
-pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken, Reason> {
+pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken<'_>, Reason> {
     let mut fields = head.headers("authorization");
     let Some(field) = fields.next() else { return Err(Reason::TokenMissing) };
     if fields.next().is_some() {
@@ -34,26 +48,29 @@ pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken, Reason> {
         Some(space) => field.split_at(space),
         None => (field, [].as_slice()),
     };
-    // Envoy joins repeated Authorization fields with a comma, which no token68 contains.
-    if field.contains(&b',') {
-        return Err(Reason::AuthorizationRepeated);
-    }
     if !scheme.eq_ignore_ascii_case(b"bearer") {
-        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        let is_scheme = !scheme.is_empty() && scheme.iter().all(token);
-        return Err(if is_scheme { Reason::TokenMissing } else { Reason::AuthorizationMalformed });
+        return Err(other_scheme(scheme, field));
     }
     let token = rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
     if token.len() > max_bytes {
         return Err(Reason::TokenTooLarge);
     }
-    if !is_token68(token) {
-        return Err(Reason::AuthorizationMalformed);
-    }
     if head.path().has_query_parameter("access_token") {
         return Err(Reason::TokenInQuery);
     }
-    Ok(RawToken(token.into()))
+    Ok(RawToken { field, token })
+}
+
+/// What is wrong with a field of another scheme than Bearer.
+fn other_scheme(scheme: &[u8], field: &[u8]) -> Reason {
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    if field.contains(&b',') {
+        Reason::AuthorizationRepeated
+    } else if !scheme.is_empty() && scheme.iter().all(token) {
+        Reason::TokenMissing
+    } else {
+        Reason::AuthorizationMalformed
+    }
 }
 
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750 §2.1).
@@ -71,7 +88,9 @@ mod tests {
             .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
             .to_vec();
         map.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.to_vec())));
-        presented(&Head::parse(map).unwrap(), 40).map(|token| token.as_bytes().to_vec())
+        let head = Head::parse(map).unwrap();
+        let token = presented(&head, 40)?;
+        token.check_syntax().map(|()| token.as_bytes().to_vec())
     }
 
     #[test]
@@ -90,7 +109,12 @@ mod tests {
 
     #[test]
     fn several_credentials_are_an_invalid_request() {
-        for fields in [&[b"Bearer a".as_slice(), b"Bearer b"][..], &[b"Bearer a,Bearer b"], &[b"Bearer a,"], &[b"Basic x, Bearer a"]] {
+        for fields in [
+            &[b"Bearer a".as_slice(), b"Bearer b"][..],
+            &[b"Bearer a,Bearer b"],
+            &[b"Bearer a,"],
+            &[b"Basic x, Bearer a"],
+        ] {
             assert_eq!(request("/", fields), Err(Reason::AuthorizationRepeated));
         }
         assert_eq!(request("/?access_token=x", &[b"Bearer a"]), Err(Reason::TokenInQuery));
@@ -99,7 +123,18 @@ mod tests {
 
     #[test]
     fn what_is_not_token68_is_an_invalid_request() {
-        for field in [b"Bearer".as_slice(), b"Bearer ", b"Bearer\ta", b"Bearer a b", b"Bearer a\"", b"Bearer \xff", b"Bearer ==", b"Bearer a=b", b"", b"\xff a"] {
+        for field in [
+            b"Bearer".as_slice(),
+            b"Bearer ",
+            b"Bearer\ta",
+            b"Bearer a b",
+            b"Bearer a\"",
+            b"Bearer \xff",
+            b"Bearer ==",
+            b"Bearer a=b",
+            b"",
+            b"\xff a",
+        ] {
             assert_eq!(request("/", &[field]), Err(Reason::AuthorizationMalformed), "{field:?}");
         }
     }
@@ -111,6 +146,6 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        assert_eq!(format!("{:?}", RawToken(b"secret"[..].into())), "RawToken(6 bytes)");
+        assert_eq!(format!("{:?}", RawToken { field: b"Bearer secret", token: b"secret" }), "RawToken(6 bytes)");
     }
 }

@@ -62,7 +62,13 @@ impl Refusal {
             headers.push(("content-type", String::from("application/problem+json")));
             self.problem(row.status, row.text)
         };
-        Answer { status: row.status, grpc_status: row.grpc, details: format!("boundgate:{}", self.reason.slug()), headers, body }
+        Answer {
+            status: row.status,
+            grpc_status: row.grpc,
+            details: format!("boundgate:{}", self.reason.slug()),
+            headers,
+            body,
+        }
     }
 
     fn problem(&self, status: u16, detail: &str) -> String {

@@ -33,7 +33,12 @@ fn reference() -> String {
             Fault::Proxy => "proxy",
         };
         let (slug, meaning) = (reason.slug(), reason.meaning().trim());
-        writeln!(text, "| `{slug}` | {} | {} | {challenge} | {} | {fault} | {meaning} |", row.status, row.grpc, row.text).unwrap();
+        writeln!(
+            text,
+            "| `{slug}` | {} | {} | {challenge} | {} | {fault} | {meaning} |",
+            row.status, row.grpc, row.text
+        )
+        .unwrap();
     }
     text
 }

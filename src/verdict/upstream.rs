@@ -8,21 +8,6 @@ use crate::peer::PeerIdentity;
 use crate::policy::{ForwardRule, ForwardedClaim};
 use crate::verdict::Reason;
 
-/// Headers that claim an identity or override the method, and that no caller may set. Envoy itself cleans
-/// `x-forwarded-client-cert` by the listener's `forward_client_cert_details`; a sanitised one may pass.
-const SPOOFABLE: &[&str] = &[
-    "client-cert",
-    "client-cert-chain",
-    "ssl-client-cert",
-    "txn-token",
-    "x-client-cert",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-ssl-cert",
-    "x-ssl-client-cert",
-];
-
 /// The longest value that is put into a header.
 const MAX_VALUE: usize = 8 * 1024;
 
@@ -52,13 +37,10 @@ impl Upstream {
         for (key, claim) in &rule.filter_state {
             upstream.filter_state.extend(value(claim, grant, peer).map(|value| (key.to_string(), value)));
         }
+        let hides_token = !rule.token && grant.access_token().is_some();
         for name in head.names() {
-            // Some servers read `_` as `-` (CGI does): `x_client_id` must not pass for `x-client-id`.
-            let plain = name.replace('_', "-");
-            let ours = rule.headers.iter().any(|(header, _)| **header == *plain);
-            let spoofed = SPOOFABLE.contains(&&*plain) || rule.strip.iter().any(|strip| **strip == *plain) || (ours && plain != name);
-            let token = name == "authorization" && !rule.token && grant.access_token().is_some();
-            if (spoofed || token) && !upstream.remove.iter().any(|removed| removed == name) {
+            let token = hides_token && name == "authorization";
+            if (token || rule.spoofs(name)) && !upstream.remove.iter().any(|removed| removed == name) {
                 upstream.remove.push(name.to_owned());
             }
         }

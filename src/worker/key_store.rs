@@ -78,7 +78,9 @@ pub(super) enum FetchFault {
 impl fmt::Display for FetchFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FetchFault::Call(CallFailed::NotSent) => f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?"),
+            FetchFault::Call(CallFailed::NotSent) => {
+                f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?")
+            }
             FetchFault::Call(CallFailed::NoAnswer) => f.write_str("the fetch was reset or its answer too large"),
             FetchFault::Call(CallFailed::Lost) => f.write_str("the fetch never ended"),
             FetchFault::Status(status) => write!(f, "the fetch was answered with status {status}"),
@@ -185,7 +187,12 @@ impl IssuerKeys {
     }
 
     /// The fetch under way ended.
-    pub(super) fn answer(&mut self, answer: Result<HttpAnswer, CallFailed>, host: &dyn Host, now: MonoNanos) -> KeysNews {
+    pub(super) fn answer(
+        &mut self,
+        answer: Result<HttpAnswer, CallFailed>,
+        host: &dyn Host,
+        now: MonoNanos,
+    ) -> KeysNews {
         let set = answer.map_err(FetchFault::Call).and_then(|answer| match answer.status {
             200 => KeySet::parse(&answer.body).map(|set| (set, short_digest(&answer.body))).map_err(FetchFault::Keys),
             status => Err(FetchFault::Status(status)),
@@ -321,7 +328,10 @@ mod tests {
         assert!(matches!(lookup, KeyLookup::Unavailable(wait) if wait == Duration::from_millis(900)), "{lookup:?}");
         assert!(matches!(look(&mut keys, "first", &host, 1.1), (KeyLookup::Wait, true)));
         keys.answer(Err(CallFailed::NoAnswer), &host, at(1.2).mono);
-        assert!(matches!(look(&mut keys, "first", &host, 2.3), (KeyLookup::Unavailable(_), false)), "the back-off grows");
+        assert!(
+            matches!(look(&mut keys, "first", &host, 2.3), (KeyLookup::Unavailable(_), false)),
+            "the back-off grows"
+        );
     }
 
     #[test]

@@ -110,7 +110,8 @@ impl Worker {
     fn retire(&mut self) {
         self.policies.retain(|policy| policy.strong_count() > 0);
         let live: Vec<Rc<Policy>> = self.policies.iter().filter_map(Weak::upgrade).collect();
-        let used = |trust: &TrustId| live.iter().any(|policy| policy.issuers.iter().any(|issuer| issuer.trust == *trust));
+        let used =
+            |trust: &TrustId| live.iter().any(|policy| policy.issuers.iter().any(|issuer| issuer.trust == *trust));
         self.keys.retain(|trust, keys| used(trust) || keys.is_fetching());
     }
 
@@ -131,7 +132,7 @@ impl Worker {
     }
 
     /// A token verified before, found by its whole text, if the key that verified it still is in the issuer's set.
-    pub fn verified(&mut self, raw: &RawToken, now: Now) -> Option<Rc<AccessToken>> {
+    pub fn verified(&mut self, raw: RawToken<'_>, now: Now) -> Option<Rc<AccessToken>> {
         let token = self.tokens.get(raw.as_bytes())?;
         let vouched = match &token.issuer().keys {
             KeySource::Inline(set) => set.contains(token.key()),
@@ -148,7 +149,7 @@ impl Worker {
     }
 
     /// Remembers a token that was just verified.
-    pub fn remember(&mut self, raw: &RawToken, token: &Rc<AccessToken>) {
+    pub fn remember(&mut self, raw: RawToken<'_>, token: &Rc<AccessToken>) {
         self.tally.count(Counter::TokenCacheMiss);
         self.tokens.insert(raw.as_bytes(), token.clone());
     }

@@ -26,6 +26,12 @@ async fn every_configured_algorithm_verifies_and_a_flipped_bit_does_not() {
 }
 
 #[tokio::test]
+async fn the_proxys_own_cryptography_is_found_and_used() {
+    let bed = bed().await;
+    assert!(bed.envoy.log().contains("signatures the proxy verifies natively: ES256 ES384 RS256"));
+}
+
+#[tokio::test]
 async fn an_algorithm_that_is_not_configured_is_refused_although_its_key_is_known() {
     let bed = Testbed::start(with(|config| config["issuers"]["main"]["algorithms"] = json!(["ES256"]))).await;
     let alice = bed.client("alice");

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::proxy::{Proxy, SLOTS, START, after, ask, by_peer, for_everyone, limit};
 use super::*;
-use crate::host::{Cas, Conflict, Digest, Expect, NativeVerdict};
 use crate::fake::FakeHost;
+use crate::host::{Cas, Conflict, Digest, Expect, NativeVerdict};
 use crate::limit::{KeyValue, MAX_LIMITS_PER_KEY};
 use crate::policy::KeyPart;
 

@@ -3,30 +3,36 @@
 //!
 //! Every case gets a fresh Envoy in every round, because equal processes differ by more than what is measured; the
 //! median of the rounds counts. CPU is Envoy's own (all threads), so the client's does not matter.
+//!
+//! `BENCH_ONLY=known` runs the cases whose names contain that, `BENCH_ROUNDS=3` fewer rounds, `BENCH_MODULE=file.wasm` another
+//! build of the filter beside the usual one.
+
+use std::path::PathBuf;
 
 use boundgate_testbed::{Algorithm, EnvoyConfig, PluginConfig, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-const ROUNDS: usize = 5;
 const CONNECTIONS: usize = 8;
 /// Requests per round where the tokens are known, and where each is new.
 const KNOWN: usize = 16_000;
 const FIRST_SEEN: usize = 3_000;
 const TOKENS: usize = 1_000;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 enum Case {
     NoFilter,
     Known,
+    KnownOther,
     FirstSeen(Algorithm),
     OwnChain,
     OwnChainFirstSeen,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case::NoFilter,
     Case::Known,
+    Case::KnownOther,
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
     Case::OwnChain,
@@ -38,6 +44,7 @@ impl Case {
         match self {
             Self::NoFilter => String::from("no filter"),
             Self::Known => String::from("Boundgate, known token, one limit, fields on"),
+            Self::KnownOther => String::from("the module of BENCH_MODULE, known token"),
             Self::FirstSeen(algorithm) => format!("Boundgate, first-seen {} token", algorithm.name()),
             Self::OwnChain => String::from("Envoy's own chain, known token"),
             Self::OwnChainFirstSeen => String::from("Envoy's own chain, first-seen ES256 token"),
@@ -49,6 +56,7 @@ impl Case {
         match self {
             Self::NoFilter | Self::OwnChain | Self::OwnChainFirstSeen => config.without_filter(),
             Self::Known | Self::FirstSeen(_) => config,
+            Self::KnownOther => config.module(other_module().expect("only measured if there is one")),
         }
     }
 
@@ -59,6 +67,10 @@ impl Case {
     fn algorithm(self) -> Algorithm {
         if let Self::FirstSeen(algorithm) = self { algorithm } else { Algorithm::Es256 }
     }
+}
+
+fn other_module() -> Option<PathBuf> {
+    std::env::var_os("BENCH_MODULE").map(PathBuf::from)
 }
 
 fn plugin() -> PluginConfig {
@@ -110,8 +122,12 @@ async fn measure(case: Case) -> f64 {
         let claims = |_| bed.authority.claims().algorithm(case.algorithm()).scope("read:orders").bound_to(&alice);
         (0..count).map(|number| claims(number).sign()).collect()
     };
+    if matches!(case, Case::Known | Case::KnownOther | Case::FirstSeen(_)) {
+        // Main thread and worker.
+        bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.expect("the keys are there");
+    }
     let known = sign(TOKENS);
-    // Keys loaded, connections open, code paths warm.
+    // Connections open, code paths warm.
     send(&bed, &known, 2 * TOKENS).await;
     let (tokens, requests) = if case.is_first_seen() { (sign(FIRST_SEEN), FIRST_SEEN) } else { (known, KNOWN) };
     let before = bed.envoy.cpu();
@@ -135,27 +151,33 @@ async fn send(bed: &Testbed, tokens: &[String], requests: usize) {
     clients.join_all().await;
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
-    let mut figures: Vec<Vec<f64>> = vec![Vec::new(); CASES.len()];
-    for round in 1..=ROUNDS {
-        for (case, figures) in CASES.into_iter().zip(&mut figures) {
-            eprintln!("round {round} of {ROUNDS}: {}", case.name());
-            figures.push(measure(case).await);
+    let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let only = std::env::var("BENCH_ONLY").unwrap_or_default();
+    let wanted = |case: &Case| case.name().contains(&only) && (*case != Case::KnownOther || other_module().is_some());
+    let mut figures: Vec<(Case, Vec<f64>)> = CASES.into_iter().filter(wanted).map(|case| (case, Vec::new())).collect();
+    for round in 1..=rounds {
+        for (case, figures) in &mut figures {
+            eprintln!("round {round} of {rounds}: {}", case.name());
+            figures.push(measure(*case).await);
         }
     }
-    let medians: Vec<f64> = figures.iter_mut().map(|figures| median(figures)).collect();
-    let of = |case: Case| medians[CASES.iter().position(|other| *other == case).expect("a case")];
-    let base = of(Case::NoFilter);
+    let medians: Vec<(Case, f64)> = figures.iter_mut().map(|(case, figures)| (*case, median(figures))).collect();
+    let of = |wanted: Case| medians.iter().find(|(case, _)| *case == wanted).map(|(_, median)| *median);
+    let base = of(Case::NoFilter).unwrap_or_default();
     println!("| | µs CPU per request | over no filter | min – max |\n|---|---|---|---|");
-    for ((case, figures), median) in CASES.into_iter().zip(&figures).zip(&medians) {
+    for ((case, figures), (_, median)) in figures.iter().zip(&medians) {
         let (min, max) = (figures[0], figures[figures.len() - 1]);
         println!("| {} | {median:.1} | {:+.1} | {min:.1} – {max:.1} |", case.name(), median - base);
     }
-    let over = |case| of(case) - base;
     println!("\nBoundgate to Envoy's own chain, both over no filter:");
-    println!("  known token        {:.2}", over(Case::Known) / over(Case::OwnChain));
-    println!("  first-seen ES256   {:.2}", over(Case::FirstSeen(Algorithm::Es256)) / over(Case::OwnChainFirstSeen));
+    let pairs = [(Case::Known, Case::OwnChain), (Case::FirstSeen(Algorithm::Es256), Case::OwnChainFirstSeen)];
+    for (ours, own) in pairs {
+        if let (Some(ours_median), Some(own)) = (of(ours), of(own)) {
+            println!("  {:<45} {:.2}", ours.name(), (ours_median - base) / (own - base));
+        }
+    }
 }
 
 /// Sorts, and takes the middle.

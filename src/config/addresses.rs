@@ -1,0 +1,135 @@
+//! Where something is, and what it is called there: clusters, hosts, URLs, identifiers. In: text. Out: it, parsed, or a
+//! finding.
+
+use crate::config::finding::quoted;
+use crate::config::table::{Mistake, TextKey};
+use crate::config::values::set;
+use crate::http::Authority;
+
+/// The name of a cluster of Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cluster(pub(super) Box<str>);
+
+impl TextKey for Cluster {
+    const WHAT: &'static str = "the name of a cluster";
+    const EXAMPLE: &'static str = "the name of a cluster in Envoy's configuration";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(format!("{} is no name of a cluster", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
+    }
+}
+
+/// An identifier that is compared as it stands: visible ASCII without spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identifier(pub(super) Box<str>);
+
+impl TextKey for Identifier {
+    const WHAT: &'static str = "an identifier";
+    const EXAMPLE: &'static str = r#"text, like "https://api.example.com""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        if (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(
+            format!("{} is no identifier", quoted(text)),
+            "Write visible ASCII characters without spaces.",
+        ))
+    }
+}
+
+/// An absolute https URL without user information and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HttpsUrl {
+    pub(super) text: Box<str>,
+    pub(super) authority: Authority,
+    /// Path and query; `/` where the URL has none.
+    pub(super) path: Box<str>,
+}
+
+impl TextKey for HttpsUrl {
+    const WHAT: &'static str = "an https URL";
+    const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let wrong =
+            |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
+        let Some(rest) = text.strip_prefix("https://") else { return Err(wrong("does not begin with https://")) };
+        if text.len() > 2048
+            || !text.bytes().all(|byte| byte.is_ascii_graphic())
+            || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}'])
+        {
+            return Err(wrong("has characters that no URL has, or too many"));
+        }
+        if text.contains('#') {
+            return Err(wrong("has a fragment"));
+        }
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        let authority = Authority::parse(host.as_bytes()).map_err(|_| wrong("has no valid host"))?;
+        let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
+        Ok(Self { text: text.into(), authority, path: path.into() })
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^https://");
+    }
+}
+
+/// An issuer identifier (RFC 8414 §2): an https URL without query and fragment, compared as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IssuerUrl(pub(super) Box<str>);
+
+impl TextKey for IssuerUrl {
+    const WHAT: &'static str = "an https URL";
+    const EXAMPLE: &'static str = r#"the exact "iss" of its tokens, like "https://as.example.com""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let url = HttpsUrl::parse(text)
+            .map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
+        if text.contains('?') {
+            return Err(Mistake::new(
+                format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            ));
+        }
+        Ok(Self(url.text))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^https://[^?#]+$");
+    }
+}
+
+/// A host that requests name: `api.example.com`, `localhost:8443`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Host(pub(super) Authority);
+
+impl TextKey for Host {
+    const WHAT: &'static str = "a host";
+    const EXAMPLE: &'static str = r#"a host, with a port unless it is 443, like "api.example.com" or "localhost:8443""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let remedy = || format!("Write {}.", Self::EXAMPLE);
+        if text.contains('*') {
+            return Err(Mistake::new(format!("{} is a wildcard: hosts are exact", quoted(text)), remedy()));
+        }
+        Authority::parse(text.as_bytes())
+            .map(Self)
+            .map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart_for_the_fetch() {
+        let url = HttpsUrl::parse("https://AS.example.com:443?x=1").ok().unwrap();
+        assert_eq!((url.authority.as_str(), &*url.path), ("as.example.com", "/?x=1"));
+    }
+}

@@ -1,0 +1,372 @@
+//! What can be wrong with each part of a configuration, with the exact words.
+
+use serde_json::{Value, json};
+
+use super::{findings, good, put, route, says, with};
+
+#[test]
+fn issuers_are_checked() {
+    says(
+        "/issuers/main/issuer",
+        json!("http://as.example.com"),
+        &[
+            r#"issuers.main.issuer: "http://as.example.com" does not begin with https://. Write the exact "iss" of its tokens, like "https://as.example.com"."#,
+        ],
+    );
+    says(
+        "/issuers/main/issuer",
+        json!("https://as.example.com?a"),
+        &[
+            r#"issuers.main.issuer: "https://as.example.com?a" has a query, which no issuer has (RFC 8414). Write the exact "iss" of its tokens, like "https://as.example.com"."#,
+        ],
+    );
+    says(
+        "/issuers/main/jwks/uri",
+        json!("https://u@as.example.com/"),
+        &[
+            r#"issuers.main.jwks.uri: "https://u@as.example.com/" has no valid host. Write one like "https://as.example.com/jwks"."#,
+        ],
+    );
+    says(
+        "/issuers/main/algorithms",
+        json!([]),
+        &[
+            "issuers.main.algorithms: an empty list, so that no token could pass. Write those the issuer signs with, like [ES256, PS256].",
+        ],
+    );
+    let supported = "Supported: RS256, PS256, ES256, ES384, Ed25519, EdDSA.";
+    for (name, why) in [
+        ("none", "would accept tokens without a signature"),
+        ("HS256", "is symmetric: whoever can verify a token could also make one"),
+        ("ESP256", "is a name of COSE only (RFC 9864): no JWT carries it"),
+        ("ML-DSA-65", "is not supported yet"),
+    ] {
+        let finding = format!("issuers.main.algorithms[0]: {name:?} {why}. {supported}");
+        says("/issuers/main/algorithms", json!([name]), &[&finding]);
+    }
+    says(
+        "/issuers/main/algorithms/0",
+        json!("es256"),
+        &[r#"issuers.main.algorithms[0]: "es256" is unknown here. Did you mean "ES256"?"#],
+    );
+}
+
+#[test]
+fn keys_in_the_configuration_are_checked_one_by_one() {
+    let ed25519 =
+        json!({ "kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    says(
+        "/issuers/main/keys",
+        json!({ "keys": [ed25519] }),
+        &["issuers.main.keys: stands beside jwks. Write one of both."],
+    );
+
+    let inline = |keys: Value| {
+        let mut config = with("/issuers/main/jwks", json!(null));
+        put(&mut config, "/issuers/main/algorithms", json!(["Ed25519"]));
+        put(&mut config, "/issuers/main/keys", keys);
+        config
+    };
+    assert_eq!(findings(&inline(json!({ "keys": [ed25519] }))), Vec::<String>::new());
+    assert_eq!(
+        findings(&inline(json!([]))),
+        ["issuers.main.keys: this is a list, not a JWK set. Write a JWK set: { keys: [...] }."]
+    );
+    let mut private = ed25519.clone();
+    private["d"] = json!("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
+    assert_eq!(
+        findings(&inline(json!({ "keys": [private, { "kty": "EC" }, ed25519] }))),
+        [
+            "issuers.main.keys.keys[0].d: a secret, which does not belong into a configuration. Write the public part of the key only.",
+            "issuers.main.keys.keys[1]: this key cannot verify access tokens. Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.",
+        ]
+    );
+    let mut other = inline(json!({ "keys": [ed25519] }));
+    put(&mut other, "/issuers/main/algorithms", json!(["ES256"]));
+    assert_eq!(
+        findings(&other),
+        [
+            "issuers.main.keys: no key fits any of the algorithms. Add a key, or the algorithm of the keys that are there."
+        ]
+    );
+}
+
+#[test]
+fn peers_other_than_tls_are_not_supported_yet() {
+    says(
+        "/peer",
+        json!({ "from": "mesh-principal" }),
+        &[r#"peer.from: "mesh-principal" is not supported yet. Write "tls"."#],
+    );
+    says(
+        "/peer",
+        json!({ "from": { "xfcc": { "trusted": [] } } }),
+        &[r#"peer.from: "xfcc" is not supported yet. Write "tls"."#],
+    );
+    says("/peer", json!({ "xfcc": {} }), &["peer.xfcc: not supported yet. Leave it out."]);
+}
+
+#[test]
+fn resources_are_checked() {
+    says(
+        "/resources",
+        json!([]),
+        &["resources: an empty list, so that everything would be refused. Write what is protected."],
+    );
+    says(
+        "/resources/0/hosts/2",
+        json!("API.example.com:443"),
+        &[
+            r#"resources[0].hosts[2]: "api.example.com" is served by resources[0].hosts[0] already. Remove one of both, or put the routes together."#,
+        ],
+    );
+    says(
+        "/resources/1",
+        json!({ "hosts": ["api.example.com"], "routes": [{ "path": "/", "access": "public" }] }),
+        &[
+            r#"resources[1].hosts[0]: "api.example.com" is served by resources[0].hosts[0] already. Remove one of both, or put the routes together."#,
+        ],
+    );
+    says(
+        "/resources/0/hosts/0",
+        json!("*.example.com"),
+        &[
+            r#"resources[0].hosts[0]: "*.example.com" is a wildcard: hosts are exact. Write a host, with a port unless it is 443, like "api.example.com" or "localhost:8443"."#,
+        ],
+    );
+    says(
+        "/resources/0/realm",
+        json!("a \"b\""),
+        &[
+            r#"resources[0].realm: "a \"b\"" cannot be shown in header fields. Write 1 to 128 printable ASCII characters without " and \."#,
+        ],
+    );
+    let mut twins = with("/issuers/twin", good()["issuers"]["main"].clone());
+    put(&mut twins, "/resources/0/issuers", json!(["main", "twin"]));
+    assert_eq!(
+        findings(&twins),
+        [
+            "resources[0].issuers[1]: has the same iss as another issuer of this resource. Name one of both: tokens could not tell them apart."
+        ]
+    );
+}
+
+#[test]
+fn what_goes_upstream_is_checked() {
+    let forward = |value: Value| findings(&with("/resources/0/forward", value));
+    assert_eq!(
+        forward(json!({ "headers": { "X-Client": "sub" } })),
+        [
+            r#"resources[0].forward.headers.X-Client: "X-Client" is no name of a header. Write a name in lower case, like "x-client-id"."#
+        ]
+    );
+    assert_eq!(
+        forward(json!({ "headers": { "authorization": "sub", "host": "sub" } })),
+        [
+            r#"resources[0].forward.headers.authorization: "authorization" is not for this list. Write forward: { token: false } to remove the token."#,
+            r#"resources[0].forward.headers.host: "host" belongs to HTTP or to Envoy. Choose another name."#,
+        ]
+    );
+    assert_eq!(
+        forward(json!({ "headers": { "x-a": "clientid" } })),
+        [r#"resources[0].forward.headers.x-a: "clientid" is unknown here. Did you mean "client_id"?"#]
+    );
+    assert_eq!(
+        forward(json!({ "filter_state": { "boundgate": "sub" } })),
+        [
+            r#"resources[0].forward.filter_state.boundgate: "boundgate" is the filter's own. Choose a name that does not begin with boundgate."#
+        ]
+    );
+    assert_eq!(
+        forward(json!({ "headers": { "x-a": "sub" }, "strip": ["x-a"] })),
+        ["resources[0].forward.strip[0]: is set by forward.headers and removed here. Remove one of both."]
+    );
+}
+
+#[test]
+fn paths_and_methods_are_checked() {
+    for (path, finding) in [
+        ("orders", r#""orders" does not begin with /. Write the whole path."#),
+        (
+            "/a/*",
+            r#""/a/*" has a * where none can stand. Write {name} for one segment, or ** as the last segment for all below."#,
+        ),
+        (
+            "/a/{b}c",
+            r#""/a/{b}c" has braces that are not around a whole segment. Write {name} between two slashes, with a name of letters, digits and _."#,
+        ),
+        ("/{a}/{a}", r#""/{a}/{a}" has two parameters of the same name. Rename one."#),
+    ] {
+        says(&route("path"), json!(path), &[&format!("resources[0].routes[1].path: {finding}")]);
+    }
+    says(
+        &route("methods"),
+        json!(["get", "TRACE", "PUT", "PUT"]),
+        &[
+            r#"resources[0].routes[1].methods[0]: "get" is no method. Write a method in upper case, like "GET"."#,
+            "resources[0].routes[1].methods[1]: TRACE never passes. Remove it.",
+            r#"resources[0].routes[1].methods[3]: "PUT" stands there twice. Remove one."#,
+        ],
+    );
+    says(
+        &route("methods"),
+        json!([]),
+        &[
+            "resources[0].routes[1].methods: an empty list, so that the route would never be reached. Write methods, or remove the key for all.",
+        ],
+    );
+}
+
+#[test]
+fn access_and_what_belongs_to_it_are_checked() {
+    says(
+        &route("access"),
+        json!("pubic"),
+        &[r#"resources[0].routes[1].access: "pubic" is unknown here. Did you mean "public"?"#],
+    );
+    says(
+        &route("bound"),
+        json!("dpop"),
+        &[
+            r#"resources[0].routes[1].bound: "dpop" is not supported yet. It arrives with DPoP support. Write "mtls" or "when-bound"."#,
+        ],
+    );
+    says(
+        "/resources/0/routes/0",
+        json!({ "path": "/x", "access": "public", "bound": "mtls", "scopes": ["a"], "peers": ["*"] }),
+        &[
+            "resources[0].routes[0].bound: means nothing on a public route. Remove it, or write access: token.",
+            "resources[0].routes[0].scopes: means nothing on a public route. Remove it, or write access: token.",
+            "resources[0].routes[0].peers: means nothing on a public route. Remove it, or write access: token.",
+        ],
+    );
+    says(
+        "/resources/0/routes/0",
+        json!({ "path": "/x", "access": "peer", "scopes": ["a"] }),
+        &[
+            "resources[0].routes[0].scopes: is asked of tokens, and this route takes none. Remove it, or write access: token.",
+            r#"resources[0].routes[0].peers: missing, and access: peer needs it. Write SPIFFE IDs, or ["*"] for every validated certificate."#,
+        ],
+    );
+    says(
+        "/resources/0/routes/0",
+        json!({ "path": "/x", "access": "peer", "peers": [] }),
+        &[
+            r#"resources[0].routes[0].peers: an empty list, so that nobody could pass. Write SPIFFE IDs, or ["*"] for every validated certificate."#,
+        ],
+    );
+    says(
+        &route("peers"),
+        json!(["spiffe://example.org/ns*"]),
+        &[
+            r#"resources[0].routes[1].peers[0]: "spiffe://example.org/ns*" has no valid path. Write one like "spiffe://example.org/ns/billing/*", or "*" for every validated certificate."#,
+        ],
+    );
+    says(
+        &route("scopes"),
+        json!("read"),
+        &[
+            "resources[0].routes[1].scopes: this is text, not a list of scopes. Write [a, b] for all of them, or { any: [a, b] } for one of them.",
+        ],
+    );
+    says(
+        &route("scopes"),
+        json!(["a b"]),
+        &[
+            r#"resources[0].routes[1].scopes[0]: "a b" is no scope. Write each scope as an item of its own, in visible ASCII without " and \."#,
+        ],
+    );
+    says(
+        &route("scopes"),
+        json!({ "any": [] }),
+        &[
+            "resources[0].routes[1].scopes.any: an empty list, which no token could satisfy. Name a scope, or remove the key.",
+        ],
+    );
+}
+
+#[test]
+fn routes_that_contradict_each_other_are_found() {
+    says(
+        "/resources/0/routes/3",
+        json!({ "path": "/orders/{other}", "scopes": ["a"] }),
+        &[
+            r#"resources[0].routes[3]: never reached: resources[0].routes[1] ("GET /orders/{id}") has the same paths and methods. Remove one of both, or give them different methods."#,
+        ],
+    );
+    says(
+        "/resources/0/routes/3",
+        json!({ "path": "/orders/**", "access": "public" }),
+        &[
+            r#"resources[0].routes[3]: open to everybody, and above resources[0].routes[1] ("GET /orders/{id}"), which is not. Name the public paths one by one, or a ** that has only public paths below it."#,
+        ],
+    );
+}
+
+#[test]
+fn limits_are_checked() {
+    let rate = |value: Value| findings(&with("/limits/everyone/rate", value));
+    assert_eq!(
+        rate(json!("10")),
+        [r#"limits.everyone.rate: "10" has no unit. Write "10/s", "10/min", "10/h" or "10/day"."#]
+    );
+    assert_eq!(
+        rate(json!(10)),
+        [r#"limits.everyone.rate: "10" has no unit. Write "10/s", "10/min", "10/h" or "10/day"."#]
+    );
+    assert_eq!(
+        rate(json!("10/m")),
+        [r#"limits.everyone.rate: "m" is no unit. Write "10/s", "10/min", "10/h" or "10/day"."#]
+    );
+    assert_eq!(
+        rate(json!("1.5/s")),
+        [
+            r#"limits.everyone.rate: "1.5/s" is no rate. Write a whole number and a unit, like "10/s", "10/min", "10/h" or "10/day"."#
+        ]
+    );
+    assert_eq!(
+        rate(json!("0/s")),
+        [r#"limits.everyone.rate: "0/s" is out of range. Write a number from 1 to 1000000000 before the unit."#]
+    );
+    assert_eq!(
+        rate(json!("10/day")),
+        [
+            "limits.everyone.rate: a limit by the day, which each proxy would count alone and forget when it restarts. Write local_only: true if that is meant, or a rate by the hour."
+        ]
+    );
+    says(
+        "/limits/everyone/key",
+        json!(["clientid", "ip", "ip", "claim."]),
+        &[
+            r#"limits.everyone.key[0]: "clientid" is unknown here. Did you mean "client_id"?"#,
+            r#"limits.everyone.key[3]: "" is no name of a claim. Write it behind claim. as it stands in tokens."#,
+            "limits.everyone.key[2]: stands there twice. Remove one.",
+        ],
+    );
+    says(
+        &route("cost"),
+        json!(201),
+        &[
+            r#"resources[0].routes[1].cost: 201 is above the burst of limit "per-client" (200), so that no request could ever pass. Raise limits.per-client.burst or lower the cost."#,
+        ],
+    );
+    says(
+        "/resources/0/routes/0/cost",
+        json!(2),
+        &["resources[0].routes[0].cost: means nothing without limits. Name limits, or remove it."],
+    );
+    says(
+        "/resources/0/routes/0/limits",
+        json!(["per-client"]),
+        &[
+            r#"resources[0].routes[0].limits[0]: limit "per-client" counts by client_id, and this route takes no token. Choose a limit by peer or ip."#,
+        ],
+    );
+}
+
+#[test]
+fn a_day_is_allowed_where_it_is_meant() {
+    let mut config = with("/limits/everyone/rate", json!("10/day"));
+    put(&mut config, "/limits/everyone/local_only", json!(true));
+    assert_eq!(findings(&config), Vec::<String>::new());
+}

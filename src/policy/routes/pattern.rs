@@ -1,0 +1,136 @@
+//! Patterns of paths, as the operator writes them. In: text. Out: segments, or the fault of the text.
+//! Not here: which pattern a request falls to (`routes`).
+
+use std::fmt;
+
+use crate::http::{is_segment, plain};
+
+/// The most segments of a pattern: no path has more.
+const MAX_SEGMENTS: usize = 64;
+
+/// The paths of a route: `/orders/{id}`, `/users/{user}/**`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(Vec<Segment>);
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// This text; empty behind a trailing slash.
+    Literal(Box<str>),
+    /// Any one segment, which is not empty.
+    Parameter(Box<str>),
+    /// One segment or more; the last one may be empty.
+    Rest,
+}
+
+/// Why a text is no pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternFault {
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// A segment is empty, or no path in canonical form can have it.
+    Segment,
+    /// Braces are not around the whole segment, or hold no name of letters, digits and `_`.
+    Parameter,
+    /// A name stands twice.
+    RepeatedParameter,
+    /// `**` is not the last segment, or `*` stands elsewhere.
+    Wildcard,
+    /// More segments than any accepted path has.
+    TooLong,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternFault> {
+        let inside = text.strip_prefix('/').ok_or(PatternFault::NotAbsolute)?;
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut rest = inside.split('/').peekable();
+        while let Some(written) = rest.next() {
+            let last = rest.peek().is_none();
+            let segment = match written {
+                "**" if last => Segment::Rest,
+                _ if written.contains(['{', '}']) => Segment::Parameter(parameter(written)?.into()),
+                // `*` may stand in a path, but whoever writes it in a pattern means something else.
+                _ if written.contains('*') => return Err(PatternFault::Wildcard),
+                "" if last => Segment::Literal("".into()),
+                _ if is_segment(written) => Segment::Literal(written.into()),
+                _ => return Err(PatternFault::Segment),
+            };
+            if matches!(segment, Segment::Parameter(_)) && segments.contains(&segment) {
+                return Err(PatternFault::RepeatedParameter);
+            }
+            segments.push(segment);
+        }
+        if segments.len() > MAX_SEGMENTS { Err(PatternFault::TooLong) } else { Ok(Self(segments)) }
+    }
+
+    /// Whether this is a `**` whose paths include all paths of `other`, and more.
+    pub fn is_above(&self, other: &Self) -> bool {
+        self.includes(other) && !other.includes(self)
+    }
+
+    fn includes(&self, other: &Self) -> bool {
+        let Some((Segment::Rest, prefix)) = self.0.split_last() else { return false };
+        let fits = |pair: (&Segment, &Segment)| match pair {
+            (Segment::Literal(mine), Segment::Literal(theirs)) => plain(mine) == plain(theirs),
+            (Segment::Parameter(_), Segment::Literal(_) | Segment::Parameter(_)) => true,
+            (Segment::Literal(_) | Segment::Parameter(_) | Segment::Rest, _) => false,
+        };
+        other.0.len() > prefix.len() && prefix.iter().zip(&other.0).all(fits)
+    }
+
+    /// Its segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+}
+
+fn parameter(written: &str) -> Result<&str, PatternFault> {
+    let name = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or(PatternFault::Parameter)?;
+    let named = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if named { Ok(name) } else { Err(PatternFault::Parameter) }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Literal(text) => write!(f, "/{text}"),
+            Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+            Segment::Rest => f.write_str("/**"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_no_pattern_are_refused() {
+        use PatternFault::*;
+        for (text, fault) in [
+            ("", NotAbsolute),
+            ("a", NotAbsolute),
+            ("//", Segment),
+            ("/a//b", Segment),
+            ("/a/../b", Segment),
+            ("/a%2fb", Segment),
+            ("/é", Segment),
+            ("/a/{}", Parameter),
+            ("/a/{x}y", Parameter),
+            ("/a/{x y}", Parameter),
+            ("/a/{x", Parameter),
+            ("/{x}/{x}", RepeatedParameter),
+            ("/**/a", Wildcard),
+            ("/a/*", Wildcard),
+            ("/a*", Wildcard),
+            (&"/a".repeat(65), TooLong),
+        ] {
+            assert_eq!(Pattern::parse(text), Err(fault), "{text}");
+        }
+        for text in ["/", "/a/", "/a/{x}/**", "/caf%C3%A9"] {
+            assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
+        }
+    }
+}
