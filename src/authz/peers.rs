@@ -30,7 +30,7 @@ mod tests {
 
     fn peer(id: Option<&str>, validated: bool) -> PeerIdentity {
         let spiffe_id = id.map(|id| SpiffeId::parse(id).unwrap());
-        PeerIdentity { thumbprint: Thumbprint::from_bytes([1; 32]), validated, spiffe_id, certificate: None }
+        PeerIdentity { validated, spiffe_id, ..PeerIdentity::nobody(Thumbprint::from_bytes([1; 32])) }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub enum PathFault {
     BrokenEscape,
     /// An escape in another spelling than the canonical one: lower-case digits, or of a character that needs none.
     NeedlessEscape,
+    /// Escapes that are no UTF-8.
+    NotText,
     /// An escape of a character that servers read in different ways: `/`, `\`, `;`, `%`, controls.
     DangerousEscape,
 }
@@ -98,7 +100,8 @@ pub fn is_segment(text: &str) -> bool {
 }
 
 fn check(segment: &[u8]) -> Result<(), PathFault> {
-    if matches!(&*unescaped(segment), b"." | b"..") {
+    let plain = unescaped(segment);
+    if matches!(&*plain, b"." | b"..") {
         return Err(PathFault::DotSegment);
     }
     let mut rest = segment;
@@ -114,7 +117,9 @@ fn check(segment: &[u8]) -> Result<(), PathFault> {
             _ => return Err(PathFault::RawByte),
         };
     }
-    Ok(())
+    // An overlong `/` or `.` is one to some decoders.
+    let text = std::str::from_utf8(&plain).map_err(|_| PathFault::NotText)?;
+    if text.chars().any(char::is_control) { Err(PathFault::DangerousEscape) } else { Ok(()) }
 }
 
 fn check_escape(digits: [u8; 2]) -> Result<(), PathFault> {
@@ -246,6 +251,10 @@ mod tests {
             ("/a%0A", DangerousEscape),
             ("/a%7F", DangerousEscape),
             ("/a%2541", DangerousEscape),
+            ("/a/%C0%AE%C0%AE/b", NotText),
+            ("/a%C0%AFb", NotText),
+            ("/%E9", NotText),
+            ("/%C2%85", DangerousEscape),
             ("/%41", NeedlessEscape),
             ("/caf%c3%a9", NeedlessEscape),
         ] {

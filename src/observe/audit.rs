@@ -28,6 +28,12 @@ struct Record<'a> {
     jti: Option<Bounded<'a>>,
     #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
     thumbprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     limits: Vec<Bounded<'a>>,
 }
@@ -46,6 +52,7 @@ impl Serialize for Bounded<'_> {
 
 /// The record of a request that ended in `verdict`.
 pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
+    let peer = seen.identity.as_ref();
     let claims = seen.token.as_ref().map(|token| token.claims());
     let (decision, reason, limits) = match verdict {
         Verdict::Forward(_) => ("forwarded", None, Vec::new()),
@@ -67,6 +74,9 @@ pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
         sub: claims.map(|claims| Bounded(&claims.subject)),
         jti: claims.map(|claims| Bounded(&claims.token_id)),
         thumbprint: seen.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
+        peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
+        subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
+        serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
         limits,
     };
     // A struct of text always serialises.

@@ -42,8 +42,8 @@ impl Peer {
         }
     }
 
-    /// Who that is, as far as it was validated. Reads one to three properties; the certificate is parsed once. A
-    /// certificate that this Envoy gives out but nobody can read is nobody's.
+    /// Who that is. Only a validated certificate is looked at: what stands in another one is whatever its holder wrote. A
+    /// certificate that this Envoy gives out but nobody can read is nobody's. The certificate is parsed once.
     pub fn identify(
         &self,
         connection: &dyn Connection,
@@ -51,34 +51,18 @@ impl Peer {
         certificates: &mut CertificateCache,
         now: Now,
     ) -> PeerIdentity {
-        let Ok(certificate) = certificates.get(&self.thumbprint, connection) else {
-            // Neither the end of its validity nor the number of its names is known.
-            return PeerIdentity { thumbprint: self.thumbprint, validated: false, spiffe_id: None, certificate: None };
-        };
         let said_valid = match connection.property(ConnectionProperty::PeerCertificateValid).as_deref() {
             Some([valid]) => *valid == 1,
             Some(_) => false,
             None => source.insecure_assume_validated,
         };
-        // The handshake may be days ago.
-        let lasts = certificate.as_ref().is_none_or(|certificate| now.wall <= certificate.not_after);
-        let validated = said_valid && lasts;
-        let spiffe_id = validated.then(|| spiffe_id(certificate.as_deref(), connection)).flatten();
-        PeerIdentity { thumbprint: self.thumbprint, validated, spiffe_id, certificate }
-    }
-}
-
-/// The identity in the certificate (SPIFFE X509-SVID §2: exactly one URI SAN; §5.2: no authority), or on an Envoy that
-/// does not give out the certificate, in the first URI SAN.
-fn spiffe_id(certificate: Option<&Certificate>, connection: &dyn Connection) -> Option<SpiffeId> {
-    match certificate {
-        Some(certificate) => match &certificate.uri_sans[..] {
-            [only] if !certificate.is_authority => SpiffeId::parse(only).ok(),
-            _ => None,
-        },
-        None => {
-            let uri = connection.property(ConnectionProperty::PeerUriSan)?;
-            SpiffeId::parse(std::str::from_utf8(&uri).ok()?).ok()
+        let certificate = if said_valid { certificates.get(&self.thumbprint, connection).ok() } else { None };
+        match certificate {
+            None => PeerIdentity::nobody(self.thumbprint),
+            Some(None) => PeerIdentity::from_properties(self.thumbprint, connection),
+            // The handshake may be days ago.
+            Some(Some(certificate)) if now.wall > certificate.not_after => PeerIdentity::nobody(self.thumbprint),
+            Some(Some(certificate)) => PeerIdentity::from_certificate(self.thumbprint, certificate),
         }
     }
 }
@@ -88,15 +72,48 @@ fn spiffe_id(certificate: Option<&Certificate>, connection: &dyn Connection) -> 
 pub struct PeerIdentity {
     /// SHA-256 of the certificate.
     pub thumbprint: Thumbprint,
-    /// Whether the proxy validated the certificate and it still lasts.
+    /// Whether the proxy validated the certificate and it still lasts. Nothing below is known otherwise.
     pub validated: bool,
-    /// The SPIFFE ID; only of a validated certificate.
+    /// The SPIFFE ID.
     pub spiffe_id: Option<SpiffeId>,
-    /// What stands in the certificate, where this Envoy gives it out.
+    /// The subject, as Envoy or RFC 4514 writes it.
+    pub subject: Option<String>,
+    /// DNS names; the first one only where Envoy does not give out the certificate.
+    pub dns_sans: Vec<String>,
+    /// The certificate, for its serial number and validity, where this Envoy gives it out.
     pub certificate: Option<Rc<Certificate>>,
 }
 
 impl PeerIdentity {
+    /// Somebody of whom nothing but the certificate's digest is known.
+    pub fn nobody(thumbprint: Thumbprint) -> Self {
+        let (spiffe_id, subject, certificate) = (None, None, None);
+        Self { thumbprint, validated: false, spiffe_id, subject, dns_sans: Vec::new(), certificate }
+    }
+
+    /// The identity in a certificate (SPIFFE X509-SVID §2: exactly one URI SAN; §5.2: no authority).
+    fn from_certificate(thumbprint: Thumbprint, certificate: Rc<Certificate>) -> Self {
+        let spiffe_id = match &certificate.uri_sans[..] {
+            [only] if !certificate.is_authority => SpiffeId::parse(only).ok(),
+            _ => None,
+        };
+        let subject = Some(certificate.subject.clone()).filter(|subject| !subject.is_empty());
+        let dns_sans = certificate.dns_sans.clone();
+        Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: Some(certificate) }
+    }
+
+    /// What an Envoy tells that does not give out the certificate: the first name of each kind.
+    fn from_properties(thumbprint: Thumbprint, connection: &dyn Connection) -> Self {
+        let text = |property| {
+            let text = String::from_utf8(connection.property(property)?).ok()?;
+            Some(text).filter(|text| !text.is_empty())
+        };
+        let spiffe_id = text(ConnectionProperty::PeerUriSan).and_then(|uri| SpiffeId::parse(&uri).ok());
+        let dns_sans = text(ConnectionProperty::PeerDnsSan).into_iter().collect();
+        let subject = text(ConnectionProperty::PeerSubject);
+        Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: None }
+    }
+
     /// The name limits and upstreams know it by: the SPIFFE ID, else the thumbprint.
     pub fn name(&self) -> String {
         match &self.spiffe_id {
@@ -178,6 +195,25 @@ mod tests {
             (ConnectionProperty::PeerUriSan, b"spiffe://example.org/client/alice"),
         ]);
         assert!(!identify(&silent).validated, "an Envoy that does not say");
+    }
+
+    #[test]
+    fn an_older_envoy_names_the_peer_by_its_properties() {
+        let digest = certificate(&[], |_| {}).digest;
+        let older = connection(&[
+            (ConnectionProperty::PeerDigest, digest.as_bytes()),
+            (ConnectionProperty::PeerUriSan, b"spiffe://example.org/client/alice"),
+            (ConnectionProperty::PeerDnsSan, b"alice.example.org"),
+            (ConnectionProperty::PeerSubject, b"CN=alice"),
+        ]);
+        let assumed = PeerSource { insecure_assume_validated: true };
+        let peer = Peer::of(&older).unwrap().unwrap();
+        let alice = peer.identify(&older, assumed, &mut CertificateCache::default(), at(0.0));
+        assert_eq!(alice.name(), "spiffe://example.org/client/alice");
+        assert_eq!(
+            (alice.subject.as_deref(), &alice.dns_sans[..]),
+            (Some("CN=alice"), &[String::from("alice.example.org")][..])
+        );
     }
 
     #[test]

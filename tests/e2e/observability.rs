@@ -32,6 +32,16 @@ async fn every_request_leaves_an_audit_record_with_verified_identities() {
 }
 
 #[tokio::test]
+async fn a_route_for_peers_records_who_the_certificate_names() {
+    let bed = bed().await;
+    let answer = bed.client("alice").get("/mesh").send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record["peer"], "spiffe://example.org/client/alice");
+    assert_eq!(record["subject"], "CN=alice");
+    assert_eq!(record["serial"].as_str().unwrap().len(), 32);
+}
+
+#[tokio::test]
 async fn each_decision_is_counted_under_its_reason() {
     let bed = bed().await;
     let token = alices_token(&bed).await;
