@@ -20,6 +20,7 @@ pub mod limit;
 pub mod observe;
 pub mod peer;
 pub mod policy;
+pub mod reason;
 pub mod time;
 pub mod token;
 pub mod verdict;

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use crate::binding::Bound;
 use crate::peer::PeerIdentity;
 use crate::policy::{PeerRule, TokenRule};
+use crate::reason::Reason;
 use crate::token::AccessToken;
-use crate::verdict::Reason;
 
 /// Leave to use a route. Made only by this module.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::peer::PeerIdentity;
 use crate::policy::{PeerPattern, PeerRule};
-use crate::verdict::Reason;
+use crate::reason::Reason;
 
 /// Only a validated certificate is somebody; a pattern with a name needs its SPIFFE ID.
 pub fn admits(rule: &PeerRule, peer: Option<&PeerIdentity>) -> Result<(), Reason> {
@@ -25,8 +25,8 @@ pub fn admits(rule: &PeerRule, peer: Option<&PeerIdentity>) -> Result<(), Reason
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binding::Thumbprint;
     use crate::peer::SpiffeId;
+    use crate::peer::Thumbprint;
 
     fn peer(id: Option<&str>, validated: bool) -> PeerIdentity {
         let spiffe_id = id.map(|id| SpiffeId::parse(id).unwrap());

@@ -4,9 +4,9 @@
 //! turn from bound to bearer, so it is refused; so is one that is bound to a DPoP key as well, since that half of
 //! the promise cannot be kept.
 
-use crate::binding::Thumbprint;
 use crate::json::Value;
-use crate::verdict::Reason;
+use crate::peer::Thumbprint;
+use crate::reason::Reason;
 
 /// What a token is bound to.
 #[derive(Debug)]

@@ -3,17 +3,15 @@
 //! Not here: reading certificates (`peer`), verifying tokens (`token`).
 
 mod confirmation;
-mod thumbprint;
 
 use std::rc::Rc;
 
 pub use confirmation::Confirmation;
-pub use thumbprint::{Thumbprint, ThumbprintFault};
 
 use crate::peer::Peer;
 use crate::policy::BindingRule;
+use crate::reason::Reason;
 use crate::token::AccessToken;
-use crate::verdict::Reason;
 
 /// A token whose sender constraint was checked for this request. Made only by [`bind`].
 #[derive(Debug)]

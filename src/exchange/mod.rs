@@ -21,12 +21,13 @@ pub use seen::Seen;
 use crate::authz::Grant;
 use crate::binding::bind;
 use crate::host::{Connection, Host};
-use crate::http::{Head, wants_grpc};
+use crate::http::{Head, HeadFault, wants_grpc};
 use crate::peer::{Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Policy, Resource, Route, RouteMatch};
+use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::{AccessToken, RawToken, Unverified, presented};
-use crate::verdict::{Forward, Reason, Refusal, Upstream, Verdict};
+use crate::verdict::{Forward, Refusal, Upstream, Verdict};
 use crate::worker::{ExchangeId, Full, KeyLookup, Worker};
 
 /// What a poll of an exchange needs besides the exchange.
@@ -122,7 +123,7 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Refusal> {
         self.seen.grpc = wants_grpc(&head);
-        let head = Head::parse(head)?;
+        let head = Head::parse(head).map_err(malformed)?;
         let resource = self.policy.resource(head.authority()).ok_or(Reason::HostUnknown)?.clone();
         self.seen.resource = Some(resource.clone());
         let (route, preflight) = find_route(&resource, &head)?;
@@ -164,6 +165,14 @@ impl Exchange {
         let identity = way.peer.as_ref()?.identify(around.connection, self.policy.peer, certificates, around.now);
         self.seen.identity = Some(identity.clone());
         Some(identity)
+    }
+}
+
+fn malformed(fault: HeadFault) -> Reason {
+    match fault {
+        HeadFault::Malformed => Reason::HeadMalformed,
+        HeadFault::Authority(_) => Reason::AuthorityMalformed,
+        HeadFault::Path(_) => Reason::PathAmbiguous,
     }
 }
 

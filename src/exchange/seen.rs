@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use crate::binding::Thumbprint;
 use crate::peer::PeerIdentity;
+use crate::peer::Thumbprint;
 use crate::policy::{Resource, Route};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;

@@ -19,8 +19,9 @@ use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
 use crate::observe::audit_record;
 use crate::policy::Policy;
+use crate::reason::Reason;
 use crate::time::Now;
-use crate::verdict::{Answer, Forward, Reason, Refusal, Upstream, Verdict};
+use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
 use crate::worker::ExchangeId;
 
 /// Filter state that the interlock behind this filter demands.

@@ -3,7 +3,6 @@
 
 use crate::http::authority::{Authority, AuthorityFault};
 use crate::http::path::{CanonicalPath, PathFault};
-use crate::verdict::{Reason, Refusal};
 
 /// The longest method.
 const MAX_METHOD: usize = 32;
@@ -26,22 +25,6 @@ pub enum HeadFault {
     Authority(AuthorityFault),
     /// See [`PathFault`].
     Path(PathFault),
-}
-
-impl From<HeadFault> for Reason {
-    fn from(fault: HeadFault) -> Self {
-        match fault {
-            HeadFault::Malformed => Reason::HeadMalformed,
-            HeadFault::Authority(_) => Reason::AuthorityMalformed,
-            HeadFault::Path(_) => Reason::PathAmbiguous,
-        }
-    }
-}
-
-impl From<HeadFault> for Refusal {
-    fn from(fault: HeadFault) -> Self {
-        Reason::from(fault).into()
-    }
 }
 
 impl Head {

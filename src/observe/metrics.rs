@@ -3,7 +3,8 @@
 //! A decision's name holds its labels for a `stats_tags` rule to extract:
 //! `boundgate.requests.decision.refused.reason.scope-missing`.
 
-use crate::verdict::{Reason, Verdict};
+use crate::reason::Reason;
+use crate::verdict::Verdict;
 use crate::worker::Counter;
 /// The place of a verdict's counter among [`decision_names`].
 pub fn decision_index(verdict: &Verdict) -> usize {

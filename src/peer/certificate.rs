@@ -9,9 +9,9 @@ use x509_cert::der::{Decode, DecodePem, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
-use crate::binding::Thumbprint;
 use crate::host::{Connection, ConnectionProperty};
 use crate::http::unescaped;
+use crate::peer::Thumbprint;
 use crate::time::UnixMillis;
 
 /// The longest PEM that is looked at.

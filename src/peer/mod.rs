@@ -7,13 +7,14 @@
 
 mod certificate;
 mod spiffe;
+mod thumbprint;
 
 use std::rc::Rc;
 
 pub use certificate::{Certificate, CertificateCache, CertificateFault};
 pub use spiffe::{SpiffeFault, SpiffeId};
+pub use thumbprint::{Thumbprint, ThumbprintFault};
 
-use crate::binding::Thumbprint;
 use crate::host::{Connection, ConnectionProperty};
 use crate::policy::PeerSource;
 use crate::time::Now;

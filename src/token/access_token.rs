@@ -7,9 +7,9 @@ use std::rc::Rc;
 use crate::host::Host;
 use crate::jose::{Compact, Header, JwsFault, Native, VerifyingKey};
 use crate::policy::{Issuer, Resource, TypRule};
+use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::claims::{Claims, claimed_issuer};
-use crate::verdict::Reason;
 
 /// A well-formed token whose signature was not looked at yet.
 pub struct Unverified<'t> {

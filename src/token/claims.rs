@@ -3,8 +3,8 @@
 
 use crate::binding::Confirmation;
 use crate::json::{Object, Value};
+use crate::reason::Reason;
 use crate::time::UnixMillis;
-use crate::verdict::Reason;
 
 /// More audiences than this in one token are refused.
 const MAX_AUDIENCES: usize = 32;

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::http::Head;
-use crate::verdict::Reason;
+use crate::reason::Reason;
 
 /// A token as it was sent: unverified, and never printed.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::policy::{Access, Resource, Route, ScopeRule};
-use crate::verdict::ChallengeKind;
+use crate::reason::ChallengeKind;
 
 /// The realm of a refusal before the resource is known.
 const UNKNOWN_REALM: &str = "boundgate";

@@ -1,11 +1,10 @@
-//! The outcome of a request. In: proofs from the checks, or a [`Reason`]. Out: [`Verdict`], and for a refusal the
+//! The outcome of a request. In: proofs from the checks, or a [`Reason`](crate::reason::Reason). Out: [`Verdict`], and for a refusal the
 //! whole [`Answer`] to the caller.
 //!
 //! Not here: applying it to a stream (`filter`), counting and recording it (`observe`).
 
 mod answer;
 mod challenge;
-mod reason;
 #[cfg(test)]
 mod reference;
 mod upstream;
@@ -14,12 +13,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use answer::Answer;
-pub use reason::{ChallengeKind, Detail, Fault, Reason, Row};
 pub use upstream::Upstream;
 
 use crate::authz::Grant;
 use crate::limit::{OverLimit, Permits};
 use crate::policy::{Resource, Route};
+use crate::reason::Reason;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -58,6 +57,19 @@ impl Forward {
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
     }
+}
+
+/// Figures that go with some reasons.
+#[derive(Debug)]
+pub enum Detail {
+    /// None.
+    None,
+    /// When to try again.
+    RetryAfter(Duration),
+    /// The methods that are allowed.
+    Allow(Vec<String>),
+    /// Which limits said no.
+    Limits(OverLimit),
 }
 
 /// A refusal with what its answer may say.

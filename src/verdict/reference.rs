@@ -3,11 +3,11 @@
 
 use std::fmt::Write;
 
-use crate::verdict::{ChallengeKind, Fault, Reason};
+use crate::reason::{ChallengeKind, Fault, Reason};
 
 const HEAD: &str = "# Refusals
 
-Generated from the table in `src/verdict/reason.rs`; a test compares them. The **reason** is for operators: it stands in
+Generated from the table in `src/reason.rs`; a test compares them. The **reason** is for operators: it stands in
 `%RESPONSE_CODE_DETAILS%` as `boundgate:<reason>`, in the audit record, and in the counter
 `wasmcustom.boundgate.requests.decision.refused.reason.<reason>`. Callers get status, challenge and text
 only, and these are the same for everything that would help to forge a token.

@@ -6,7 +6,7 @@ use crate::authz::Grant;
 use crate::http::Head;
 use crate::peer::PeerIdentity;
 use crate::policy::{ForwardRule, ForwardedClaim};
-use crate::verdict::Reason;
+use crate::reason::Reason;
 
 /// The longest value that is put into a header.
 const MAX_VALUE: usize = 8 * 1024;

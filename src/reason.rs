@@ -4,10 +4,6 @@
 //! The slug goes to operators (response code details, metric, audit record). Callers get the row's text only, which
 //! is the same for everything that would help to forge a token.
 
-use std::time::Duration;
-
-use crate::limit::OverLimit;
-
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident = $slug:literal,)+) => {
         /// Why a request is refused.
@@ -108,19 +104,6 @@ reasons! {
     Overloaded = "overloaded",
     /// The filter has no usable configuration in this worker, or the proxy failed it.
     FilterUnavailable = "filter-unavailable",
-}
-
-/// Figures that go with some reasons.
-#[derive(Debug)]
-pub enum Detail {
-    /// None.
-    None,
-    /// When to try again.
-    RetryAfter(Duration),
-    /// The methods that are allowed.
-    Allow(Vec<String>),
-    /// Which limits said no.
-    Limits(OverLimit),
 }
 
 /// Whose fault a refusal is: tells an operator where to look.
