@@ -31,6 +31,13 @@ impl UnixMillis {
         self.0
     }
 
+    /// The minute of its day in UTC, from 0 to 1439.
+    pub fn minute_of_day(self) -> u16 {
+        const MINUTE: u64 = 60_000;
+        // Below 1440, so that it always fits.
+        u16::try_from((self.0 / MINUTE) % 1440).unwrap_or(0)
+    }
+
     /// This moment and `by` later; stops at the end of time instead of wrapping.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))

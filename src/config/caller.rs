@@ -26,7 +26,7 @@ impl LimitKey {
     pub(super) fn needs_token(part: &KeyPart) -> bool {
         match part {
             KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_) => true,
-            KeyPart::Peer | KeyPart::Ip | KeyPart::Constant(_) => false,
+            KeyPart::Peer | KeyPart::Ip | KeyPart::Route | KeyPart::Header(_) | KeyPart::Constant(_) => false,
         }
     }
 
@@ -38,6 +38,8 @@ impl LimitKey {
             KeyPart::Peer => "peer".to_owned(),
             KeyPart::Ip => "ip".to_owned(),
             KeyPart::Claim(name) => format!("claim.{name}"),
+            KeyPart::Route => "route".to_owned(),
+            KeyPart::Header(name) => format!("header.{name}"),
             KeyPart::Constant(text) => format!("const.{text}"),
         }
     }
@@ -45,11 +47,14 @@ impl LimitKey {
 
 impl TextKey for LimitKey {
     const WHAT: &'static str = "what a limit counts by";
-    const EXAMPLE: &'static str = "client_id, sub, peer, ip, claim.<name> or const.<text>";
+    const EXAMPLE: &'static str = "client_id, sub, peer, ip, route, claim.<name>, header.<name> or const.<text>";
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if let Some(name) = text.strip_prefix("claim.") {
             return claim_name(name).map(|name| Self(KeyPart::Claim(name)));
+        }
+        if let Some(name) = text.strip_prefix("header.") {
+            return HeaderName::parse(name).map(|name| Self(KeyPart::Header(name.0)));
         }
         if let Some(constant) = text.strip_prefix("const.").filter(|constant| (1..=128).contains(&constant.len())) {
             return Ok(Self(KeyPart::Constant(constant.into())));
@@ -59,16 +64,16 @@ impl TextKey for LimitKey {
             "sub" => Ok(Self(KeyPart::Sub)),
             "peer" => Ok(Self(KeyPart::Peer)),
             "ip" => Ok(Self(KeyPart::Ip)),
-            "route" => Err(Mistake::new("\"route\" is not supported yet", "Write a limit of its own for the route.")),
-            _ if text.starts_with("header.") => {
-                Err(Mistake::new(format!("{} is not supported yet", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
-            }
-            _ => Err(unknown_word(text, &["client_id", "sub", "peer", "ip", "claim.<name>", "const.<text>"])),
+            "route" => Ok(Self(KeyPart::Route)),
+            _ => Err(unknown_word(
+                text,
+                &["client_id", "sub", "peer", "ip", "route", "claim.<name>", "header.<name>", "const.<text>"],
+            )),
         }
     }
 
     fn restrict(schema: &mut serde_json::Value) {
-        set(schema, "pattern", r"^(client_id|sub|peer|ip|claim\..+|const\..+)$");
+        set(schema, "pattern", r"^(client_id|sub|peer|ip|route|claim\..+|header\..+|const\..+)$");
     }
 }
 

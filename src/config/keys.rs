@@ -8,7 +8,7 @@ use crate::config::finding::{Findings, Place};
 use crate::config::peer::PeerFrom;
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
-use crate::config::values::{Count, Label, Name, Rate, Size, Span};
+use crate::config::values::{Count, DayTimesText, Label, Name, Rate, Size, Span};
 use crate::json::{Object, Value};
 
 config_table! {
@@ -147,7 +147,7 @@ config_table! {
         /// Its name in audit records. Without it: methods and path.
         name: Label = optional,
     }
-    later { "where", "on", "mode", "shadow", "step_up", "in_flight", "claims", "fields" }
+    later { "where", "on", "mode", "step_up", "in_flight", "claims", "fields" }
 }
 
 config_table! {
@@ -161,8 +161,33 @@ config_table! {
         burst: Count<1, 1_000_000_000> = optional,
         /// Says that a limit by the day may be counted by each proxy alone, and starts afresh with it.
         local_only: bool = default(false),
+        /// Other rates for some callers, or for some time of the day. The first that fits counts.
+        overrides: Vec<At<OverrideTable>> = optional,
+        /// Whether it only counts and reports what it would have refused.
+        shadow: bool = default(false),
     }
-    later { "service", "shadow", "mode", "on", "overrides", "windows", "in_flight", "lease", "on_error" }
+    later { "service", "mode", "on", "windows", "in_flight", "lease", "on_error" }
+}
+
+config_table! {
+    /// Another rate, for callers that meet every condition given.
+    OverrideTable {
+        /// The `client_id` of the token.
+        client_id: Label = optional,
+        /// The `sub` of the token.
+        sub: Label = optional,
+        /// Claims of the token by name, and the text that each must have.
+        claims: Named<Label> = optional,
+        /// The SPIFFE ID of the validated peer.
+        peer: PeerText = optional,
+        /// The time of day in UTC, as `22:00-06:00`.
+        utc: DayTimesText = optional,
+        /// The rate instead.
+        rate: Rate = required,
+        /// The burst instead. Without it: the number of the rate.
+        burst: Count<1, 1_000_000_000> = optional,
+    }
+    later {}
 }
 
 config_table! {

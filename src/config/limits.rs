@@ -1,30 +1,21 @@
 //! Limits: rates, bursts and keys. In: their tables. Out: [`Limit`]s by name.
 
 use crate::config::defined::Defined;
-use crate::config::finding::Findings;
-use crate::config::keys::LimitTable;
+use crate::config::finding::{Findings, Place};
+use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::table::Named;
-use crate::config::values::LONGEST_SHORT_PERIOD;
+use crate::config::values::{LONGEST_SHORT_PERIOD, Rate};
 use crate::limit::Quota;
-use crate::policy::{Limit, Origin};
+use crate::policy::{Condition, KeyPart, Limit, Origin, Override};
 
 pub(super) fn compile(written: Option<&Named<LimitTable>>, findings: &mut Findings) -> Defined<Limit> {
     Defined::compile("limit", written, findings, limit)
 }
 
 fn limit(origin: Origin, table: &LimitTable, findings: &mut Findings) -> Option<Limit> {
-    let rate = table.rate?;
-    if rate.per > LONGEST_SHORT_PERIOD && !table.local_only {
-        findings.add(
-            &table.at.key("rate"),
-            "a limit by the day, which each proxy would count alone and forget when it restarts",
-            "Write local_only: true if that is meant, or a rate by the hour.",
-        );
-    }
-    let burst = table.burst.map_or(rate.permits, |burst| burst.0);
-    let quota = Quota::new(u64::from(rate.permits), rate.per, burst)
-        .map_err(|fault| findings.add(&table.at.key("rate"), fault.to_string(), "Choose another rate or burst."))
-        .ok()?;
+    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), table.local_only, findings);
+    let overrides = table.overrides.iter().flatten();
+    let overrides = overrides.filter_map(|other| other_quota(&other.value, table.local_only, findings)).collect();
     let mut key = Vec::new();
     for part in table.key.as_ref()? {
         if key.contains(&part.value.0) {
@@ -33,5 +24,56 @@ fn limit(origin: Origin, table: &LimitTable, findings: &mut Findings) -> Option<
             key.push(part.value.0.clone());
         }
     }
-    Some(Limit { origin, key, quota })
+    let chosen = |part: &KeyPart| matches!(part, KeyPart::Header(_));
+    let given = |part: &KeyPart| !matches!(part, KeyPart::Header(_) | KeyPart::Route | KeyPart::Constant(_));
+    if key.iter().any(chosen) && !key.iter().any(given) {
+        findings.add(
+            &table.at.key("key"),
+            "counts by nothing but what the caller writes into a header, so that another text is another budget",
+            "Add client_id, sub, a claim, peer or ip.",
+        );
+    }
+    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow })
+}
+
+fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
+    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), local_only, findings);
+    let mut conditions = Vec::new();
+    conditions.extend(table.client_id.iter().map(|id| Condition::ClientId(id.0.clone())));
+    conditions.extend(table.sub.iter().map(|sub| Condition::Sub(sub.0.clone())));
+    for (name, claim) in table.claims.iter().flat_map(|claims| &claims.0) {
+        conditions.extend(claim.value.iter().map(|text| Condition::Claim(name.as_str().into(), text.0.clone())));
+    }
+    conditions.extend(table.peer.iter().map(|peer| Condition::Peer(peer.0.clone())));
+    conditions.extend(table.utc.iter().map(|times| Condition::Utc(times.0)));
+    let written = ["client_id", "sub", "claims", "peer", "utc"].iter().any(|key| table.wrote(key));
+    if conditions.is_empty() && !written {
+        findings.add(
+            &table.at,
+            "has no condition, so that it would be everybody's rate",
+            "Write client_id, sub, claims, peer or utc.",
+        );
+    }
+    Some(Override { conditions, quota: quota? })
+}
+
+fn quota(
+    at: &Place,
+    rate: Option<Rate>,
+    burst: Option<u32>,
+    local_only: bool,
+    findings: &mut Findings,
+) -> Option<Quota> {
+    let rate = rate?;
+    if rate.per > LONGEST_SHORT_PERIOD && !local_only {
+        findings.add(
+            &at.key("rate"),
+            "a limit by the day, which each proxy would count alone and forget when it restarts",
+            "Write local_only: true if that is meant, or a rate by the hour.",
+        );
+    }
+    let burst = burst.unwrap_or(rate.permits);
+    Quota::new(u64::from(rate.permits), rate.per, burst)
+        .map_err(|fault| findings.add(&at.key("rate"), fault.to_string(), "Choose another rate or burst."))
+        .ok()
 }

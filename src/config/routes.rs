@@ -164,11 +164,12 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
     let has_token = table.access == AccessWord::Token || findings.touch(&table.at.key("access"));
     let mut same_key: HashMap<&[KeyPart], usize> = HashMap::new();
     for (at, limit) in &resolved {
-        if cost > limit.quota.burst() {
+        let bursts = limit.overrides.iter().map(|other| other.quota.burst());
+        let smallest = bursts.fold(limit.quota.burst(), u32::min);
+        if cost > smallest {
             let finding = format!(
-                "{cost} is above the burst of limit {} ({}), so that no request could ever pass",
+                "{cost} is above the burst of limit {} ({smallest}), so that no request could ever pass",
                 quoted(&limit.origin.name),
-                limit.quota.burst()
             );
             findings.add(
                 &table.at.key("cost"),

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{Key, Mistake, TextKey, Written, not_what};
 use crate::json::Value;
+use crate::policy::DayTimes;
 
 impl Key for bool {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
@@ -190,6 +191,36 @@ impl Key for Size {
 impl Written for Size {
     fn written(&self) -> serde_json::Value {
         format!("{}MiB", self.0 >> 20).into()
+    }
+}
+
+/// A stretch of every day in UTC: `22:00-06:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DayTimesText(pub(super) DayTimes);
+
+impl TextKey for DayTimesText {
+    const WHAT: &'static str = "times of the day";
+    const EXAMPLE: &'static str = r#"two times in UTC, like "22:00-06:00""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let minute = |time: &str| {
+            let (hour, minute) = time.split_once(':')?;
+            let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 2 && digits(text).is_some());
+            let minute = number(hour)?.checked_mul(60)?.checked_add(number(minute).filter(|minute| *minute < 60)?)?;
+            (minute <= 24 * 60).then_some(minute)
+        };
+        let times = text.split_once('-').and_then(|(from, to)| Some(DayTimes { from: minute(from)?, to: minute(to)? }));
+        match times {
+            Some(times) if times.from != times.to => Ok(Self(times)),
+            _ => Err(Mistake::new(
+                format!("{} is no stretch of a day", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            )),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^\d\d:\d\d-\d\d:\d\d$");
     }
 }
 

@@ -152,7 +152,8 @@ impl Exchange {
             }
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
-        let permits = limits::charge(way, &grant, identity, around)?;
+        let (permits, shadowed) = limits::charge(way, &grant, identity, around)?;
+        self.seen.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::peer::PeerIdentity;
 use crate::peer::Thumbprint;
-use crate::policy::{Resource, Route};
+use crate::policy::{Limit, Resource, Route};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
 
@@ -22,6 +22,8 @@ pub struct Seen {
     pub thumbprint: Option<Thumbprint>,
     /// Who that is, where the route asked.
     pub identity: Option<PeerIdentity>,
+    /// Shadow limits that would have refused it.
+    pub shadowed: Vec<Rc<Limit>>,
     /// The token, once its signature was found right.
     pub token: Option<Rc<AccessToken>>,
 }

@@ -377,6 +377,64 @@ fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     forwarded(scene.run(&limited));
 }
 
+fn limit(change: Value) -> Scene {
+    let mut config = config();
+    for (key, value) in change.as_object().unwrap() {
+        config["limits"]["per-client"][key] = value.clone();
+    }
+    Scene::new(&config)
+}
+
+/// How many requests with this token pass at once.
+fn burst(scene: &mut Scene, token: &Token) -> usize {
+    let request = get("/limited").peer(ALICE).token(token);
+    (0..50).take_while(|_| matches!(scene.run(&request), Verdict::Forward(_))).count()
+}
+
+#[test]
+fn a_partner_has_a_rate_of_its_own() {
+    let mut scene = limit(json!({"overrides": [
+        {"client_id": "alice", "claims": {"plan": "gold"}, "rate": "7/s"},
+        {"peer": "spiffe://example.org/client/*", "rate": "3/s"}
+    ]}));
+    let named = |jti: &str| token().claim("jti", json!(jti));
+    assert_eq!(burst(&mut scene, &named("a").claim("client_id", json!("x")).claim("plan", json!("gold"))), 3);
+    assert_eq!(burst(&mut scene, &named("b").claim("plan", json!("gold"))), 7);
+}
+
+#[test]
+fn a_batch_may_run_at_night() {
+    let mut scene = limit(json!({"overrides": [{"utc": "00:00-00:02", "rate": "9/min"}]}));
+    scene.seconds = 119.0;
+    assert_eq!(burst(&mut scene, &token()), 9);
+    scene.seconds = 120.0;
+    assert_eq!(burst(&mut scene, &token()), 0, "spent at night, and the day's rate is small");
+    scene.seconds = 122.0;
+    assert_eq!(burst(&mut scene, &token()), 2);
+}
+
+#[test]
+fn a_shadow_limit_counts_and_reports_and_never_refuses() {
+    let mut scene = limit(json!({"shadow": true}));
+    assert_eq!(burst(&mut scene, &token()), 50);
+    let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()));
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert!(crate::observe::audit_record(exchange.seen(), &verdict).contains(r#""shadow_limits":["per-client"]"#));
+    assert!(forwarded(verdict).permits().fields().is_empty(), "callers are not told");
+}
+
+#[test]
+fn keys_may_hold_the_route_and_a_header() {
+    let mut scene = limit(json!({"key": ["client_id", "route", "header.x-tenant"]}));
+    let request = |tenant: &str| get("/limited").peer(ALICE).token(&token()).header("x-tenant", tenant);
+    for tenant in ["a", "b", "a,b"] {
+        forwarded(scene.run(&request(tenant)));
+        forwarded(scene.run(&request(tenant)));
+        refused(scene.run(&request(tenant)));
+    }
+    refused(scene.run(&request("a").header("x-tenant", "b")));
+}
+
 #[test]
 fn a_refused_request_is_not_counted() {
     let mut scene = Scene::new(&config());

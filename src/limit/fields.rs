@@ -29,7 +29,7 @@ fn fields(standings: &[Standing]) -> Vec<Field> {
     let (mut policy, mut state) = (List::default(), List::default());
     for standing in standings {
         let name = &standing.limit.origin.name;
-        let quota = &standing.limit.quota;
+        let quota = &standing.quota;
         // A name that is no structured-field string cannot be told; configuration refuses such names.
         if let Ok(item) = policy.string(name) {
             item.integer("q", quota.burst().into()).integer("w", quota.window_seconds());
@@ -55,7 +55,8 @@ mod tests {
 
     fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
         let origin = Origin { name: name.into(), path: "limits".into() };
-        Standing { limit: Rc::new(Limit { origin, key: vec![], quota }), remaining, reset }
+        let limit = Limit { origin, key: vec![], quota, overrides: vec![], shadow: false };
+        Standing { limit: Rc::new(limit), quota, remaining, reset }
     }
 
     fn per_second(permits: u64, burst: u32) -> Quota {

@@ -121,6 +121,8 @@ pub(super) fn kind(part: &KeyPart) -> (&'static str, &str) {
         KeyPart::Claim(name) => ("claim.", name),
         KeyPart::Peer => ("peer", ""),
         KeyPart::Ip => ("ip", ""),
+        KeyPart::Route => ("route", ""),
+        KeyPart::Header(name) => ("header.", name),
         KeyPart::Constant(_) => ("const", ""),
     }
 }

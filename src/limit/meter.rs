@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use crate::host::Host;
-use crate::limit::gcra::Decision;
+use crate::limit::gcra::{Decision, Quota};
 use crate::limit::identity::Identity;
 use crate::limit::outcome::{OverLimit, Permits, Standing, Strain};
 use crate::limit::page::{Case, Line, Outcome, Page, Unpaid};
@@ -28,6 +28,8 @@ mod tests;
 pub struct Demand<'p> {
     /// The limit.
     pub limit: &'p Rc<Limit>,
+    /// How much this caller may do: the limit's quota, or one of its overrides.
+    pub quota: Quota,
     /// Whose budget: an identity of `limit.key`, from [`SharedTable::identity`].
     pub identity: Identity,
     /// Permits; at most the burst, or it is always refused.
@@ -47,10 +49,10 @@ pub fn take(
     let mut lines: Vec<Line<'_>> = Vec::with_capacity(demands.len());
     let mut pages: Vec<Page> = Vec::new();
     for demand in demands {
-        let Demand { limit, identity, cost } = *demand;
+        let Demand { limit, quota, identity, cost } = *demand;
         let page = lines.iter().find(|line| line.identity == identity).map(|line| line.page);
         let page = page.unwrap_or_else(|| page_of(table.slot_key(&limit.key, identity), &mut pages));
-        lines.push(Line { limit, identity, tag: table.tag(identity, &limit.origin.name), cost, page });
+        lines.push(Line { limit, quota, identity, tag: table.tag(identity, &limit.origin.name), cost, page });
     }
     let outcomes = vec![Outcome::default(); lines.len()];
     let mut case = Case { lines, outcomes, host, now, strain: Strain::default() };
@@ -91,7 +93,7 @@ fn page_of(slot_key: String, pages: &mut Vec<Page>) -> usize {
 fn permits(case: Case<'_>) -> Permits {
     let standings = case.lines.iter().zip(&case.outcomes).filter_map(|(line, outcome)| match outcome.decision {
         Some(Decision::Admit { remaining, reset, .. }) => {
-            Some(Standing { limit: Rc::clone(line.limit), remaining: remaining.into(), reset })
+            Some(Standing { limit: Rc::clone(line.limit), quota: line.quota, remaining: remaining.into(), reset })
         }
         Some(Decision::Refuse { .. }) | None => None,
     });
@@ -100,9 +102,12 @@ fn permits(case: Case<'_>) -> Permits {
 
 fn over_limit(case: Case<'_>) -> OverLimit {
     let violated = case.lines.iter().zip(&case.outcomes).filter_map(|(line, outcome)| match outcome.decision {
-        Some(Decision::Refuse { remaining, retry_after }) => {
-            Some(Standing { limit: Rc::clone(line.limit), remaining: remaining.into(), reset: retry_after })
-        }
+        Some(Decision::Refuse { remaining, retry_after }) => Some(Standing {
+            limit: Rc::clone(line.limit),
+            quota: line.quota,
+            remaining: remaining.into(),
+            reset: retry_after,
+        }),
         Some(Decision::Admit { .. }) | None => None,
     });
     OverLimit::new(violated.collect(), strain(&case))

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::limit::gcra::Quota;
 use crate::policy::Limit;
 
 /// Where one identity stands with one limit.
@@ -11,6 +12,8 @@ use crate::policy::Limit;
 pub struct Standing {
     /// The limit.
     pub limit: Rc<Limit>,
+    /// How much this caller may do by it.
+    pub quota: Quota,
     /// Permits left.
     pub remaining: u64,
     /// After a charge: the time until the budget is full. After a refusal: the time until the request would pass.

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::host::{Conflict, Expect, Host};
-use crate::limit::gcra::{Decision, decide};
+use crate::limit::gcra::{Decision, Quota, decide};
 use crate::limit::identity::{Identity, Tag};
 use crate::limit::outcome::Strain;
 use crate::limit::slot::Slot;
@@ -19,6 +19,7 @@ pub(super) const ATTEMPTS: usize = 32;
 /// One limit of the request.
 pub(super) struct Line<'d> {
     pub(super) limit: &'d Rc<Limit>,
+    pub(super) quota: Quota,
     pub(super) identity: Identity,
     pub(super) tag: Tag,
     pub(super) cost: u32,
@@ -95,7 +96,7 @@ impl Page {
                 continue;
             };
             // Nobody can owe more than a spent budget, whatever a floor, a former quota or a stray write says.
-            let owed = tat.min(line.limit.quota.spent(self.now));
+            let owed = tat.min(line.quota.spent(self.now));
             self.seated.set(line.tag, owed);
             let inherited = known.is_none() && owed > self.now;
             *outcome = Outcome { decision: None, inherited, unrecorded: inherited || owed < tat };
@@ -103,7 +104,7 @@ impl Page {
         self.charged = self.seated.clone();
         for (line, outcome) in lines.iter().zip(&mut case.outcomes).filter(|(line, _)| line.page == number) {
             let Some(tat) = self.charged.get(line.tag) else { continue };
-            let decision = decide(tat, self.now, &line.limit.quota, line.cost);
+            let decision = decide(tat, self.now, &line.quota, line.cost);
             if let Decision::Admit { tat, .. } = decision {
                 self.charged.set(line.tag, tat);
             }

@@ -36,6 +36,8 @@ struct Record<'a> {
     serial: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     limits: Vec<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shadow_limits: Vec<Bounded<'a>>,
 }
 
 /// Text from a caller or a token, cut to a bound. JSON escapes what is left.
@@ -78,6 +80,7 @@ pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
         serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
         limits,
+        shadow_limits: seen.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
     };
     // A struct of text always serialises.
     serde_json::to_string(&record).unwrap_or_default()

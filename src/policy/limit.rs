@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::limit::Quota;
-use crate::policy::Origin;
+use crate::policy::{Origin, PeerPattern};
 
 /// One part of the identity a limit counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,10 @@ pub enum KeyPart {
     Peer,
     /// The source address; IPv6 counts as its /64.
     Ip,
+    /// The route.
+    Route,
+    /// The value of a request header, which the caller chooses: only beside parts that it does not.
+    Header(Box<str>),
     /// A fixed text, to tell limits of the same key apart.
     Constant(Box<str>),
 }
@@ -31,6 +35,54 @@ pub struct Limit {
     pub key: Vec<KeyPart>,
     /// Rate and burst.
     pub quota: Quota,
+    /// Other quotas for some callers; the first that fits counts.
+    pub overrides: Vec<Override>,
+    /// Whether it only counts and reports: it never refuses, and callers are not told.
+    pub shadow: bool,
+}
+
+/// Another quota for callers that meet all conditions.
+#[derive(Debug)]
+pub struct Override {
+    /// At least one.
+    pub conditions: Vec<Condition>,
+    /// What they may do.
+    pub quota: Quota,
+}
+
+/// What must hold of a caller, or of the moment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// `client_id` of the token.
+    ClientId(Box<str>),
+    /// `sub` of the token.
+    Sub(Box<str>),
+    /// A claim of the token, by name and text.
+    Claim(Box<str>, Box<str>),
+    /// The SPIFFE ID of the validated peer.
+    Peer(PeerPattern),
+    /// The time of day in UTC.
+    Utc(DayTimes),
+}
+
+/// A stretch of every day, from one minute up to another; it may pass midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DayTimes {
+    /// First minute of the day that belongs to it.
+    pub from: u16,
+    /// First minute of the day that does not.
+    pub to: u16,
+}
+
+impl DayTimes {
+    /// Whether it holds that minute of the day.
+    pub fn contains(self, minute: u16) -> bool {
+        if self.from <= self.to {
+            (self.from..self.to).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.to
+        }
+    }
 }
 
 /// A limit on a route and what one request costs there.
@@ -38,6 +90,22 @@ pub struct Limit {
 pub struct Charge {
     /// The limit.
     pub limit: Rc<Limit>,
-    /// Permits a request takes; at least 1, at most the burst.
+    /// Permits a request takes; at least 1, at most the burst of every quota.
     pub cost: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_of_the_day_may_pass_midnight() {
+        let night = DayTimes { from: 22 * 60, to: 6 * 60 };
+        for (minute, inside) in [(21 * 60 + 59, false), (22 * 60, true), (0, true), (6 * 60 - 1, true), (6 * 60, false)]
+        {
+            assert_eq!(night.contains(minute), inside, "{minute}");
+        }
+        let day = DayTimes { from: 8 * 60, to: 18 * 60 };
+        assert!(day.contains(8 * 60) && !day.contains(18 * 60) && !day.contains(0));
+    }
 }

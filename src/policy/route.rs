@@ -1,7 +1,7 @@
 //! A route: the request it matches and what it demands.
 
 use crate::peer::SpiffeId;
-use crate::policy::{Charge, KeyPart, Origin, Pattern};
+use crate::policy::{Charge, Condition, KeyPart, Limit, Origin, Pattern};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -28,7 +28,11 @@ impl Route {
             Access::Peer(_) => true,
             Access::Token(rule) => rule.peers.is_some(),
         };
-        listed || self.limits.iter().any(|charge| charge.limit.key.contains(&KeyPart::Peer))
+        let by_peer = |limit: &Limit| {
+            let mut conditions = limit.overrides.iter().flat_map(|other| &other.conditions);
+            limit.key.contains(&KeyPart::Peer) || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
+        };
+        listed || self.limits.iter().any(|charge| by_peer(&charge.limit))
     }
 }
 
@@ -116,6 +120,18 @@ pub struct ScopeRule {
 /// Which peers pass. Never empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PeerRule(pub Vec<PeerPattern>);
+
+impl PeerPattern {
+    /// Whether the SPIFFE ID of a validated peer, if it has one, is meant.
+    pub fn admits(&self, id: Option<&SpiffeId>) -> bool {
+        match (self, id) {
+            (PeerPattern::Any, _) => true,
+            (PeerPattern::Exactly(exactly), Some(id)) => exactly == id,
+            (PeerPattern::Below(prefix), Some(id)) => id.as_str().starts_with(&**prefix),
+            (PeerPattern::Exactly(_) | PeerPattern::Below(_), None) => false,
+        }
+    }
+}
 
 /// One pattern for the SPIFFE ID of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,6 +30,8 @@ counters! {
     KeyFetchFailed = "key_fetch_failed",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
+    /// A shadow limit would have refused a request.
+    ShadowOverLimit = "shadow_over_limit",
     /// A slot of the limit table held something that no slot is: another plugin writes under its keys.
     LimitUnreadable = "limit_unreadable",
 }

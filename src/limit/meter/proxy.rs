@@ -18,7 +18,13 @@ pub(super) fn after(nanos: u64) -> MonoNanos {
 /// A burst that comes back one permit each `interval` ns.
 pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> Rc<Limit> {
     let quota = Quota::new(1, Duration::from_nanos(interval), burst).unwrap();
-    Rc::new(Limit { origin: Origin { name: name.into(), path: "limits".into() }, key: key.to_vec(), quota })
+    Rc::new(Limit {
+        origin: Origin { name: name.into(), path: "limits".into() },
+        key: key.to_vec(),
+        quota,
+        overrides: vec![],
+        shadow: false,
+    })
 }
 
 pub(super) fn by_peer(name: &str, interval: u64, burst: u32) -> Rc<Limit> {
@@ -33,7 +39,7 @@ pub(super) fn for_everyone(interval: u64, burst: u32) -> Rc<Limit> {
 pub(super) fn ask<'p>(table: &SharedTable, peer: &str, limits: &[&'p Rc<Limit>]) -> Vec<Demand<'p>> {
     let demand = |limit: &&'p Rc<Limit>| {
         let identity = table.identity(&limit.key, |_| KeyValue::Text(peer.into()));
-        Demand { limit, identity, cost: 1 }
+        Demand { limit, quota: limit.quota, identity, cost: 1 }
     };
     limits.iter().map(demand).collect()
 }

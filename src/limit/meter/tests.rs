@@ -267,7 +267,12 @@ fn identities_that_meet_in_one_slot_are_charged_together() {
     let limits = ["one", "two"].map(|text| limit(text, &[KeyPart::Constant(text.into())], 10, 5));
     let demands = limits.each_ref().map(|limit| {
         let text = &*limit.origin.name;
-        Demand { limit, identity: proxy.table.identity(&limit.key, |_| KeyValue::Text(text.into())), cost: 1 }
+        Demand {
+            limit,
+            quota: limit.quota,
+            identity: proxy.table.identity(&limit.key, |_| KeyValue::Text(text.into())),
+            cost: 1,
+        }
     });
     let permits = take(&demands, &proxy.table, &proxy.host, START).unwrap();
     assert_eq!(permits.strain().retries, 0);
