@@ -5,7 +5,7 @@ TARGET_DIR := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 MODULE := dist/boundgate.wasm
 
 # The choices of scripts/setup, in the shell of a recipe.
-CHOSEN := . ./.run/setup.env && export ENVOY_PATH
+CHOSEN := . ./.run/setup.env && export ENVOY_PATH REDIS_PATH
 WASM := env $$WASM_ENV $${WASM_RUSTFLAGS:+RUSTFLAGS="$$WASM_RUSTFLAGS"} CARGO_TARGET_DIR=$(TARGET_DIR)$$WASM_SUBFOLDER \
 	cargo build --release --target wasm32-wasip1 --lib $$WASM_FLAGS
 
@@ -15,7 +15,7 @@ WASM := env $$WASM_ENV $${WASM_RUSTFLAGS:+RUSTFLAGS="$$WASM_RUSTFLAGS"} CARGO_TA
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: ## Find or fetch compiler target and Envoy
+setup: ## Find or fetch compiler target, Envoy and Redis
 	@scripts/setup
 
 build: setup ## Build the filter: dist/boundgate.wasm
@@ -32,7 +32,7 @@ run: build ## Start everything and walk the tour; ONCE=1 ends after it
 
 test: lint build ## Everything a change must pass
 	@$(CHOSEN) && cargo test --features cli
-	@$(CHOSEN) && cargo test -p boundgate-testbed
+	@$(CHOSEN) && cargo test -p boundgate-testbed -p boundgate-ratelimit
 
 lint: setup ## Formatting, clippy (native and wasm), licences and advisories
 	@scripts/lint

@@ -4,6 +4,8 @@
 //! given time as an argument. The **host seam** ([`host`], [`time`]) is what the core asks of the proxy. The
 //! **filter** (`filter`, wasm only in practice) answers with Envoy's host calls. Start reading at [`exchange`].
 
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails"))]
+
 pub mod authz;
 pub mod binding;
 pub mod config;

@@ -100,6 +100,8 @@ reasons! {
     LimitContended = "limit-contended",
     /// The issuer's keys could not be fetched yet.
     KeysUnavailable = "keys-unavailable",
+    /// The rate-limit service does not answer, and the operator wants such requests refused.
+    LimiterUnavailable = "limiter-unavailable",
     /// Too many requests wait for an answer of a dependency.
     Overloaded = "overloaded",
     /// The filter has no usable configuration in this worker, or the proxy failed it.
@@ -219,7 +221,9 @@ impl Reason {
             Reason::OverLimit | Reason::LimitContended => {
                 row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
             }
-            Reason::KeysUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency),
+            Reason::KeysUnavailable | Reason::LimiterUnavailable => {
+                row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency)
+            }
             Reason::Overloaded | Reason::FilterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
         }
     }

@@ -6,6 +6,7 @@ use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{HeaderName, LimitKey, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::peer::PeerFrom;
+use crate::config::services::{KindWord, OnErrorWord};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
 use crate::config::values::{Count, DayTimesText, Label, Name, Rate, Size, Span};
@@ -22,6 +23,8 @@ config_table! {
         resources: Vec<At<ResourceTable>> = required,
         /// Rate limits, by a name of your choice. Callers see the name in RateLimit fields.
         limits: Named<LimitTable> = optional,
+        /// Rate-limit services that a fleet of proxies shares, by a name of your choice.
+        services: Named<ServiceTable> = optional,
         /// The table that all limits are counted in, shared by all workers of the proxy.
         limit_table: LimitTableTable = table,
         /// Whether answers carry the fields RateLimit and RateLimit-Policy.
@@ -31,7 +34,7 @@ config_table! {
         /// The longest access token that is looked at, in bytes. Longer ones are refused.
         max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
     }
-    later { "services", "sources", "mode", "introspection", "dpop" }
+    later { "sources", "mode", "introspection", "dpop" }
 }
 
 config_table! {
@@ -165,8 +168,11 @@ config_table! {
         overrides: Vec<At<OverrideTable>> = optional,
         /// Whether it only counts and reports what it would have refused.
         shadow: bool = default(false),
+        /// The service that counts it for all proxies together. Its configuration must have the same rate under the
+        /// limit's name.
+        service: Name = optional,
     }
-    later { "service", "mode", "on", "windows", "in_flight", "lease", "on_error" }
+    later { "mode", "on", "windows", "in_flight", "lease", "on_error" }
 }
 
 config_table! {
@@ -186,6 +192,25 @@ config_table! {
         rate: Rate = required,
         /// The burst instead. Without it: the number of the rate.
         burst: Count<1, 1_000_000_000> = optional,
+    }
+    later {}
+}
+
+config_table! {
+    /// A rate-limit service.
+    ServiceTable {
+        /// Which server it is: they answer the same protocol differently.
+        kind: KindWord = required,
+        /// The cluster of Envoy that it is called through. It must speak HTTP/2.
+        cluster: Cluster = required,
+        /// The `domain` of every call. Without it: `boundgate`.
+        domain: Label = optional,
+        /// The longest that a request waits for it.
+        timeout: Span<0, 10> = default(Span(std::time::Duration::from_millis(20))),
+        /// The most permits that are asked for at once. 1: none in advance.
+        lease: Count<1, 100_000> = default(Count(50)),
+        /// What becomes of requests while it does not answer.
+        on_error: OnErrorWord = default(OnErrorWord::Local),
     }
     later {}
 }

@@ -3,17 +3,23 @@
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
 use crate::config::keys::{LimitTable, OverrideTable};
+use crate::config::services::{self, Wanted};
 use crate::config::table::Named;
 use crate::config::values::{LONGEST_SHORT_PERIOD, Rate};
 use crate::limit::Quota;
 use crate::policy::{Condition, KeyPart, Limit, Origin, Override};
 
-pub(super) fn compile(written: Option<&Named<LimitTable>>, findings: &mut Findings) -> Defined<Limit> {
-    Defined::compile("limit", written, findings, limit)
+pub(super) fn compile(
+    written: Option<&Named<LimitTable>>,
+    services: &Defined<Wanted>,
+    findings: &mut Findings,
+) -> Defined<Limit> {
+    Defined::compile("limit", written, findings, |origin, table, findings| limit(origin, table, services, findings))
 }
 
-fn limit(origin: Origin, table: &LimitTable, findings: &mut Findings) -> Option<Limit> {
-    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), table.local_only, findings);
+fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, findings: &mut Findings) -> Option<Limit> {
+    let by_day = table.local_only || table.service.is_some();
+    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
     let overrides = table.overrides.iter().flatten();
     let overrides = overrides.filter_map(|other| other_quota(&other.value, table.local_only, findings)).collect();
     let mut key = Vec::new();
@@ -33,7 +39,8 @@ fn limit(origin: Origin, table: &LimitTable, findings: &mut Findings) -> Option<
             "Add client_id, sub, a claim, peer or ip.",
         );
     }
-    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow })
+    let fleet = services::fleet_limit(&origin, table, &key, quota, services, findings);
+    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, fleet })
 }
 
 fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
@@ -69,7 +76,7 @@ fn quota(
         findings.add(
             &at.key("rate"),
             "a limit by the day, which each proxy would count alone and forget when it restarts",
-            "Write local_only: true if that is meant, or a rate by the hour.",
+            "Name a service, write local_only: true if that is meant, or a rate by the hour.",
         );
     }
     let burst = burst.unwrap_or(rate.permits);

@@ -19,6 +19,7 @@ mod limits;
 mod peer;
 mod resources;
 mod routes;
+mod services;
 mod structured;
 mod summary;
 mod table;
@@ -89,7 +90,9 @@ pub fn schema() -> serde_json::Value {
 /// What `config` says, as far as it could be understood.
 fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let issuers = issuers::compile(config.issuers.as_ref(), findings);
-    let limits = limits::compile(config.limits.as_ref(), findings);
+    let services = services::compile(config.services.as_ref(), findings);
+    let limits = limits::compile(config.limits.as_ref(), &services, findings);
+    services.into_used(findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
     let PeerFrom::Tls = config.peer.from;
     Policy {

@@ -7,69 +7,85 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::authz::Grant;
-use crate::exchange::{Surroundings, Way};
+use crate::exchange::fleet::{self, FleetGrants};
+use crate::exchange::{Stop, Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty};
-use crate::limit::{Demand, KeyValue, OverLimit, Permits, Quota, take};
+use crate::limit::{Demand, KeyValue, OverLimit, Permits, Quota, look, take};
 use crate::peer::PeerIdentity;
 use crate::policy::{Charge, Condition, KeyPart, Limit};
 use crate::time::UnixMillis;
 use crate::verdict::Refusal;
-use crate::worker::Counter;
-
-/// All limits of the route are charged, or none. A preflight is not counted: it does nothing. Shadow limits are counted
-/// once it is clear that the request passes.
-pub(super) fn charge(
-    way: &Way,
-    grant: &Grant,
-    peer: Option<&PeerIdentity>,
-    around: &mut Surroundings<'_>,
-) -> Result<(Permits, Vec<Rc<Limit>>), Refusal> {
-    if way.route.limits.is_empty() || way.preflight {
-        return Ok((Permits::none(), Vec::new()));
-    }
-    let caller = Caller { way, grant, peer, connection: around.connection, wall: around.now.wall };
-    let (shadow, enforced): (Vec<&Charge>, Vec<&Charge>) =
-        way.route.limits.iter().partition(|charge| charge.limit.shadow);
-    let permits = caller.take(&enforced, around).map_err(Refusal::over_limit)?;
-    let mut shadowed = Vec::new();
-    if !shadow.is_empty()
-        && let Err(over) = caller.take(&shadow, around)
-    {
-        around.worker.count(Counter::ShadowOverLimit, over.violated().len());
-        shadowed.extend(over.violated().iter().map(|standing| standing.limit.clone()));
-    }
-    Ok((permits, shadowed))
-}
+use crate::worker::{Counter, ExchangeId};
 
 /// Everything about a request that limits may depend on.
-struct Caller<'c> {
-    way: &'c Way,
-    grant: &'c Grant,
-    peer: Option<&'c PeerIdentity>,
-    connection: &'c dyn Connection,
-    wall: UnixMillis,
+pub(super) struct Caller<'c> {
+    pub(super) way: &'c Way,
+    pub(super) grant: &'c Grant,
+    pub(super) peer: Option<&'c PeerIdentity>,
+    pub(super) wall: UnixMillis,
 }
 
 impl Caller<'_> {
-    fn take(&self, charges: &[&Charge], around: &mut Surroundings<'_>) -> Result<Permits, OverLimit> {
+    /// All limits of the route are charged, or none. A preflight is not counted: it does nothing. Services are asked
+    /// once the local limits would let the request pass; shadow limits are counted once it is clear that it passes.
+    pub(super) fn charge(
+        &self,
+        exchange: ExchangeId,
+        granted: FleetGrants,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(Permits, Vec<Rc<Limit>>), Stop> {
+        let route = &self.way.route;
+        if route.limits.is_empty() || self.way.preflight {
+            return Ok((Permits::none(), Vec::new()));
+        }
+        let (fleet, local): (Vec<&Charge>, Vec<&Charge>) =
+            route.limits.iter().partition(|charge| charge.limit.fleet.is_some());
+        let (shadow, enforced): (Vec<&Charge>, Vec<&Charge>) = local.iter().partition(|charge| charge.limit.shadow);
+        let mut demands = self.demands(&enforced, around);
+        let mut standings = Vec::new();
+        let granted = if fleet.is_empty() {
+            granted
+        } else {
+            look(&demands, around.worker.limits(), around.host, around.now.mono).map_err(Refusal::over_limit)?;
+            granted.complete(&fleet, self, exchange, around)?
+        };
+        standings.extend(granted.standings());
         let table = around.worker.limits();
-        let demand = |charge: &&'_ Charge| -> (Quota, _) {
-            (self.quota(&charge.limit), table.identity(&charge.limit.key, |part| self.value(part)))
-        };
-        let found: Vec<_> = charges.iter().map(demand).collect();
-        let demands: Vec<Demand<'_>> = charges
-            .iter()
-            .zip(found)
-            .map(|(charge, (quota, identity))| Demand { limit: &charge.limit, quota, identity, cost: charge.cost })
-            .collect();
+        let identity = |limit: &Limit| table.identity(&limit.key, |part| self.value(part, around.connection));
+        demands.extend(fleet::demands(&granted, &fleet, identity));
         let taken = take(&demands, table, around.host, around.now.mono);
-        let strain = match &taken {
-            Ok(permits) => permits.strain(),
-            Err(over) => over.strain(),
+        drop(demands);
+        note_strain(&taken, around);
+        match taken {
+            Ok(permits) => Ok((permits.beside(standings), self.shadowed(&shadow, around))),
+            Err(over) => {
+                granted.give_back(around);
+                Err(Refusal::over_limit(over).into())
+            }
+        }
+    }
+
+    /// The shadow limits that would refuse.
+    fn shadowed(&self, charges: &[&Charge], around: &mut Surroundings<'_>) -> Vec<Rc<Limit>> {
+        if charges.is_empty() {
+            return Vec::new();
+        }
+        let demands = self.demands(charges, around);
+        let taken = take(&demands, around.worker.limits(), around.host, around.now.mono);
+        drop(demands);
+        note_strain(&taken, around);
+        let Err(over) = taken else { return Vec::new() };
+        around.worker.count(Counter::ShadowOverLimit, over.violated().len());
+        over.violated().iter().map(|standing| standing.limit.clone()).collect()
+    }
+
+    fn demands<'d>(&self, charges: &[&'d Charge], around: &Surroundings<'_>) -> Vec<Demand<'d>> {
+        let demand = |charge: &&'d Charge| {
+            let table = around.worker.limits();
+            let identity = table.identity(&charge.limit.key, |part| self.value(part, around.connection));
+            Demand { limit: &charge.limit, quota: self.quota(&charge.limit), identity, cost: charge.cost }
         };
-        around.worker.count(Counter::LimitInherited, strain.inherited);
-        around.worker.count(Counter::LimitUnreadable, strain.unreadable);
-        taken
+        charges.iter().map(demand).collect()
     }
 
     /// The quota of the first override that fits, else the limit's own.
@@ -94,7 +110,7 @@ impl Caller<'_> {
         }
     }
 
-    fn value<'v>(&'v self, part: &'v KeyPart) -> KeyValue<'v> {
+    pub(super) fn value<'v>(&'v self, part: &'v KeyPart, connection: &dyn Connection) -> KeyValue<'v> {
         let token = self.grant.access_token();
         let claim = |text: Option<Cow<'v, str>>| match (token, text) {
             (Some(token), Some(text)) => KeyValue::OfIssuer { issuer: &token.issuer().issuer, text },
@@ -107,7 +123,7 @@ impl Caller<'_> {
             KeyPart::Sub => claim(claims.map(|claims| (&*claims.subject).into())),
             KeyPart::Claim(name) => claim(claims.and_then(|claims| claims.as_text(name)).map(Into::into)),
             KeyPart::Peer => text(self.peer.map(|peer| peer.name().into())),
-            KeyPart::Ip => address(self.connection).map_or(KeyValue::Missing, KeyValue::Address),
+            KeyPart::Ip => address(connection).map_or(KeyValue::Missing, KeyValue::Address),
             KeyPart::Route => text(Some((&*self.way.route.origin.path).into())),
             // Repeated fields are one identity together, so that repeating one is no way to a new budget.
             KeyPart::Header(name) => {
@@ -117,6 +133,15 @@ impl Caller<'_> {
             KeyPart::Constant(constant) => text(Some((&**constant).into())),
         }
     }
+}
+
+fn note_strain(taken: &Result<Permits, OverLimit>, around: &mut Surroundings<'_>) {
+    let strain = match taken {
+        Ok(permits) => permits.strain(),
+        Err(over) => over.strain(),
+    };
+    around.worker.count(Counter::LimitInherited, strain.inherited);
+    around.worker.count(Counter::LimitUnreadable, strain.unreadable);
 }
 
 /// The address in `ip:port`; a source that is none (a Unix socket) shares one budget.

@@ -6,9 +6,10 @@
 //!
 //! ```text
 //! Fresh ──poll──▶ Judged
-//!   └─▶ AwaitingKeys ──poll──▶ Judged | AwaitingKeys
+//!   └─▶ Waiting (for keys, or for permits of the fleet) ──poll──▶ Judged | Waiting
 //! ```
 
+mod fleet;
 mod limits;
 mod seen;
 #[cfg(test)]
@@ -17,6 +18,9 @@ mod tests;
 use std::rc::Rc;
 
 pub use seen::Seen;
+
+use fleet::FleetGrants;
+use limits::Caller;
 
 use crate::authz::Grant;
 use crate::binding::bind;
@@ -61,7 +65,7 @@ pub struct Exchange {
 
 enum Stage {
     Fresh(Vec<(String, Vec<u8>)>),
-    AwaitingKeys(Way),
+    Waiting(Way, FleetGrants),
     Judged,
 }
 
@@ -77,7 +81,8 @@ struct Way {
 /// Why a judgement ended without leave to go on.
 enum Stop {
     Refuse(Refusal),
-    Wait(Rc<Issuer>),
+    WaitForKeys(Rc<Issuer>),
+    WaitForPermits(FleetGrants),
 }
 
 impl<R: Into<Refusal>> From<R> for Stop {
@@ -99,24 +104,28 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let way = match std::mem::replace(&mut self.stage, Stage::Judged) {
+        let (way, granted) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
-                Ok(way) => way,
+                Ok(way) => (way, FleetGrants::default()),
                 Err(refusal) => return Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
             },
-            Stage::AwaitingKeys(way) => way,
+            Stage::Waiting(way, granted) => (way, granted),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        match self.judge(&way, around) {
+        match self.judge(&way, granted, around) {
             Ok(forward) => Step::Done(Verdict::Forward(forward)),
             Err(Stop::Refuse(refusal)) => Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
-            Err(Stop::Wait(issuer)) => match around.worker.park(self.id, &issuer) {
+            Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
                 Ok(()) => {
-                    self.stage = Stage::AwaitingKeys(way);
+                    self.stage = Stage::Waiting(way, FleetGrants::default());
                     Step::Wait
                 }
                 Err(Full) => Step::Done(Verdict::Refuse(self.seen.explain(Reason::Overloaded.into()))),
             },
+            Err(Stop::WaitForPermits(granted)) => {
+                self.stage = Stage::Waiting(way, granted);
+                Step::Wait
+            }
         }
     }
 
@@ -134,7 +143,7 @@ impl Exchange {
     }
 
     /// Whether it may go upstream. The order is the precedence of refusals.
-    fn judge(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Result<Forward, Stop> {
+    fn judge(&mut self, way: &Way, granted: FleetGrants, around: &mut Surroundings<'_>) -> Result<Forward, Stop> {
         let peer = way.peer.as_ref();
         let identity = self.identity(way, around);
         let identity = identity.as_ref();
@@ -152,7 +161,8 @@ impl Exchange {
             }
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
-        let (permits, shadowed) = limits::charge(way, &grant, identity, around)?;
+        let caller = Caller { way, grant: &grant, peer: identity, wall: around.now.wall };
+        let (permits, shadowed) = caller.charge(self.id, granted, around)?;
         self.seen.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
     }
@@ -205,7 +215,7 @@ fn verified(raw: RawToken<'_>, resource: &Resource, around: &mut Surroundings<'_
     let unverified = Unverified::parse(raw.as_bytes(), resource)?;
     let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {
         KeyLookup::Found(keys) => keys,
-        KeyLookup::Wait => return Err(Stop::Wait(unverified.issuer().clone())),
+        KeyLookup::Wait => return Err(Stop::WaitForKeys(unverified.issuer().clone())),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
         KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
     };

@@ -13,7 +13,7 @@ use crate::config;
 use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
 use crate::jose::base64url;
-use crate::worker::{CallFailed, HttpAnswer};
+use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];
@@ -138,6 +138,13 @@ impl Scene {
 
     fn exchange(&self, request: &Request) -> Exchange {
         Exchange::new(ExchangeId(request.id), self.policy.clone(), request.head.clone())
+    }
+
+    fn fetch(&mut self) -> Option<Fetch> {
+        match self.worker.next_call(at(self.seconds))? {
+            Call::Fetch(fetch) => Some(fetch),
+            Call::Ask(_) => panic!("an ask"),
+        }
     }
 
     fn run(&mut self, request: &Request) -> Verdict {
@@ -453,10 +460,10 @@ fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {
     for exchange in &mut exchanges {
         assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Wait));
     }
-    let call = scene.worker.next_call().unwrap();
-    assert!(scene.worker.next_call().is_none(), "one fetch for all");
+    let call = scene.fetch().unwrap();
+    assert!(scene.fetch().is_none(), "one fetch for all");
     let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    let woken = scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.1));
+    let woken = scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.1));
     assert_eq!(woken, [ExchangeId(1), ExchangeId(2), ExchangeId(3)]);
     for exchange in &mut exchanges {
         assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
@@ -472,8 +479,8 @@ fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
         scene.poll(exchange, Some(ALICE));
     }
     scene.worker.abandon(ExchangeId(1));
-    let call = scene.worker.next_call().unwrap();
-    assert_eq!(scene.worker.answer(call.id, Err(CallFailed::NoAnswer), &scene.host, at(0.1)), [ExchangeId(2)]);
+    let call = scene.fetch().unwrap();
+    assert_eq!(scene.worker.fetched(call.id, Err(FetchFailed::NoAnswer), &scene.host, at(0.1)), [ExchangeId(2)]);
 }
 
 #[test]
@@ -481,8 +488,8 @@ fn without_keys_and_with_the_authorization_server_down_the_answer_is_503_and_whe
     let mut scene = Scene::new(&remote_keys());
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
-    let call = scene.worker.next_call().unwrap();
-    scene.worker.answer(call.id, Ok(HttpAnswer { status: 503, body: Vec::new() }), &scene.host, at(0.0));
+    let call = scene.fetch().unwrap();
+    scene.worker.fetched(call.id, Ok(HttpAnswer { status: 503, body: Vec::new() }), &scene.host, at(0.0));
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     let refusal = refused(verdict);
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::KeysUnavailable, "1"));
@@ -494,11 +501,11 @@ fn a_call_whose_end_is_never_reported_does_not_hold_anybody_for_ever() {
     let mut scene = Scene::new(&remote_keys());
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
-    let call = scene.worker.next_call().unwrap();
+    let call = scene.fetch().unwrap();
     assert_eq!(scene.worker.tick(&scene.host, at(6.0)), []);
     assert_eq!(scene.worker.tick(&scene.host, at(8.0)), [ExchangeId(1)]);
     let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    let late = scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(8.1));
+    let late = scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(8.1));
     assert_eq!(late, [], "an answer after its end changes nothing");
 }
 
@@ -526,9 +533,9 @@ fn a_changed_trust_starts_without_keys() {
 fn load_keys(scene: &mut Scene) {
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
-    let call = scene.worker.next_call().unwrap();
+    let call = scene.fetch().unwrap();
     let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    scene.worker.answer(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.0));
+    scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.0));
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
 }
 

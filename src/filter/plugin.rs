@@ -12,7 +12,7 @@ use crate::filter::host::{Envoy, now};
 use crate::filter::metrics::Metrics;
 use crate::filter::stream::Stream;
 use crate::policy::Policy;
-use crate::worker::{Call, CallId, ExchangeId, Worker};
+use crate::worker::{Call, ExchangeId, Worker};
 
 thread_local! {
     static PLUGINS: RefCell<BTreeMap<Vec<u8>, Rc<Plugin>>> = const { RefCell::new(BTreeMap::new()) };
@@ -25,7 +25,7 @@ pub struct Plugin {
     /// Counters.
     pub metrics: Metrics,
     waiting: RefCell<BTreeMap<ExchangeId, Rc<RefCell<Stream>>>>,
-    unsent: RefCell<Vec<CallId>>,
+    unsent: RefCell<Vec<Call>>,
     woken: Cell<bool>,
 }
 
@@ -68,16 +68,16 @@ impl Plugin {
 
     /// The next call to send.
     pub fn next_call(&self) -> Option<Call> {
-        self.worker.borrow_mut().next_call()
+        self.worker.borrow_mut().next_call(now())
     }
 
     /// A call that the proxy would not send; its waiters are told at the next tick.
-    pub fn not_sent(&self, call: CallId) {
+    pub fn not_sent(&self, call: Call) {
         self.unsent.borrow_mut().push(call);
     }
 
     /// Calls that were not sent since the last time.
-    pub fn take_unsent(&self) -> Vec<CallId> {
+    pub fn take_unsent(&self) -> Vec<Call> {
         std::mem::take(&mut self.unsent.borrow_mut())
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use prost::Message;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
@@ -16,46 +17,83 @@ use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
 use crate::jose::MAX_KEY_SET_BYTES;
+use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, rls};
 use crate::policy::Policy;
-use crate::worker::{Call, CallFailed, CallId, HttpAnswer};
+use crate::worker::{Call, Fetch, FetchFailed, FetchId, HttpAnswer};
 
 /// For refreshes and time-outs; a call that a stream needs is sent at once.
 const TICK: Duration = Duration::from_millis(100);
+/// While requests wait for a rate-limit service, whose time-outs are short.
+const PRESSED_TICK: Duration = Duration::from_millis(5);
+
+/// The largest answer of a rate-limit service that is read: it has one status.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// See the module.
 pub struct Root {
     id: u32,
     setup: Option<(Rc<Plugin>, Rc<Policy>)>,
-    calls: BTreeMap<u32, CallId>,
+    fetches: BTreeMap<u32, FetchId>,
+    asks: BTreeMap<u32, AskId>,
+    pressed: bool,
     dying: bool,
 }
 
 impl Root {
     /// A root that is not configured yet.
     pub fn new(id: u32) -> Self {
-        Self { id, setup: None, calls: BTreeMap::new(), dying: false }
+        Self { id, setup: None, fetches: BTreeMap::new(), asks: BTreeMap::new(), pressed: false, dying: false }
     }
 
     fn send_calls(&mut self, plugin: &Plugin) {
         while let Some(call) = plugin.next_call() {
-            match send(&call) {
-                Some(token) => {
-                    self.calls.insert(token, call.id);
-                }
-                None => plugin.not_sent(call.id),
+            let sent = match &call {
+                Call::Fetch(fetch) => send_fetch(fetch).map(|token| {
+                    self.fetches.insert(token, fetch.id);
+                }),
+                Call::Ask(ask) => send_ask(ask).map(|token| {
+                    self.asks.insert(token, ask.id);
+                }),
+            };
+            if sent.is_none() {
+                plugin.not_sent(call);
             }
+        }
+        self.keep_pace(plugin);
+    }
+
+    /// Ticks come often while somebody waits for a service.
+    fn keep_pace(&mut self, plugin: &Plugin) {
+        let pressed = plugin.worker.borrow().is_pressed();
+        if pressed != self.pressed && hostcalls::set_tick_period(if pressed { PRESSED_TICK } else { TICK }).is_ok() {
+            self.pressed = pressed;
         }
     }
 
-    fn answered(&self, plugin: &Plugin, call: CallId, answer: Result<HttpAnswer, CallFailed>) {
-        let wake = plugin.worker.borrow_mut().answer(call, answer, &Envoy, now());
+    fn fetched(&self, plugin: &Plugin, fetch: FetchId, answer: Result<HttpAnswer, FetchFailed>) {
+        let wake = plugin.worker.borrow_mut().fetched(fetch, answer, &Envoy, now());
         plugin.resume(wake, self.id);
+    }
+
+    fn told(&self, plugin: &Plugin, ask: AskId, answer: Result<Vec<u8>, AskFailed>) {
+        let wake = plugin.worker.borrow_mut().told(ask, answer, now());
+        plugin.resume(wake, self.id);
+    }
+
+    /// The last thing in a callback that ends a call: a replaced root goes with its last one.
+    fn end_of_call(&mut self, plugin: &Plugin) {
+        self.send_calls(plugin);
+        plugin.publish();
+        if self.dying && self.fetches.is_empty() && self.asks.is_empty() {
+            // Deletes this context right after the callback.
+            let _ = hostcalls::done();
+        }
     }
 }
 
-/// Sends a call; the proxy's number of it, or `None`.
-fn send(call: &Call) -> Option<u32> {
-    let source = &call.source;
+/// Sends a fetch; the proxy's number of it, or `None`.
+fn send_fetch(fetch: &Fetch) -> Option<u32> {
+    let source = &fetch.source;
     let headers = vec![
         (":method", "GET"),
         (":scheme", "https"),
@@ -66,14 +104,37 @@ fn send(call: &Call) -> Option<u32> {
     hostcalls::dispatch_http_call(&source.cluster, headers, None, Vec::new(), source.timeout).ok()
 }
 
+/// Sends an ask; the proxy's number of it, or `None`.
+fn send_ask(ask: &Ask) -> Option<u32> {
+    // A plain cluster name that happens to be valid protobuf ends the whole proxy, so it is always wrapped.
+    let target = GrpcService { envoy: Some(EnvoyGrpc { cluster_name: ask.service.cluster.to_string() }) };
+    let target = String::from_utf8(target.encode_to_vec()).ok()?;
+    let (service, method) = (rls::GRPC_SERVICE, rls::GRPC_METHOD);
+    hostcalls::dispatch_grpc_call(&target, service, method, Vec::new(), Some(&ask.body), ask.timeout).ok()
+}
+
+/// `envoy.config.core.v3.GrpcService`
+#[derive(Clone, PartialEq, Message)]
+struct GrpcService {
+    #[prost(message, optional, tag = "1")]
+    envoy: Option<EnvoyGrpc>,
+}
+
+/// `envoy.config.core.v3.GrpcService.EnvoyGrpc`
+#[derive(Clone, PartialEq, Message)]
+struct EnvoyGrpc {
+    #[prost(string, tag = "1")]
+    cluster_name: String,
+}
+
 /// The answer to the HTTP call whose callback is running.
-fn answer(headers: usize, body: usize) -> Result<HttpAnswer, CallFailed> {
+fn answer(headers: usize, body: usize) -> Result<HttpAnswer, FetchFailed> {
     if headers == 0 {
-        return Err(CallFailed::NoAnswer);
+        return Err(FetchFailed::NoAnswer);
     }
     let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
     let status =
-        status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(CallFailed::NoAnswer)?;
+        status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(FetchFailed::NoAnswer)?;
     // One byte more than is accepted is enough to be refused.
     let wanted = body.min(MAX_KEY_SET_BYTES.saturating_add(1));
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, wanted).ok().flatten().unwrap_or_default();
@@ -83,18 +144,24 @@ fn answer(headers: usize, body: usize) -> Result<HttpAnswer, CallFailed> {
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let Some((plugin, _)) = self.setup.clone() else { return };
-        let Some(call) = self.calls.remove(&token) else { return };
-        self.answered(&plugin, call, answer(headers, body));
-        self.send_calls(&plugin);
-        plugin.publish();
-        if self.dying && self.calls.is_empty() {
-            // Deletes this context right after the callback.
-            let _ = hostcalls::done();
-        }
+        let Some(fetch) = self.fetches.remove(&token) else { return };
+        self.fetched(&plugin, fetch, answer(headers, body));
+        self.end_of_call(&plugin);
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        let Some((plugin, _)) = self.setup.clone() else { return };
+        let Some(ask) = self.asks.remove(&token) else { return };
+        let wanted = size.min(MAX_ANSWER_BYTES);
+        let body =
+            || hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, wanted).ok().map(Option::unwrap_or_default);
+        let answer = if status == 0 && size <= MAX_ANSWER_BYTES { body() } else { None };
+        self.told(&plugin, ask, answer.ok_or(AskFailed));
+        self.end_of_call(&plugin);
     }
 
     fn on_done(&mut self) -> bool {
-        self.dying = !self.calls.is_empty();
+        self.dying = !(self.fetches.is_empty() && self.asks.is_empty());
         !self.dying
     }
 }
@@ -130,7 +197,10 @@ impl RootContext for Root {
             return;
         }
         for call in plugin.take_unsent() {
-            self.answered(&plugin, call, Err(CallFailed::NotSent));
+            match call {
+                Call::Fetch(fetch) => self.fetched(&plugin, fetch.id, Err(FetchFailed::NotSent)),
+                Call::Ask(ask) => self.told(&plugin, ask.id, Err(AskFailed)),
+            }
         }
         let wake = plugin.worker.borrow_mut().tick(&Envoy, now());
         plugin.resume(wake, self.id);

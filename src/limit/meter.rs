@@ -46,17 +46,7 @@ pub fn take(
     host: &dyn Host,
     now: MonoNanos,
 ) -> Result<Permits, OverLimit> {
-    let mut lines: Vec<Line<'_>> = Vec::with_capacity(demands.len());
-    let mut pages: Vec<Page> = Vec::new();
-    for demand in demands {
-        let Demand { limit, quota, identity, cost } = *demand;
-        let page = lines.iter().find(|line| line.identity == identity).map(|line| line.page);
-        let page = page.unwrap_or_else(|| page_of(table.slot_key(&limit.key, identity), &mut pages));
-        lines.push(Line { limit, quota, identity, tag: table.tag(identity, &limit.origin.name), cost, page });
-    }
-    let outcomes = vec![Outcome::default(); lines.len()];
-    let mut case = Case { lines, outcomes, host, now, strain: Strain::default() };
-
+    let (mut case, mut pages) = open(demands, table, host, now);
     for page in &mut pages {
         page.judge(&mut case);
     }
@@ -79,6 +69,29 @@ pub fn take(
         }
     }
     Ok(permits(case))
+}
+
+/// Whether [`take`] would succeed by now. Charges nothing.
+pub fn look(demands: &[Demand<'_>], table: &SharedTable, host: &dyn Host, now: MonoNanos) -> Result<(), OverLimit> {
+    let (mut case, mut pages) = open(demands, table, host, now);
+    for page in &mut pages {
+        page.judge(&mut case);
+    }
+    if case.outcomes.iter().all(Outcome::admits) { Ok(()) } else { Err(over_limit(case)) }
+}
+
+/// The lines of a decision, and the pages they stand on.
+fn open<'d>(demands: &[Demand<'d>], table: &SharedTable, host: &'d dyn Host, now: MonoNanos) -> (Case<'d>, Vec<Page>) {
+    let mut lines: Vec<Line<'_>> = Vec::with_capacity(demands.len());
+    let mut pages: Vec<Page> = Vec::new();
+    for demand in demands {
+        let Demand { limit, quota, identity, cost } = *demand;
+        let page = lines.iter().find(|line| line.identity == identity).map(|line| line.page);
+        let page = page.unwrap_or_else(|| page_of(table.slot_key(&limit.key, identity), &mut pages));
+        lines.push(Line { limit, quota, identity, tag: table.tag(identity, &limit.origin.name), cost, page });
+    }
+    let outcomes = vec![Outcome::default(); lines.len()];
+    (Case { lines, outcomes, host, now, strain: Strain::default() }, pages)
 }
 
 /// The number of the page for that slot; identities may meet in one.

@@ -8,6 +8,7 @@
 //! several limits at once; `outcome` is what it answers; `fields` puts that into response fields.
 //! Not here: what the limits are (`policy`), which facts of a request make its identity (`exchange`).
 
+pub mod fleet;
 pub mod gcra;
 
 mod fields;
@@ -20,7 +21,7 @@ mod table;
 
 pub use gcra::{Quota, QuotaFault};
 pub use identity::{Identity, KeyValue};
-pub use meter::{Demand, take};
+pub use meter::{Demand, look, take};
 pub use outcome::{OverLimit, Permits, Standing, Strain};
 pub use table::SharedTable;
 

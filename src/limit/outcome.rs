@@ -51,6 +51,12 @@ impl Permits {
         Self { standings, strain }
     }
 
+    /// With what a service of the fleet counted as well.
+    pub fn beside(mut self, fleet: Vec<Standing>) -> Self {
+        self.standings.extend(fleet);
+        self
+    }
+
     /// Every limit that was charged, in the order of the demands.
     pub fn standings(&self) -> &[Standing] {
         &self.standings
@@ -75,6 +81,11 @@ impl OverLimit {
 
     pub(super) fn new(violated: Vec<Standing>, strain: Strain) -> Self {
         Self { violated, strain }
+    }
+
+    /// A service of the fleet said no.
+    pub fn by_fleet(standing: Standing) -> Self {
+        Self::new(vec![standing], Strain::default())
     }
 
     /// The limits that said no; empty if [`OverLimit::contended`].

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::limit::Quota;
+use crate::limit::fleet::FleetLimit;
 use crate::policy::{Origin, PeerPattern};
 
 /// One part of the identity a limit counts by.
@@ -39,6 +40,8 @@ pub struct Limit {
     pub overrides: Vec<Override>,
     /// Whether it only counts and reports: it never refuses, and callers are not told.
     pub shadow: bool,
+    /// Who counts it for the whole fleet, where that is not this proxy alone.
+    pub fleet: Option<Rc<FleetLimit>>,
 }
 
 /// Another quota for callers that meet all conditions.

@@ -40,7 +40,7 @@ pub struct HttpAnswer {
 
 /// A fetch that brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallFailed {
+pub enum FetchFailed {
     /// The proxy did not send it: unknown cluster, or no endpoint.
     NotSent,
     /// It was reset, or the answer was larger than the proxy buffers.
@@ -70,7 +70,7 @@ pub(super) enum KeysNews {
 
 /// Why a fetch brought no keys.
 pub(super) enum FetchFault {
-    Call(CallFailed),
+    Call(FetchFailed),
     Status(u16),
     Keys(KeySetFault),
 }
@@ -78,11 +78,11 @@ pub(super) enum FetchFault {
 impl fmt::Display for FetchFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FetchFault::Call(CallFailed::NotSent) => {
+            FetchFault::Call(FetchFailed::NotSent) => {
                 f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?")
             }
-            FetchFault::Call(CallFailed::NoAnswer) => f.write_str("the fetch was reset or its answer too large"),
-            FetchFault::Call(CallFailed::Lost) => f.write_str("the fetch never ended"),
+            FetchFault::Call(FetchFailed::NoAnswer) => f.write_str("the fetch was reset or its answer too large"),
+            FetchFault::Call(FetchFailed::Lost) => f.write_str("the fetch never ended"),
             FetchFault::Status(status) => write!(f, "the fetch was answered with status {status}"),
             FetchFault::Keys(fault) => write!(f, "{fault}"),
         }
@@ -189,7 +189,7 @@ impl IssuerKeys {
     /// The fetch under way ended.
     pub(super) fn answer(
         &mut self,
-        answer: Result<HttpAnswer, CallFailed>,
+        answer: Result<HttpAnswer, FetchFailed>,
         host: &dyn Host,
         now: MonoNanos,
     ) -> KeysNews {
@@ -296,7 +296,7 @@ mod tests {
         Header { algorithm: Algorithm::Es256, kid: Some(kid.into()), typ: None }
     }
 
-    fn document(kid: &str) -> Result<HttpAnswer, CallFailed> {
+    fn document(kid: &str) -> Result<HttpAnswer, FetchFailed> {
         Ok(HttpAnswer { status: 200, body: FIRST.replace("first", kid).into_bytes() })
     }
 
@@ -327,7 +327,7 @@ mod tests {
         let (lookup, _) = look(&mut keys, "first", &host, 0.2);
         assert!(matches!(lookup, KeyLookup::Unavailable(wait) if wait == Duration::from_millis(900)), "{lookup:?}");
         assert!(matches!(look(&mut keys, "first", &host, 1.1), (KeyLookup::Wait, true)));
-        keys.answer(Err(CallFailed::NoAnswer), &host, at(1.2).mono);
+        keys.answer(Err(FetchFailed::NoAnswer), &host, at(1.2).mono);
         assert!(
             matches!(look(&mut keys, "first", &host, 2.3), (KeyLookup::Unavailable(_), false)),
             "the back-off grows"

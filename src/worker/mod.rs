@@ -2,9 +2,10 @@
 //! thread and plugin; it survives a new configuration.
 //!
 //! Sans-IO. The filter hands in answers and time and takes calls out:
-//! * inputs: [`Worker::adopt`], [`Worker::answer`], [`Worker::tick`] – the last two name the exchanges to poll again;
+//! * inputs: [`Worker::adopt`], [`Worker::fetched`], [`Worker::told`], [`Worker::tick`] – the last three name the
+//!   exchanges to poll again;
 //! * outputs: [`Worker::next_call`], [`Worker::take_tally`];
-//! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`].
+//! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`], [`Worker::leases`].
 //!
 //! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
 
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-pub use key_store::{CallFailed, HttpAnswer, KeyLookup};
+pub use key_store::{FetchFailed, HttpAnswer, KeyLookup};
 pub use tally::{Counter, Tally};
 
 use key_store::{IssuerKeys, KeysNews};
@@ -23,6 +24,7 @@ use key_store::{IssuerKeys, KeysNews};
 use crate::host::Host;
 use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
+use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
 use crate::policy::{Issuer, JwksSource, KeySource, Policy, TrustId};
 use crate::time::{MonoNanos, Now};
@@ -32,15 +34,30 @@ use crate::token::{AccessToken, RawToken, TokenCache};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExchangeId(pub u32);
 
-/// A call, by our number. The proxy's number is the filter's business.
+impl From<ExchangeId> for Waiter {
+    fn from(exchange: ExchangeId) -> Self {
+        Self(exchange.0.into())
+    }
+}
+
+/// A fetch, by our number. The proxy's number is the filter's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u64);
+pub struct FetchId(u64);
 
 /// A request to a dependency that the root context is to send.
 #[derive(Debug)]
-pub struct Call {
+pub enum Call {
+    /// Get a key set.
+    Fetch(Fetch),
+    /// Ask a rate-limit service.
+    Ask(Ask),
+}
+
+/// A fetch of a key set.
+#[derive(Debug)]
+pub struct Fetch {
     /// Ours, to be given back with the answer.
-    pub id: CallId,
+    pub id: FetchId,
     /// Where to.
     pub source: JwksSource,
 }
@@ -51,6 +68,8 @@ pub struct Full;
 
 /// More exchanges than this never wait at once in one worker.
 const MAX_PARKED: usize = 10_000;
+/// More identities than this hold no lease of a fleet limit at once in one worker.
+const MAX_LEASES: usize = 10_000;
 /// An answer this much later than its time-out is never coming.
 const LOST_AFTER: Duration = Duration::from_secs(2);
 
@@ -63,9 +82,10 @@ pub struct Worker {
     limits: SharedTable,
     policies: Vec<Weak<Policy>>,
     parked: BTreeMap<ExchangeId, TrustId>,
-    outbox: Vec<Call>,
-    calls: BTreeMap<CallId, TrustId>,
+    outbox: Vec<Fetch>,
+    calls: BTreeMap<FetchId, TrustId>,
     next_call: u64,
+    leases: Leases,
     tally: Tally,
 }
 
@@ -84,6 +104,7 @@ impl Worker {
             outbox: Vec::new(),
             calls: BTreeMap::new(),
             next_call: 0,
+            leases: Leases::new(MAX_LEASES),
             tally: Tally::default(),
         };
         worker.adopt(policy, host);
@@ -183,21 +204,40 @@ impl Worker {
         Ok(())
     }
 
-    /// The stream of a waiting exchange is gone. Its fetch goes on: others may wait for it.
+    /// The stream of a waiting exchange is gone. Its call goes on: others may wait for it.
     pub fn abandon(&mut self, exchange: ExchangeId) {
         self.parked.remove(&exchange);
+        self.leases.abandon(exchange.into());
     }
 
-    /// The next call to send.
-    pub fn next_call(&mut self) -> Option<Call> {
-        if self.outbox.is_empty() { None } else { Some(self.outbox.remove(0)) }
+    /// Permits of fleet limits.
+    pub fn leases(&mut self) -> &mut Leases {
+        &mut self.leases
     }
 
-    /// The end of a call, however it ended. Names the exchanges to poll again; nobody, if the call is unknown.
-    pub fn answer(
+    /// Whether somebody waits for a rate-limit service, so that ticks should come often.
+    pub fn is_pressed(&self) -> bool {
+        self.leases.next_tick().is_some()
+    }
+
+    /// The next call to send, at once.
+    pub fn next_call(&mut self, now: Now) -> Option<Call> {
+        if self.outbox.is_empty() {
+            return self.leases.next_ask(now.mono).map(Call::Ask);
+        }
+        Some(Call::Fetch(self.outbox.remove(0)))
+    }
+
+    /// The end of an ask, however it ended. Names the exchanges to poll again.
+    pub fn told(&mut self, ask: AskId, answer: Result<Vec<u8>, AskFailed>, now: Now) -> Vec<ExchangeId> {
+        exchanges(self.leases.answer(ask, answer, now.mono))
+    }
+
+    /// The end of a fetch, however it ended. Names the exchanges to poll again; nobody, if the fetch is unknown.
+    pub fn fetched(
         &mut self,
-        call: CallId,
-        answer: Result<HttpAnswer, CallFailed>,
+        call: FetchId,
+        answer: Result<HttpAnswer, FetchFailed>,
         host: &dyn Host,
         now: Now,
     ) -> Vec<ExchangeId> {
@@ -215,7 +255,7 @@ impl Worker {
 
     /// Time passes: refreshes that are due are queued, lost calls given up. Names the exchanges to poll again.
     pub fn tick(&mut self, host: &dyn Host, now: Now) -> Vec<ExchangeId> {
-        let lost: Vec<CallId> = self
+        let lost: Vec<FetchId> = self
             .calls
             .iter()
             .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(LOST_AFTER, now.mono)))
@@ -223,27 +263,37 @@ impl Worker {
             .collect();
         let mut wake = Vec::new();
         for call in lost {
-            wake.extend(self.answer(call, Err(CallFailed::Lost), host, now));
+            wake.extend(self.fetched(call, Err(FetchFailed::Lost), host, now));
         }
         let due: Vec<TrustId> =
             self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono)).map(|(trust, _)| trust.clone()).collect();
         for trust in due {
             self.fetch(&trust, now.mono);
         }
+        wake.extend(exchanges(self.leases.tick(now.mono)));
         wake
     }
 
     /// What happened since the last time, to be added to the metrics.
     pub fn take_tally(&mut self) -> Tally {
+        let fleet = self.leases.take_tally();
+        for (counter, count) in [
+            (Counter::FleetAsk, fleet.asks),
+            (Counter::FleetFailed, fleet.failed),
+            (Counter::FleetNoLimit, fleet.no_limit),
+            (Counter::FleetBreakerOpened, fleet.opened),
+        ] {
+            self.tally.add(counter, count);
+        }
         std::mem::take(&mut self.tally)
     }
 
     fn fetch(&mut self, trust: &TrustId, now: MonoNanos) {
         let Some(keys) = self.keys.get_mut(trust) else { return };
         self.next_call = self.next_call.wrapping_add(1);
-        let id = CallId(self.next_call);
+        let id = FetchId(self.next_call);
         keys.started(now);
-        self.outbox.push(Call { id, source: keys.source().clone() });
+        self.outbox.push(Fetch { id, source: keys.source().clone() });
         self.calls.insert(id, trust.clone());
     }
 
@@ -255,4 +305,9 @@ impl Worker {
         }
         waiting
     }
+}
+
+/// Every waiter is an exchange: nobody else takes permits.
+fn exchanges(waiters: Vec<Waiter>) -> Vec<ExchangeId> {
+    waiters.into_iter().filter_map(|waiter| u32::try_from(waiter.0).ok().map(ExchangeId)).collect()
 }

@@ -30,6 +30,16 @@ counters! {
     KeyFetchFailed = "key_fetch_failed",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
+    /// A rate-limit service was called.
+    FleetAsk = "fleet_ask",
+    /// A call of a rate-limit service brought no usable answer.
+    FleetFailed = "fleet_failed",
+    /// A rate-limit service knows no limit under the name it was asked for: its configuration is another one.
+    FleetNoLimit = "fleet_no_limit",
+    /// A rate-limit service was given up until it answers a probe.
+    FleetBreakerOpened = "fleet_breaker_opened",
+    /// A request was decided without the rate-limit service, by `on_error`.
+    FleetFallback = "fleet_fallback",
     /// A shadow limit would have refused a request.
     ShadowOverLimit = "shadow_over_limit",
     /// A slot of the limit table held something that no slot is: another plugin writes under its keys.

@@ -331,7 +331,7 @@ fn limits_are_checked() {
     assert_eq!(
         rate(json!("10/day")),
         [
-            "limits.everyone.rate: a limit by the day, which each proxy would count alone and forget when it restarts. Write local_only: true if that is meant, or a rate by the hour."
+            "limits.everyone.rate: a limit by the day, which each proxy would count alone and forget when it restarts. Name a service, write local_only: true if that is meant, or a rate by the hour."
         ]
     );
     says(

@@ -67,7 +67,7 @@ fn unknown_keys_are_found_with_the_one_that_was_meant() {
         json!({ "user": "claim.sub" }),
         &["resources[0].routes[1].where: not supported yet. Leave it out."],
     );
-    says("/services", json!({}), &["services: not supported yet. Leave it out."]);
+    says("/sources", json!({}), &["sources: not supported yet. Leave it out."]);
     says("/limits/everyone/in_flight", json!(true), &["limits.everyone.in_flight: not supported yet. Leave it out."]);
 }
 
@@ -212,7 +212,7 @@ fn text_from_the_configuration_cannot_forge_lines_of_a_log() {
     assert_eq!(
         findings(&config),
         [
-            r#"["a\nb"]: unknown key. Known here: peer, issuers, resources, limits, limit_table, limit_fields, token_cache, max_token_bytes."#
+            r#"["a\nb"]: unknown key. Known here: peer, issuers, resources, limits, services, limit_table, limit_fields, token_cache, max_token_bytes."#
         ]
     );
 }

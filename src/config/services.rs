@@ -1,0 +1,106 @@
+//! Rate-limit services and the limits they count. In: their tables. Out: [`FleetLimit`]s.
+//! Not here: limits that this proxy counts (`limits`).
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::defined::Defined;
+use crate::config::finding::Findings;
+use crate::config::keys::{LimitTable, ServiceTable};
+use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
+use crate::limit::Quota;
+use crate::limit::fleet::{FleetLimit, Kind, OnError, Service};
+use crate::policy::{KeyPart, Origin};
+
+config_words! {
+    /// Which server counts.
+    KindWord {
+        /// envoyproxy/ratelimit, with Redis behind it.
+        Ratelimit = "ratelimit",
+        /// Kuadrant's Limitador.
+        Limitador = "limitador",
+    }
+    refused {}
+}
+
+config_words! {
+    /// What becomes of requests while the service does not answer.
+    OnErrorWord {
+        /// Each proxy counts alone, by the rate and burst of the limit.
+        Local = "local",
+        /// They are refused with 503.
+        Refuse = "refuse",
+        /// They pass.
+        Allow = "allow",
+    }
+    refused {}
+}
+
+/// The longest cluster name: the call names it behind a length of one byte.
+const MAX_CLUSTER: usize = 120;
+/// The `domain` where none is written.
+const DOMAIN: &str = "boundgate";
+
+/// A service as written; what happens without it depends on the limit.
+pub(super) struct Wanted {
+    service: Service,
+    on_error: OnErrorWord,
+}
+
+pub(super) fn compile(written: Option<&Named<ServiceTable>>, findings: &mut Findings) -> Defined<Wanted> {
+    Defined::compile("service", written, findings, service)
+}
+
+fn service(origin: Origin, table: &ServiceTable, findings: &mut Findings) -> Option<Wanted> {
+    if table.timeout.0 < Duration::from_millis(1) {
+        findings.add(&table.at.key("timeout"), "zero, which would be no time-out at all", "Write one, like 20ms.");
+    }
+    let cluster = table.cluster.as_ref()?.0.clone();
+    if cluster.len() > MAX_CLUSTER {
+        findings.add(&table.at.key("cluster"), "longer than 120 characters", "Give the cluster a shorter name.");
+    }
+    let domain = table.domain.as_ref().map_or(DOMAIN.into(), |domain| domain.0.clone());
+    let kind = match table.kind? {
+        KindWord::Ratelimit => Kind::Ratelimit,
+        KindWord::Limitador => Kind::Limitador,
+    };
+    let (timeout, lease) = (table.timeout.0, table.lease.0);
+    let service = Service { origin, kind, cluster, domain, timeout, lease, on_error: OnError::Refuse };
+    Some(Wanted { service, on_error: table.on_error })
+}
+
+/// The limit as the service of `table` counts it, where one is named.
+pub(super) fn fleet_limit(
+    origin: &Origin,
+    table: &LimitTable,
+    key: &[KeyPart],
+    quota: Option<Quota>,
+    services: &Defined<Wanted>,
+    findings: &mut Findings,
+) -> Option<Rc<FleetLimit>> {
+    let at = table.at.key("service");
+    let name = table.service.clone()?;
+    let reference = [At { at: at.clone(), value: name }];
+    let (_, written) = services.resolve(&reference, findings).pop()?;
+    if table.rate.is_some_and(|rate| rate.per <= Duration::from_secs(1)) && written.service.lease > 1 {
+        findings.add(
+            &table.at.key("rate"),
+            "counted by a service by the second, for which no permits can be leased: every request would call it",
+            "Write a rate by the minute or longer, leave out service, or set lease: 1 at the service if that is meant.",
+        );
+    }
+    for key in ["overrides", "shadow"].iter().filter(|key| table.wrote(key)) {
+        findings.add(
+            &table.at.key(key),
+            "means nothing for a limit that a service counts",
+            "Leave it out, or service.",
+        );
+    }
+    let on_error = match written.on_error {
+        OnErrorWord::Local => OnError::Local(quota?),
+        OnErrorWord::Refuse => OnError::Refuse,
+        OnErrorWord::Allow => OnError::Allow,
+    };
+    let service = Rc::new(Service { on_error, ..written.service.clone() });
+    Some(Rc::new(FleetLimit::new(origin.clone(), key.to_vec(), service)))
+}

@@ -1,0 +1,130 @@
+//! Limits that a service counts for the whole fleet. In: the caller and the route's fleet limits. Out: what was granted,
+//! or a refusal, or leave to wait. Local limits were looked at before: a service is asked only for requests that
+//! they let pass, and what it granted is given back if they change their mind.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::exchange::limits::Caller;
+use crate::exchange::{Stop, Surroundings};
+use crate::limit::fleet::{DescriptorValue, FleetDemand, FleetLimit, Grant, OnError, Taken};
+use crate::limit::{Demand, Identity, OverLimit, Quota, Standing};
+use crate::policy::{Charge, Limit};
+use crate::reason::Reason;
+use crate::verdict::Refusal;
+use crate::worker::{Counter, ExchangeId};
+
+/// What services granted a request so far; kept while it waits for the next one.
+#[derive(Default)]
+pub(super) struct FleetGrants(Vec<Counted>);
+
+/// How one fleet limit was settled.
+struct Counted {
+    limit: Rc<Limit>,
+    by: By,
+}
+
+enum By {
+    /// The service counted it.
+    Service(Rc<FleetLimit>, Identity, Grant),
+    /// It passes uncounted: the service knows no such limit, or does not answer and the operator lets it pass.
+    Nobody,
+    /// The service does not answer: this proxy counts it alone.
+    Here(Quota),
+}
+
+/// When to try a service again that does not answer.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl FleetGrants {
+    /// Asks for what is still missing.
+    pub(super) fn complete(
+        mut self,
+        charges: &[&Charge],
+        caller: &Caller<'_>,
+        exchange: ExchangeId,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Self, Stop> {
+        let fleet = charges.iter().filter_map(|charge| Some((charge, charge.limit.fleet.as_ref()?)));
+        for (charge, fleet) in fleet.skip(self.0.len()) {
+            let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
+            let connection = around.connection;
+            let value = || DescriptorValue::new(fleet, |part| caller.value(part, connection));
+            let demand =
+                FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter: exchange.into() };
+            let by = match around.worker.leases().take(&demand, around.now.mono) {
+                Taken::Granted(grant) => By::Service(fleet.clone(), identity, grant),
+                Taken::NoLimit => By::Nobody,
+                Taken::Wait => return Err(Stop::WaitForPermits(self)),
+                Taken::Over { retry_after, .. } => {
+                    self.give_back(around);
+                    let reset = retry_after.unwrap_or(RETRY);
+                    let (limit, quota) = (charge.limit.clone(), charge.limit.quota);
+                    return Err(Refusal::over_limit(OverLimit::by_fleet(Standing {
+                        limit,
+                        quota,
+                        remaining: 0,
+                        reset,
+                    }))
+                    .into());
+                }
+                Taken::Fallback { on_error, .. } => {
+                    around.worker.count(Counter::FleetFallback, 1);
+                    match on_error {
+                        OnError::Local(quota) => By::Here(quota),
+                        OnError::Allow => By::Nobody,
+                        OnError::Refuse => {
+                            self.give_back(around);
+                            return Err(Refusal::unavailable(Reason::LimiterUnavailable, RETRY).into());
+                        }
+                    }
+                }
+            };
+            self.0.push(Counted { limit: charge.limit.clone(), by });
+        }
+        Ok(self)
+    }
+
+    /// The limits that this proxy has to count for a service, with the budget for that.
+    pub(super) fn counted_here(&self) -> impl Iterator<Item = (&Rc<Limit>, Quota)> {
+        self.0.iter().filter_map(|counted| match counted.by {
+            By::Here(quota) => Some((&counted.limit, quota)),
+            By::Service(..) | By::Nobody => None,
+        })
+    }
+
+    /// Where the caller stands with each limit that a service counted and told about.
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        let standing = |counted: &Counted| {
+            let By::Service(_, _, grant) = &counted.by else { return None };
+            let told = grant.standing();
+            let (limit, quota) = (counted.limit.clone(), counted.limit.quota);
+            Some(Standing { limit, quota, remaining: told.remaining?.into(), reset: told.reset? })
+        };
+        self.0.iter().filter_map(standing).collect()
+    }
+
+    /// The request is refused after all.
+    pub(super) fn give_back(self, around: &mut Surroundings<'_>) {
+        for counted in self.0 {
+            if let By::Service(fleet, identity, grant) = counted.by {
+                around.worker.leases().give_back(&fleet, identity, grant, around.now.mono);
+            }
+        }
+    }
+}
+
+/// What this proxy counts for services that do not answer.
+pub(super) fn demands<'d>(
+    granted: &'d FleetGrants,
+    charges: &[&'d Charge],
+    identity: impl Fn(&Limit) -> Identity,
+) -> Vec<Demand<'d>> {
+    let cost = |limit: &Rc<Limit>| {
+        charges.iter().find(|charge| Rc::ptr_eq(&charge.limit, limit)).map_or(1, |charge| charge.cost)
+    };
+    granted
+        .counted_here()
+        .map(|(limit, quota)| Demand { limit, quota, identity: identity(limit), cost: cost(limit) })
+        .collect()
+}

@@ -1,0 +1,291 @@
+//! What one worker knows and holds of one identity's budget: permits to spend, the service's window, who waits.
+//! In: demands, answers, time. Out: verdicts, and how much to ask. Not here: the calls and the table (`leases`).
+//!
+//! ```text
+//!   sent            answered              sent + at_least          answered + at_most
+//!    |─────ask───────|═══ permits may be spent ═══|···· nothing is known ····|
+//! ```
+//! A lease ends with the first moment at which the window may be over. Answers that come while it lives speak of the
+//! same window, so the latest such moment and the earliest certain end among them hold.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::limit::fleet::name::DescriptorValue;
+use crate::limit::fleet::outcome::{FleetStanding, Grant, Taken, Waiter};
+use crate::limit::fleet::recent::Recent;
+use crate::limit::fleet::rls::{Answer, Reset};
+use crate::limit::fleet::service::{FleetLimit, Kind};
+use crate::time::MonoNanos;
+
+/// How long a refusal is remembered that tells no end.
+const UNTOLD: Duration = Duration::from_millis(100);
+/// A lease is this part of what is left, at most: proxies that race meet the end with small asks.
+const SHARE: u32 = 16;
+/// Fewer permits are not worth an ask that nobody waits for.
+const LEAST_AHEAD: u32 = 2;
+
+/// The service's window.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Tells windows apart.
+    number: u64,
+    /// It lasts at least until then.
+    sure_until: MonoNanos,
+    /// It is over by then.
+    over_by: MonoNanos,
+    /// Permits left at the service, as told last.
+    rest: Option<u32>,
+}
+
+/// Asks of `from` permits and more are refused until then.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    from: u32,
+    until: MonoNanos,
+    told: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    No,
+    Queued { probe: bool },
+    Sent,
+}
+
+/// See the module.
+pub(super) struct Lease {
+    pub(super) limit: Rc<FleetLimit>,
+    pub(super) value: DescriptorValue,
+    pub(super) asking: Asking,
+    /// Good as long as the window surely lasts.
+    left: u32,
+    window: Option<Window>,
+    refused: Option<Refused>,
+    permits_per_window: Option<u32>,
+    recent: Recent,
+    waiting: VecDeque<(Waiter, u32)>,
+}
+
+/// The end of a wait.
+pub(super) type Settled = (Waiter, Taken);
+
+impl Lease {
+    pub(super) fn new(limit: &Rc<FleetLimit>, value: DescriptorValue, now: MonoNanos) -> Self {
+        Self {
+            limit: Rc::clone(limit),
+            value,
+            asking: Asking::No,
+            left: 0,
+            window: None,
+            refused: None,
+            permits_per_window: None,
+            recent: Recent::new(now),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What can be said without the service.
+    pub(super) fn take(&mut self, cost: u32, now: MonoNanos) -> Option<Taken> {
+        self.recent.note(cost, now);
+        if let Some(rest) = self.window(now).and_then(|_| self.left.checked_sub(cost)) {
+            self.left = rest;
+            return Some(Taken::Granted(self.grant(cost, now)));
+        }
+        self.refuses(cost, now)
+    }
+
+    pub(super) fn wait(&mut self, waiter: Waiter, cost: u32) {
+        self.waiting.push_back((waiter, cost));
+    }
+
+    pub(super) fn leave(&mut self, waiter: Waiter) {
+        self.waiting.retain(|(other, _)| *other != waiter);
+    }
+
+    pub(super) fn leave_all(&mut self) -> impl Iterator<Item = Waiter> + '_ {
+        self.waiting.drain(..).map(|(waiter, _)| waiter)
+    }
+
+    /// Permits of a request that was refused elsewhere. Only those of the window that lasts are worth anything.
+    pub(super) fn give_back(&mut self, grant: Grant, now: MonoNanos) {
+        if self.window(now).is_some_and(|window| window.number == grant.window) {
+            self.left = self.left.saturating_add(grant.cost);
+        }
+    }
+
+    /// Whether to ask although nobody waits: what is left would not last until an answer comes, and there is demand
+    /// for more.
+    pub(super) fn runs_dry(&self, now: MonoNanos) -> bool {
+        let service = &self.limit.service;
+        let until_answered = self.recent.expected(service.timeout, now).min(service.lease / 2);
+        self.left <= until_answered && self.wanted(now) >= LEAST_AHEAD
+    }
+
+    /// How many permits to ask now; `None` if there is no more need.
+    pub(super) fn ask(&self, now: MonoNanos) -> Option<u32> {
+        let first = self.waiting.front().map_or(0, |(_, cost)| *cost);
+        let all = self.waiting.iter().fold(0_u32, |sum, (_, cost)| sum.saturating_add(*cost));
+        let most = self.limit.service.lease.min(self.permits_per_window.unwrap_or(u32::MAX));
+        let hits = all.min(self.safe(first, now)).max(self.wanted(now)).min(most);
+        match hits.max(first) {
+            0 if self.asking == (Asking::Queued { probe: true }) => Some(1),
+            0 => None,
+            hits => Some(hits),
+        }
+    }
+
+    /// The most to ask for requests that wait, so that a refusal costs little. At envoyproxy/ratelimit a refusal
+    /// spends the window; Limitador's costs a call.
+    fn safe(&self, first: u32, now: MonoNanos) -> u32 {
+        let rest = self.window(now).and_then(|window| window.rest);
+        let safe = match (rest, self.limit.service.kind, self.permits_per_window) {
+            // Spent, or in shadow mode; nothing can be lost.
+            (Some(0), _, _) => u32::MAX,
+            (Some(rest), _, _) => rest.div_ceil(2),
+            (None, Kind::Limitador, limit) => limit.unwrap_or(u32::MAX),
+            (None, Kind::Ratelimit, Some(limit)) => limit / SHARE,
+            (None, Kind::Ratelimit, None) => first,
+        };
+        self.refused(now).map_or(safe, |refused| safe.min(refused.from / 2))
+    }
+
+    /// Permits worth having beside those that are left.
+    fn wanted(&self, now: MonoNanos) -> u32 {
+        let Some(Window { sure_until, rest: Some(rest), .. }) = self.window(now) else { return 0 };
+        let most = self.refused(now).map_or(rest / SHARE, |refused| (rest / SHARE).min(refused.from / 2));
+        let expected = self.recent.expected(sure_until.since(now), now);
+        expected.min(self.limit.service.lease).min(most).saturating_sub(self.left)
+    }
+
+    /// The end of an ask of `hits`. Out: who need not wait any longer. Whoever still waits needs another ask.
+    pub(super) fn answer(
+        &mut self,
+        answer: Answer,
+        hits: u32,
+        sent: MonoNanos,
+        now: MonoNanos,
+        number: u64,
+    ) -> Vec<Settled> {
+        let mut pool = 0;
+        match answer {
+            Answer::NoLimit => return self.waiting.drain(..).map(|(waiter, _)| (waiter, Taken::NoLimit)).collect(),
+            Answer::Granted { limit, remaining, reset } => {
+                self.permits_per_window = limit;
+                self.learn(remaining, reset, sent, now, number);
+                pool = hits;
+            }
+            Answer::Over { reset } => self.learn_refusal(hits, reset, now),
+        }
+        let mut settled = Vec::new();
+        while let Some((waiter, cost)) = self.waiting.front().copied() {
+            // What was asked goes to those who waited, even if its window is over by now.
+            let taken = if let Some(rest) = pool.checked_sub(cost) {
+                pool = rest;
+                Some(Taken::Granted(self.grant(cost, now)))
+            } else if let Some(rest) = self.window(now).and_then(|_| self.left.checked_sub(cost)) {
+                self.left = rest;
+                Some(Taken::Granted(self.grant(cost, now)))
+            } else {
+                self.refuses(cost, now)
+            };
+            let Some(taken) = taken else { break };
+            self.waiting.pop_front();
+            settled.push((waiter, taken));
+        }
+        if self.window(now).is_some() {
+            self.left = self.left.saturating_add(pool);
+        }
+        settled
+    }
+
+    fn learn(&mut self, rest: Option<u32>, reset: Option<Reset>, sent: MonoNanos, now: MonoNanos, number: u64) {
+        let told = reset.map(|reset| Window {
+            number,
+            sure_until: sent.plus(reset.at_least),
+            over_by: now.plus(reset.at_most),
+            rest,
+        });
+        let known = self.window(now).copied();
+        let joined = known.zip(told).map(|(known, told)| Window {
+            number: known.number,
+            sure_until: known.sure_until.max(told.sure_until),
+            over_by: known.over_by.min(told.over_by),
+            rest: told.rest,
+        });
+        match joined.filter(|window| window.sure_until < window.over_by) {
+            Some(window) => self.window = Some(window),
+            None => {
+                self.window = told;
+                self.left = 0;
+                self.refused = None;
+            }
+        }
+        // Only a refusal of a smaller ask stands beside a grant.
+        if self.limit.service.kind == Kind::Ratelimit {
+            self.refused = None;
+        }
+    }
+
+    fn learn_refusal(&mut self, hits: u32, reset: Option<Reset>, now: MonoNanos) {
+        // Limitador refuses what does not fit and counts nothing: less may still fit.
+        let from = match self.limit.service.kind {
+            Kind::Ratelimit => 1,
+            Kind::Limitador => hits,
+        };
+        let from = self.refused(now).map_or(from, |refused| from.min(refused.from));
+        let known = self.window(now).map(|window| window.over_by);
+        let until = match (reset.map(|reset| now.plus(reset.at_most)), known) {
+            (Some(told), Some(known)) => Some(told.min(known)),
+            (told, known) => told.or(known),
+        };
+        self.refused = Some(Refused { from, until: until.unwrap_or(now.plus(UNTOLD)), told: until.is_some() });
+    }
+
+    /// What is refused without an ask: what was refused before, what is more than is left, and what
+    /// is more than a whole window has.
+    fn refuses(&self, cost: u32, now: MonoNanos) -> Option<Taken> {
+        let refused = self.refused(now).filter(|refused| cost >= refused.from);
+        let too_much = self.window(now).filter(|window| window.rest.is_some_and(|rest| 0 < rest && rest < cost));
+        let never = self.permits_per_window.is_some_and(|limit| limit < cost);
+        let retry_at = match (refused, too_much) {
+            (Some(refused), _) => refused.told.then_some(refused.until),
+            (None, Some(window)) => Some(window.over_by),
+            (None, None) if never => None,
+            (None, None) => return None,
+        };
+        let retry_after = retry_at.map(|at| at.since(now));
+        let standing = FleetStanding { reset: retry_after, ..self.standing(now) };
+        Some(Taken::Over { retry_after, standing })
+    }
+
+    fn grant(&self, cost: u32, now: MonoNanos) -> Grant {
+        let window = self.window(now).map_or(u64::MAX, |window| window.number);
+        Grant { standing: self.standing(now), cost, window }
+    }
+
+    fn standing(&self, now: MonoNanos) -> FleetStanding {
+        let spent = self.refused(now).is_some_and(|refused| refused.from == 1);
+        let window = self.window(now);
+        let rest = if spent { Some(0) } else { window.and_then(|window| window.rest) };
+        FleetStanding {
+            limit: self.permits_per_window,
+            remaining: rest.map(|rest| rest.saturating_add(if window.is_some() { self.left } else { 0 })),
+            reset: window.map(|window| window.over_by.since(now)),
+        }
+    }
+
+    /// The window, as long as it surely lasts.
+    fn window(&self, now: MonoNanos) -> Option<&Window> {
+        self.window.as_ref().filter(|window| now < window.sure_until)
+    }
+
+    fn refused(&self, now: MonoNanos) -> Option<&Refused> {
+        self.refused.as_ref().filter(|refused| now < refused.until)
+    }
+}

@@ -1,0 +1,132 @@
+//! What the service knows an identity by. In: the parts of a key and their values in one request. Out: a
+//! [`DescriptorValue`], equal in every proxy of the fleet.
+//!
+//! It is the SHA-256 of the domain, the limit's name and the parts, each text behind its length, in hexadecimal. So
+//! two limits or callers never meet in one counter, whatever characters a claim holds and however the service joins
+//! names (envoyproxy/ratelimit joins them by `_`, unescaped), and names do not stand in its store. The hash has no
+//! secret: who reads the store can still test a guess.
+//! Not here: the keyed hash by which this process finds identities (`limit::Identity`).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use sha2::{Digest, Sha256};
+
+use crate::limit::KeyValue;
+use crate::limit::fleet::service::{FleetLimit, write_text};
+use crate::limit::identity::kind;
+use crate::policy::KeyPart;
+
+/// The value of a descriptor's one entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DescriptorValue([u8; 32]);
+
+impl DescriptorValue {
+    /// Of the identity that `limit` counts, with the values that `value_of` gives the parts of its key.
+    pub fn new<'k, 'v>(limit: &'k FleetLimit, mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Self {
+        let mut hash = Sha256::new();
+        write_text(&mut hash, &limit.service.domain);
+        write_text(&mut hash, &limit.origin.name);
+        for part in &limit.key {
+            let (kind, name) = kind(part);
+            write_text(&mut hash, kind);
+            write_text(&mut hash, name);
+            write_value(&mut hash, &value_of(part));
+        }
+        Self(hash.finalize().into())
+    }
+}
+
+impl fmt::Display for DescriptorValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DescriptorValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DescriptorValue({self})")
+    }
+}
+
+fn write_value(hash: &mut Sha256, value: &KeyValue<'_>) {
+    match value {
+        KeyValue::Text(text) => {
+            hash.update(b"T");
+            write_text(hash, text);
+        }
+        KeyValue::OfIssuer { issuer, text } => {
+            hash.update(b"C");
+            write_text(hash, issuer);
+            write_text(hash, text);
+        }
+        KeyValue::Address(address) => match address.to_canonical() {
+            IpAddr::V4(address) => {
+                hash.update(b"4");
+                hash.update(address.octets());
+            }
+            IpAddr::V6(address) => {
+                hash.update(b"6");
+                let [a, b, c, d, ..] = address.segments();
+                for segment in [a, b, c, d] {
+                    hash.update(segment.to_be_bytes());
+                }
+            }
+        },
+        KeyValue::Missing => hash.update(b"M"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::fleet::fake::{limit_in, service};
+
+    fn value(domain: &str, name: &str, parts: &[KeyPart], values: &[KeyValue<'static>]) -> DescriptorValue {
+        let mut limit = limit_in(domain, name, service());
+        limit.key = parts.to_vec();
+        let mut values = values.iter().cloned();
+        DescriptorValue::new(&limit, |_| values.next().unwrap())
+    }
+
+    fn text(text: &str) -> KeyValue<'_> {
+        KeyValue::Text(text.into())
+    }
+
+    #[test]
+    fn no_two_callers_limits_or_domains_share_a_value() {
+        let (peer, sub) = (KeyPart::Peer, KeyPart::Sub);
+        let of_issuer = |issuer| KeyValue::OfIssuer { issuer, text: "a".into() };
+        let address = |text: &str| KeyValue::Address(text.parse().unwrap());
+        let two = [peer.clone(), peer.clone()];
+        let values = [
+            value("d", "n", &two, &[text("a"), text("bc")]),
+            value("d", "n", &two, &[text("ab"), text("c")]),
+            value("d", "n", std::slice::from_ref(&peer), &[text("a")]),
+            value("d_n", "", std::slice::from_ref(&peer), &[text("a")]),
+            value("d", "n", std::slice::from_ref(&peer), &[KeyValue::Missing]),
+            value("d", "n", std::slice::from_ref(&peer), &[text("")]),
+            value("d", "n", std::slice::from_ref(&sub), &[text("a")]),
+            value("d", "n", std::slice::from_ref(&sub), &[of_issuer("https://one.example")]),
+            value("d", "n", std::slice::from_ref(&sub), &[of_issuer("https://two.example")]),
+            value("d", "n", &[KeyPart::Ip], &[address("192.0.2.1")]),
+            value("d", "n", &[KeyPart::Ip], &[address("2001:db8::1")]),
+        ];
+        for (place, one) in values.iter().enumerate() {
+            assert!(!values[..place].contains(one), "{place}");
+        }
+    }
+
+    #[test]
+    fn every_proxy_of_the_fleet_and_every_version_gives_the_same_value() {
+        let value = value("boundgate", "per-client", &[KeyPart::Peer], &[text("spiffe://mesh/ns/billing")]);
+        assert_eq!(value.to_string(), "19c07faafcbd9fb45bca79cd3ae227db8d8313fcb67ff6f5e3a3ba20e8b65264");
+    }
+
+    #[test]
+    fn a_value_shows_no_name_and_needs_no_escapes() {
+        let shown = value("d", "n", &[KeyPart::Peer], &[text("alice_x:y%\n")]).to_string();
+        assert_eq!(shown.len(), 64);
+        assert!(shown.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}

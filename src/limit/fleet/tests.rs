@@ -1,0 +1,529 @@
+//! The ten rules for leases from a rate-limit service, and failures, one test each: a worker, and answers by hand.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use prost::Message;
+
+use super::fake::{limit, service};
+use super::rls::{CurrentLimit, HeaderValue, RateLimitRequest, RateLimitResponse, Seconds, Status};
+use super::*;
+use crate::fake::{FakeHost, at};
+use crate::limit::{Identity, KeyValue, SharedTable};
+use crate::policy::KeyPart;
+
+fn identity(name: &str) -> Identity {
+    let part = [KeyPart::Constant(name.into())];
+    SharedTable::new("test", 1, &FakeHost::default()).identity(&part, |_| KeyValue::Text(name.to_owned().into()))
+}
+
+/// One worker, one limit.
+struct World {
+    leases: Leases,
+    limit: Rc<FleetLimit>,
+    last_waiter: u64,
+}
+
+type Reply = Result<Vec<u8>, CallFailed>;
+
+impl World {
+    fn new(service: Service) -> Self {
+        Self { leases: Leases::new(100), limit: limit(service), last_waiter: 0 }
+    }
+
+    fn take_as(&mut self, waiter: u64, name: &str, cost: u32, seconds: f64) -> Taken {
+        let value = || DescriptorValue::new(&self.limit, |_| KeyValue::Missing);
+        let identity = identity(name);
+        let demand = FleetDemand { limit: &self.limit, identity, value: &value, cost, waiter: Waiter(waiter) };
+        self.leases.take(&demand, at(seconds).mono)
+    }
+
+    /// A new request of one permit.
+    fn take(&mut self, seconds: f64) -> Taken {
+        self.take_of(1, seconds)
+    }
+
+    fn take_of(&mut self, cost: u32, seconds: f64) -> Taken {
+        self.last_waiter += 1;
+        self.take_as(self.last_waiter, "alice", cost, seconds)
+    }
+
+    /// The number of permits in the next ask.
+    fn ask(&mut self, seconds: f64) -> Option<(AskId, u32)> {
+        let ask = self.leases.next_ask(at(seconds).mono)?;
+        Some((ask.id, RateLimitRequest::decode(&*ask.body).unwrap().hits_addend))
+    }
+
+    fn answer(&mut self, id: AskId, reply: Reply, seconds: f64) -> Vec<Waiter> {
+        self.leases.answer(id, reply, at(seconds).mono)
+    }
+
+    /// A request that waits for an ask; what it hears when `reply` comes.
+    fn take_with(&mut self, cost: u32, seconds: f64, reply: Reply) -> (u32, Taken) {
+        assert_eq!(self.take_of(cost, seconds), Taken::Wait);
+        let (id, hits) = self.ask(seconds).unwrap();
+        let waiter = Waiter(self.last_waiter);
+        assert_eq!(self.answer(id, reply, seconds), [waiter]);
+        (hits, self.take_as(waiter.0, "alice", cost, seconds))
+    }
+
+    /// Requests that make it expect as many more, and a lease; the window has `rest` left at the end.
+    fn busy(&mut self, requests: u32, rest: u32) {
+        for _ in 0..requests {
+            let _ = self.take(0.0);
+            self.answer_all(500_000);
+        }
+        while self.take(0.0) != Taken::Wait {}
+        self.answer_all(rest);
+    }
+
+    fn answer_all(&mut self, rest: u32) {
+        while let Some((id, _)) = self.ask(0.0) {
+            self.answer(id, ok(1_000_000, rest, 3600), 0.0);
+        }
+    }
+
+    /// How many pass without an ask.
+    fn granted_at_once(&mut self, seconds: f64) -> u32 {
+        let mut granted = 0;
+        while matches!(self.take(seconds), Taken::Granted(_)) {
+            granted += 1;
+        }
+        granted
+    }
+}
+
+fn response(code: i32, statuses: Vec<Status>, fields: &[(&str, String)]) -> Reply {
+    let field =
+        |(key, value): &(&str, String)| HeaderValue { key: (*key).into(), value: value.clone(), raw_value: vec![] };
+    let response_headers_to_add = fields.iter().map(field).collect();
+    Ok(RateLimitResponse { overall_code: code, statuses, response_headers_to_add }.encode_to_vec())
+}
+
+fn status(code: i32, limit: u32, rest: u32, reset: i64) -> Vec<Status> {
+    let current_limit = Some(CurrentLimit { requests_per_unit: limit });
+    let duration_until_reset = Some(Seconds { seconds: reset, nanos: 0 });
+    vec![Status { code, current_limit, limit_remaining: rest, duration_until_reset }]
+}
+
+fn ok(limit: u32, rest: u32, reset: i64) -> Reply {
+    response(1, status(1, limit, rest, reset), &[])
+}
+
+fn over(limit: u32, reset: i64) -> Reply {
+    response(2, status(2, limit, 0, reset), &[])
+}
+
+fn fields(limit: u32, rest: u32, reset: u64) -> [(&'static str, String); 3] {
+    [
+        ("x-ratelimit-limit", format!("{limit}, {limit};w=60")),
+        ("x-ratelimit-remaining", rest.to_string()),
+        ("x-ratelimit-reset", reset.to_string()),
+    ]
+}
+
+fn limitador() -> Service {
+    Service { kind: Kind::Limitador, ..service() }
+}
+
+fn granted(taken: &Taken) -> bool {
+    matches!(taken, Taken::Granted(_))
+}
+
+#[track_caller]
+fn refused_for(taken: Taken, seconds: Option<f64>) {
+    let Taken::Over { retry_after, .. } = taken else { panic!("{taken:?}") };
+    assert_eq!(retry_after, seconds.map(Duration::from_secs_f64));
+}
+
+fn because(taken: &Taken) -> Option<NoAnswer> {
+    match taken {
+        Taken::Fallback { on_error: OnError::Refuse, why } => Some(*why),
+        _ => None,
+    }
+}
+
+#[test]
+fn rule_1_the_first_ask_of_a_key_is_what_its_first_request_costs() {
+    let mut world = World::new(service());
+    for _ in 0..20 {
+        assert_eq!(world.take_of(3, 0.0), Taken::Wait);
+    }
+    let (id, hits) = world.ask(0.0).unwrap();
+    assert_eq!(hits, 3);
+    assert_eq!(world.ask(0.0), None, "one ask at a time");
+    assert_eq!(world.answer(id, ok(1000, 997, 60), 0.002), [Waiter(1)]);
+    let (_, hits) = world.ask(0.002).unwrap();
+    assert!((57..=62).contains(&hits), "now the limit is known: all that wait, and at most 997 / 16: {hits}");
+}
+
+#[test]
+fn rule_1_leases_are_a_sixteenth_of_what_is_left_and_within_demand_and_configuration() {
+    for (demand, rest, least, most) in [(1000, 1_000_000, 200, 200), (1000, 320, 18, 20), (1000, 31, 1, 1)] {
+        let mut world = World::new(service());
+        world.busy(demand, rest);
+        world.granted_at_once(0.0);
+        // One request waits for it.
+        let asked = world.ask(0.0).map_or(0, |(_, hits)| hits);
+        assert!((least..=most).contains(&asked), "{demand} {rest}: {asked}");
+    }
+}
+
+#[test]
+fn rule_1_what_is_more_than_the_rest_is_refused_without_an_ask() {
+    let mut world = World::new(service());
+    assert!(granted(&world.take_with(1, 0.0, ok(10, 3, 60)).1));
+    refused_for(world.take_of(4, 10.0), Some(50.0));
+    refused_for(world.take_of(11, 100.0), None);
+    assert_eq!(world.ask(0.0), None);
+    assert_eq!(world.take_of(3, 10.0), Taken::Wait);
+}
+
+#[test]
+fn rule_1_no_ask_is_for_more_than_a_window_has() {
+    let mut world = World::new(Service { lease: 1_000_000, ..limitador() });
+    let _ = world.take_with(1, 0.0, response(1, vec![], &fields(100, 99, 60)));
+    for _ in 0..1000 {
+        let _ = world.take(61.0);
+    }
+    assert_eq!(world.ask(61.0).unwrap().1, 100);
+}
+
+#[test]
+fn rule_2_a_refusal_with_a_window_is_final_until_its_end() {
+    let mut world = World::new(service());
+    refused_for(world.take_with(1, 0.0, over(10, 30)).1, Some(30.0));
+    refused_for(world.take(29.5), Some(0.5));
+    assert_eq!(world.ask(29.5), None);
+    assert_eq!(world.take(30.0), Taken::Wait, "who waited as told is not refused by us");
+}
+
+#[test]
+fn rule_2_limitador_is_asked_for_half_until_only_one_request_is_refused() {
+    let mut world = World::new(limitador());
+    for _ in 0..5 {
+        assert_eq!(world.take(0.0), Taken::Wait);
+    }
+    let mut asked = Vec::new();
+    let mut woken = Vec::new();
+    let mut rest = 3;
+    while let Some((id, hits)) = world.ask(0.0) {
+        asked.push(hits);
+        let reply = if hits <= rest {
+            rest -= hits;
+            response(1, vec![], &[])
+        } else {
+            response(2, vec![], &[])
+        };
+        woken.extend(world.answer(id, reply, 0.0));
+    }
+    assert_eq!(asked, [5, 2, 3, 1, 2, 1], "5 no, 2 yes, 3 no, 1 yes, 2 no, 1 no");
+    let heard: Vec<bool> = woken.iter().map(|waiter| granted(&world.take_as(waiter.0, "alice", 1, 0.0))).collect();
+    assert_eq!(heard, [true, true, true, false, false]);
+    refused_for(world.take(0.05), None);
+    assert_eq!(world.take(0.2), Taken::Wait, "a refusal that tells no end is soon tried again");
+}
+
+#[test]
+fn rule_3_a_lease_dies_one_second_before_its_window_may_end() {
+    let mut world = World::new(service());
+    world.busy(1000, 100_000);
+    assert!(granted(&world.take(3598.9)));
+    assert_eq!(world.take(3599.0), Taken::Wait);
+    assert_eq!(world.ask(3599.0).unwrap().1, 1);
+}
+
+#[test]
+fn rule_3_a_limit_per_second_is_never_leased() {
+    let mut world = World::new(service());
+    for request in 0..100 {
+        let seconds = f64::from(request) / 1e3;
+        let (hits, taken) = world.take_with(1, seconds, ok(1000, 900, 1));
+        assert_eq!(hits, 1);
+        assert!(granted(&taken));
+    }
+    assert_eq!(world.ask(0.1), None);
+}
+
+#[test]
+fn rule_3_an_answer_after_the_end_grants_only_the_requests_that_waited() {
+    let mut world = World::new(service());
+    let _ = world.take_with(1, 0.0, ok(1000, 900, 60));
+    for _ in 0..10 {
+        assert_eq!(world.take(59.5), Taken::Wait);
+    }
+    let (id, hits) = world.ask(59.5).unwrap();
+    assert_eq!(hits, 10);
+    let waiters: Vec<Waiter> = (2..=11).map(Waiter).collect();
+    world.leases.abandon(Waiter(11));
+    assert_eq!(world.answer(id, ok(1000, 890, 1), 60.5), waiters[..9]);
+    assert!(granted(&world.take_as(2, "alice", 1, 60.5)));
+    assert_eq!(world.take(60.5), Taken::Wait, "what the request that left was to get is lost");
+}
+
+#[test]
+fn rule_3_limitador_without_fields_is_never_leased() {
+    let mut world = World::new(limitador());
+    for request in 0..100 {
+        let (hits, taken) = world.take_with(1, f64::from(request), response(1, vec![], &[]));
+        assert_eq!(hits, 1);
+        assert!(granted(&taken));
+    }
+    assert_eq!(world.ask(100.0), None);
+}
+
+#[test]
+fn rule_3_limitador_with_fields_is_leased_to_the_second_it_tells() {
+    let mut world = World::new(limitador());
+    for _ in 0..20 {
+        let _ = world.take(0.0);
+    }
+    let (id, hits) = world.ask(0.0).unwrap();
+    assert_eq!(hits, 20, "a refusal would cost nothing");
+    world.answer(id, response(1, vec![], &fields(1000, 980, 59)), 0.0);
+    let (id, hits) = world.ask(0.0).unwrap();
+    assert_eq!(hits, 20);
+    world.answer(id, response(1, vec![], &fields(1000, 960, 59)), 0.0);
+    assert!(granted(&world.take(58.9)));
+    assert_eq!(world.take(59.0), Taken::Wait);
+}
+
+#[test]
+fn rule_4_ok_without_a_limit_passes_all_who_wait_and_is_counted() {
+    let mut world = World::new(service());
+    assert_eq!(world.take(0.0), Taken::Wait);
+    assert_eq!(world.take(0.0), Taken::Wait);
+    let (id, _) = world.ask(0.0).unwrap();
+    assert_eq!(world.answer(id, response(1, vec![Status::default()], &[]), 0.0).len(), 2);
+    assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::NoLimit);
+    assert_eq!(world.take_as(2, "alice", 1, 0.0), Taken::NoLimit);
+    assert_eq!(world.leases.take_tally().no_limit, 1);
+    assert_eq!(world.take(0.0), Taken::Wait, "there is no lease");
+}
+
+#[test]
+fn rule_4_ok_with_nothing_left_is_no_refusal() {
+    let mut world = World::new(service());
+    for _ in 0..100 {
+        assert!(granted(&world.take_with(1, 0.0, ok(10, 0, 60)).1), "shadow mode");
+    }
+}
+
+#[test]
+fn rule_6_an_ask_has_one_descriptor_of_one_entry() {
+    let mut world = World::new(service());
+    let _ = world.take(0.0);
+    let ask = world.leases.next_ask(at(0.0).mono).unwrap();
+    let request = RateLimitRequest::decode(&*ask.body).unwrap();
+    assert_eq!(request.domain, "boundgate");
+    let [descriptor] = &*request.descriptors else { panic!("{request:?}") };
+    let [entry] = &*descriptor.entries else { panic!("{request:?}") };
+    assert_eq!(entry.key, "per-client");
+    assert_eq!(entry.value.len(), 64);
+}
+
+#[test]
+fn rule_7_a_failed_ask_is_not_repeated_inside_the_request_and_grants_nothing_later() {
+    let mut world = World::new(service());
+    let _ = world.take(0.0);
+    let (id, _) = world.ask(0.0).unwrap();
+    assert_eq!(world.answer(id, Err(CallFailed), 0.02), [Waiter(1)]);
+    assert_eq!(because(&world.take_as(1, "alice", 1, 0.02)), Some(NoAnswer::Failed));
+    assert_eq!(world.ask(0.02), None);
+    assert_eq!(world.answer(id, ok(1000, 999, 60), 0.03), []);
+    assert_eq!(world.take(0.03), Taken::Wait);
+}
+
+#[test]
+fn rule_7_an_answer_reported_twice_counts_once() {
+    let mut world = World::new(service());
+    world.busy(100, 100_000);
+    world.granted_at_once(0.0);
+    let (id, hits) = world.ask(0.0).unwrap();
+    world.answer(id, ok(1_000_000, 100_000, 3600), 0.0);
+    assert_eq!(world.answer(id, ok(1_000_000, 100_000, 3600), 0.0), []);
+    // One of them had been waiting.
+    assert_eq!(world.granted_at_once(0.0), hits - 1);
+}
+
+#[test]
+fn rule_8_an_answer_that_is_none_is_a_failure() {
+    for wrong in [response(0, vec![], &[]), response(3, vec![], &[]), Ok(b"<html>".to_vec()), Err(CallFailed)] {
+        let mut world = World::new(service());
+        let (_, taken) = world.take_with(1, 0.0, wrong);
+        assert_eq!(because(&taken), Some(NoAnswer::Failed));
+        assert_eq!(world.leases.take_tally().failed, 1);
+    }
+}
+
+#[test]
+fn rule_10_answers_of_the_same_window_put_its_end_together() {
+    let mut world = World::new(service());
+    // The window ends at 60.0; answers are rounded up to whole seconds.
+    let _ = world.take_with(1, 0.9, ok(1000, 900, 60));
+    let _ = world.take_with(1, 1.0, ok(1000, 899, 59));
+    let Taken::Granted(grant) = world.take_with(1, 1.95, ok(1000, 898, 59)).1 else { panic!() };
+    let reset = grant.standing().reset.unwrap().as_secs_f64();
+    assert!((reset - 58.05).abs() < 1e-6, "{reset}");
+    refused_for(world.take_of(899, 59.94), Some(60.0 - 59.94));
+}
+
+#[test]
+fn rule_10_replicas_whose_clocks_disagree_do_not_share_permits() {
+    let mut world = World::new(service());
+    world.busy(100, 100_000);
+    world.granted_at_once(0.0);
+    let (id, _) = world.ask(0.0).unwrap();
+    world.answer(id, ok(1_000_000, 100_000, 1800), 0.0);
+    let (limit, identity) = (Rc::clone(&world.limit), identity("alice"));
+    let Taken::Granted(grant) = world.take(0.0) else { panic!() };
+    let before = world.granted_at_once(0.0);
+    assert!(before > 10);
+    let (id, hits) = world.ask(0.0).unwrap();
+    world.answer(id, ok(1_000_000, 100_000, 900), 0.0);
+    world.leases.give_back(&limit, identity, grant, at(0.0).mono);
+    assert_eq!(world.granted_at_once(0.0), hits - 1, "a permit of another window is not taken back");
+}
+
+#[test]
+fn what_another_limit_refused_serves_the_next_request() {
+    let mut world = World::new(service());
+    world.busy(10, 100_000);
+    let Taken::Granted(grant) = world.take(0.0) else { panic!() };
+    let (limit, identity) = (Rc::clone(&world.limit), identity("alice"));
+    let mut other = World::new(service());
+    other.busy(10, 100_000);
+    let rest = other.granted_at_once(0.0);
+    world.leases.give_back(&limit, identity, grant, at(0.0).mono);
+    assert_eq!(world.granted_at_once(0.0), rest);
+}
+
+#[test]
+fn a_busy_key_asks_before_its_lease_runs_dry() {
+    let mut world = World::new(service());
+    world.busy(3000, 100_000);
+    assert_eq!(world.ask(0.0), None);
+    let mut granted = 0;
+    let (id, hits) = loop {
+        assert!(matches!(world.take(0.0), Taken::Granted(_)), "nobody waits");
+        granted += 1;
+        if let Some(ask) = world.ask(0.0) {
+            break ask;
+        }
+    };
+    assert!(granted < hits);
+    // 3,000 in 30 s are 2 in 20 ms.
+    assert!(world.granted_at_once(0.0) >= 2);
+    world.answer(id, ok(1_000_000, 100_000, 3600), 0.01);
+}
+
+#[test]
+fn a_single_request_leads_to_a_single_permit() {
+    let mut world = World::new(service());
+    let _ = world.take_with(1, 0.0, ok(1000, 900, 60));
+    assert_eq!(world.ask(0.0), None);
+}
+
+#[test]
+fn a_request_waits_no_longer_than_the_time_out_whatever_the_calls_do() {
+    let mut world = World::new(service());
+    let _ = world.take(0.0);
+    let (id, _) = world.ask(0.0).unwrap();
+    let _ = world.take(0.015);
+    assert_eq!(world.leases.next_tick(), Some(at(0.02).mono));
+    assert_eq!(world.leases.tick(at(0.02).mono), [Waiter(1)]);
+    assert_eq!(because(&world.take_as(1, "alice", 1, 0.02)), Some(NoAnswer::TimedOut));
+    assert_eq!(world.answer(id, Err(CallFailed), 0.021), [Waiter(2)], "it joined a call that failed");
+    assert_eq!(because(&world.take_as(2, "alice", 1, 0.021)), Some(NoAnswer::Failed));
+}
+
+#[test]
+fn a_call_whose_end_is_never_reported_is_given_up() {
+    let mut world = World::new(service());
+    let _ = world.take(0.0);
+    let (id, _) = world.ask(0.0).unwrap();
+    world.leases.tick(at(0.02).mono);
+    world.leases.tick(at(0.3).mono);
+    assert_eq!(world.leases.next_tick(), None);
+    assert_eq!(world.leases.take_tally().failed, 1);
+    assert_eq!(world.answer(id, ok(1000, 900, 60), 0.4), []);
+    assert!(granted(&world.take_with(1, 0.5, ok(1000, 900, 60)).1), "the key is asked for again");
+}
+
+/// Calls for five keys fail.
+fn break_service(world: &mut World) {
+    for waiter in 1_000_001..=1_000_005 {
+        assert_eq!(world.take_as(waiter, &format!("caller {waiter}"), 1, 0.0), Taken::Wait);
+    }
+    let asks: Vec<AskId> = std::iter::from_fn(|| world.ask(0.0)).map(|(id, _)| id).collect();
+    for id in &asks[..4] {
+        world.answer(*id, Err(CallFailed), 0.0);
+    }
+    assert_eq!(world.take_as(1_000_006, "caller 1006", 1, 0.0), Taken::Wait);
+    let mut woken = world.answer(asks[4], Err(CallFailed), 0.0);
+    woken.sort();
+    assert_eq!(woken, [Waiter(1_000_005), Waiter(1_000_006)], "nobody waits for a service that was given up");
+    assert_eq!(because(&world.take_as(1_000_006, "caller 1006", 1, 0.0)), Some(NoAnswer::BreakerOpen));
+    assert_eq!(world.ask(0.0), None, "nor is it called");
+}
+
+#[test]
+fn while_the_breaker_is_open_nobody_waits_and_one_call_a_second_is_sent() {
+    let mut world = World::new(service());
+    break_service(&mut world);
+    let mut probes = 0;
+    for ms in 0..10_000 {
+        let now = f64::from(ms) / 1e3;
+        assert_eq!(because(&world.take(now)), Some(NoAnswer::BreakerOpen));
+        while let Some((id, hits)) = world.ask(now) {
+            assert_eq!(hits, 1);
+            probes += 1;
+            world.answer(id, Err(CallFailed), now);
+        }
+    }
+    assert_eq!(probes, 9);
+}
+
+#[test]
+fn a_probe_that_is_answered_closes_the_breaker_and_its_permit_is_used() {
+    let mut world = World::new(service());
+    break_service(&mut world);
+    assert_eq!(because(&world.take(1.0)), Some(NoAnswer::BreakerOpen));
+    let (id, _) = world.ask(1.0).unwrap();
+    assert_eq!(world.answer(id, ok(1000, 900, 60), 1.01), []);
+    assert!(granted(&world.take(1.01)));
+    assert_eq!(world.take(1.01), Taken::Wait);
+}
+
+#[test]
+fn a_lease_lives_on_while_the_breaker_is_open() {
+    let mut world = World::new(service());
+    world.busy(50, 900_000);
+    break_service(&mut world);
+    assert!(world.granted_at_once(1.0) > 20);
+    assert_eq!(because(&world.take(1.0)), Some(NoAnswer::BreakerOpen));
+}
+
+#[test]
+fn a_forgotten_lease_only_loses_permits_and_nobody_who_waits() {
+    let mut world = World::new(service());
+    world.leases = Leases::new(4);
+    let _ = world.take_as(1, "alice", 1, 0.0);
+    let (id, _) = world.ask(0.0).unwrap();
+    for other in 2..100 {
+        let name = format!("caller {other}");
+        let _ = world.take_as(other, &name, 1, 0.0);
+        world.leases.abandon(Waiter(other));
+    }
+    assert!(world.leases.take_tally().forgotten > 90);
+    assert_eq!(world.answer(id, ok(1000, 900, 60), 0.0), [Waiter(1)]);
+    assert!(granted(&world.take_as(1, "alice", 1, 0.0)));
+}
+
+#[test]
+fn a_lease_survives_a_reload_of_the_configuration() {
+    let mut world = World::new(service());
+    world.busy(10, 100_000);
+    world.limit = limit(service());
+    assert!(granted(&world.take(0.0)));
+}

@@ -1,0 +1,77 @@
+//! One budget for several proxies, without a call per request.
+
+use boundgate_ratelimit::{Mode, Redis};
+use serde_json::json;
+
+use crate::{Caller, counter, proxy, service};
+
+#[tokio::test]
+async fn two_proxies_share_one_budget_counted_in_redis() {
+    let redis = Redis::start().await;
+    let service = service(Mode::Fixed { redis_url: redis.url() }, 200).await;
+    let (one, two) = (proxy(service.address(), json!({})).await, proxy(service.address(), json!({})).await);
+    let callers = [Caller::of(&one, "alice").await, Caller::of(&two, "alice").await];
+    let mut passed = 0;
+    for _ in 0..30 {
+        for caller in &callers {
+            passed += caller.passes(5).await;
+        }
+    }
+    // Leases that are not used up, and asks that found too little left.
+    assert!((180..=200).contains(&passed), "{passed} of 200");
+    assert_eq!(one.upstream.count() + two.upstream.count(), passed);
+}
+
+#[tokio::test]
+async fn limitador_shares_a_budget_as_well() {
+    let service = service(Mode::Limitador, 100).await;
+    let change = json!({"kind": "limitador"});
+    let (one, two) = (proxy(service.address(), change.clone()).await, proxy(service.address(), change).await);
+    let callers = [Caller::of(&one, "alice").await, Caller::of(&two, "alice").await];
+    let mut passed = 0;
+    for _ in 0..20 {
+        for caller in &callers {
+            passed += caller.passes(5).await;
+        }
+    }
+    assert!((90..=100).contains(&passed), "{passed} of 100");
+}
+
+#[tokio::test]
+async fn permits_are_asked_for_in_advance_and_spent_budgets_are_remembered() {
+    let redis = Redis::start().await;
+    let service = service(Mode::Fixed { redis_url: redis.url() }, 1_000).await;
+    let bed = proxy(service.address(), json!({})).await;
+    let alice = Caller::of(&bed, "alice").await;
+    let passed = alice.passes(1_200).await;
+    let calls = service.calls();
+    assert!((950..=1_000).contains(&passed), "{passed} of 1000");
+    assert!(calls <= 150, "{calls} calls for {passed} requests");
+    assert_eq!(alice.passes(50).await, 0);
+    assert_eq!(service.calls(), calls, "a spent budget is not asked for again");
+    let refusal = alice.call().await;
+    let wait: u64 = refusal.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3_600).contains(&wait));
+    assert!(refusal.header("ratelimit").unwrap().starts_with(r#""per-client";r=0;t="#));
+}
+
+#[tokio::test]
+async fn one_identity_does_not_spend_anothers_budget_and_no_name_stands_in_redis() {
+    let redis = Redis::start().await;
+    let service = service(Mode::Fixed { redis_url: redis.url() }, 50).await;
+    let bed = proxy(service.address(), json!({})).await;
+    assert!(Caller::of(&bed, "alice").await.passes(80).await <= 50);
+    assert!(Caller::of(&bed, "bob").await.passes(30).await >= 28);
+    let keys = redis.command("KEYS *").unwrap();
+    assert!(keys.contains("per-client") && !keys.contains("alice") && !keys.contains("bob"), "{keys}");
+}
+
+#[tokio::test]
+async fn a_limit_that_the_service_does_not_know_lets_pass_and_is_counted() {
+    let redis = Redis::start().await;
+    let service = service(Mode::Fixed { redis_url: redis.url() }, 1).await;
+    let bed = proxy(service.address(), json!({"domain": "mistyped"})).await;
+    assert_eq!(Caller::of(&bed, "alice").await.passes(5).await, 5);
+    bed.envoy.stat_reaches("wasmcustom.boundgate.fleet_no_limit", 1).await.unwrap();
+    assert_eq!(counter(&bed, "fleet_failed").await, 0);
+}
