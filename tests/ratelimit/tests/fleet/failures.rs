@@ -71,7 +71,7 @@ async fn a_silent_service_is_waited_for_no_longer_than_the_time_out_and_then_by_
     let calls = service.calls();
     let started = Instant::now();
     assert_eq!(strangers(&bed, 20).await, [200; 20]);
-    let probes = u64::try_from(started.elapsed().as_secs()).unwrap() + 2;
+    let probes = started.elapsed().as_secs() + 2;
     assert!(service.calls() - calls <= probes, "{} calls while the breaker is open", service.calls() - calls);
 }
 
