@@ -168,11 +168,13 @@ config_table! {
         overrides: Vec<At<OverrideTable>> = optional,
         /// Whether it only counts and reports what it would have refused.
         shadow: bool = default(false),
+        /// Counts responses with these statuses instead of requests; once it is spent, requests are refused.
+        on: Vec<At<Count<100, 599>>> = optional,
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the
         /// limit's name.
         service: Name = optional,
     }
-    later { "mode", "on", "windows", "in_flight", "lease", "on_error" }
+    later { "mode", "windows", "in_flight", "lease", "on_error" }
 }
 
 config_table! {
@@ -208,7 +210,7 @@ config_table! {
         /// The longest that a request waits for it.
         timeout: Span<0, 10> = default(Span(std::time::Duration::from_millis(20))),
         /// The most permits that are asked for at once. 1: none in advance.
-        lease: Count<1, 100_000> = default(Count(50)),
+        lease: Count<1, 100_000> = default(Count(200)),
         /// What becomes of requests while it does not answer.
         on_error: OnErrorWord = default(OnErrorWord::Local),
     }

@@ -40,7 +40,21 @@ fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, finding
         );
     }
     let fleet = services::fleet_limit(&origin, table, &key, quota, services, findings);
-    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, fleet })
+    let on = statuses(table, findings);
+    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, on, fleet })
+}
+
+fn statuses(table: &LimitTable, findings: &mut Findings) -> Vec<u16> {
+    let at = table.at.key("on");
+    let Some(written) = &table.on else { return Vec::new() };
+    if written.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, so that nothing would ever be counted", "Write statuses, like [401, 404].");
+    }
+    for key in ["service", "shadow"].iter().filter(|key| table.wrote(key)) {
+        findings.add(&table.at.key(key), "cannot stand beside on", "Leave one of both out.");
+    }
+    // 599 is the largest.
+    written.iter().map(|status| u16::try_from(status.value.0).unwrap_or(u16::MAX)).collect()
 }
 
 fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {

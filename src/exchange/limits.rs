@@ -9,20 +9,65 @@ use std::rc::Rc;
 use crate::authz::Grant;
 use crate::exchange::fleet::{self, FleetGrants};
 use crate::exchange::{Stop, Surroundings, Way};
-use crate::host::{Connection, ConnectionProperty};
-use crate::limit::{Demand, KeyValue, OverLimit, Permits, Quota, look, take};
+use crate::host::{Connection, ConnectionProperty, Host};
+use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Charge, Condition, KeyPart, Limit};
-use crate::time::UnixMillis;
+use crate::policy::{Charge, Condition, KeyPart, Limit, Route};
+use crate::time::{Now, UnixMillis};
+use crate::token::AccessToken;
 use crate::verdict::Refusal;
-use crate::worker::{Counter, ExchangeId};
+use crate::worker::{Counter, ExchangeId, Worker};
 
 /// Everything about a request that limits may depend on.
 pub(super) struct Caller<'c> {
     pub(super) way: &'c Way,
-    pub(super) grant: &'c Grant,
+    /// `None` before the caller was let in: then only its source is known.
+    pub(super) grant: Option<&'c Grant>,
     pub(super) peer: Option<&'c PeerIdentity>,
     pub(super) wall: UnixMillis,
+}
+
+/// The limits of a route by what they count.
+#[derive(Default)]
+struct Sorted<'r> {
+    /// Requests, here.
+    here: Vec<&'r Charge>,
+    /// Requests, here, without consequence.
+    shadow: Vec<&'r Charge>,
+    /// Requests, by a service.
+    fleet: Vec<&'r Charge>,
+    /// Responses, here.
+    responses: Vec<&'r Charge>,
+}
+
+impl<'r> Sorted<'r> {
+    fn of(route: &'r Route) -> Self {
+        let mut sorted = Self::default();
+        for charge in &route.limits {
+            let kind = match &*charge.limit {
+                Limit { fleet: Some(_), .. } => &mut sorted.fleet,
+                Limit { shadow: true, .. } => &mut sorted.shadow,
+                Limit { on, .. } if !on.is_empty() => &mut sorted.responses,
+                _ => &mut sorted.here,
+            };
+            kind.push(charge);
+        }
+        sorted
+    }
+}
+
+/// Counts a response of the upstream with this status.
+pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) {
+    for pending in permits.pending().iter().filter(|pending| pending.limit.on.contains(&status)) {
+        let Pending { limit, quota, identity, cost } = pending;
+        let demand = Demand { limit, quota: *quota, identity: *identity, cost: *cost };
+        count_afterwards(&[demand], worker, host, now);
+    }
+}
+
+/// What has happened is counted; if the budget is spent by now there is nothing left to take from it.
+fn count_afterwards(demands: &[Demand<'_>], worker: &mut Worker, host: &dyn Host, now: Now) {
+    let _: Result<Permits, OverLimit> = take(demands, worker.limits(), host, now.mono);
 }
 
 impl Caller<'_> {
@@ -38,31 +83,61 @@ impl Caller<'_> {
         if route.limits.is_empty() || self.way.preflight {
             return Ok((Permits::none(), Vec::new()));
         }
-        let (fleet, local): (Vec<&Charge>, Vec<&Charge>) =
-            route.limits.iter().partition(|charge| charge.limit.fleet.is_some());
-        let (shadow, enforced): (Vec<&Charge>, Vec<&Charge>) = local.iter().partition(|charge| charge.limit.shadow);
-        let mut demands = self.demands(&enforced, around);
-        let mut standings = Vec::new();
-        let granted = if fleet.is_empty() {
+        let sorted = Sorted::of(route);
+        // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
+        let asked = |charge: &&&Charge| self.token().is_none() || !charge.limit.is_of_source();
+        let responses: Vec<&Charge> = sorted.responses.iter().filter(asked).copied().collect();
+        self.look(&responses, around)?;
+        let granted = if sorted.fleet.is_empty() {
             granted
         } else {
-            look(&demands, around.worker.limits(), around.host, around.now.mono).map_err(Refusal::over_limit)?;
-            granted.complete(&fleet, self, exchange, around)?
+            self.look(&sorted.here, around)?;
+            granted.complete(&sorted.fleet, self, exchange, around)?
         };
-        standings.extend(granted.standings());
+        let mut demands = self.demands(&sorted.here, around);
         let table = around.worker.limits();
         let identity = |limit: &Limit| table.identity(&limit.key, |part| self.value(part, around.connection));
-        demands.extend(fleet::demands(&granted, &fleet, identity));
+        demands.extend(fleet::demands(&granted, &sorted.fleet, identity));
         let taken = take(&demands, table, around.host, around.now.mono);
         drop(demands);
         note_strain(&taken, around);
         match taken {
-            Ok(permits) => Ok((permits.beside(standings), self.shadowed(&shadow, around))),
+            Ok(permits) => {
+                let pending = self.demands(&sorted.responses, around).into_iter().map(Pending::from).collect();
+                let permits = permits.beside(granted.standings()).until_response(pending);
+                Ok((permits, self.shadowed(&sorted.shadow, around)))
+            }
             Err(over) => {
                 granted.give_back(around);
                 Err(Refusal::over_limit(over).into())
             }
         }
+    }
+
+    /// Whether a source may have something new verified: it may not once it has failed too often.
+    pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
+        let mut responses = Sorted::of(&self.way.route).responses;
+        responses.retain(|charge| charge.limit.is_of_source());
+        self.look(&responses, around)
+    }
+
+    /// Counts a refusal of ours against the source of the request.
+    pub(super) fn refused(&self, status: u16, around: &mut Surroundings<'_>) {
+        let mut responses = Sorted::of(&self.way.route).responses;
+        responses.retain(|charge| charge.limit.is_of_source() && charge.limit.on.contains(&status));
+        for demand in self.demands(&responses, around) {
+            count_afterwards(&[demand], around.worker, around.host, around.now);
+        }
+    }
+
+    /// Whether these would let the request pass; nothing is charged.
+    fn look(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Result<(), Stop> {
+        if charges.is_empty() {
+            return Ok(());
+        }
+        let demands = self.demands(charges, around);
+        let open = look(&demands, around.worker.limits(), around.host, around.now.mono);
+        open.map_err(|over| Refusal::over_limit(over).into())
     }
 
     /// The shadow limits that would refuse.
@@ -88,6 +163,10 @@ impl Caller<'_> {
         charges.iter().map(demand).collect()
     }
 
+    fn token(&self) -> Option<&Rc<AccessToken>> {
+        self.grant.and_then(Grant::access_token)
+    }
+
     /// The quota of the first override that fits, else the limit's own.
     fn quota(&self, limit: &Limit) -> Quota {
         let fits = |conditions: &[Condition]| conditions.iter().all(|condition| self.meets(condition));
@@ -96,7 +175,7 @@ impl Caller<'_> {
     }
 
     fn meets(&self, condition: &Condition) -> bool {
-        let claims = self.grant.access_token().map(|token| token.claims());
+        let claims = self.token().map(|token| token.claims());
         match condition {
             Condition::ClientId(id) => claims.is_some_and(|claims| claims.client_id == *id),
             Condition::Sub(sub) => claims.is_some_and(|claims| claims.subject == *sub),
@@ -111,7 +190,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn value<'v>(&'v self, part: &'v KeyPart, connection: &dyn Connection) -> KeyValue<'v> {
-        let token = self.grant.access_token();
+        let token = self.token();
         let claim = |text: Option<Cow<'v, str>>| match (token, text) {
             (Some(token), Some(text)) => KeyValue::OfIssuer { issuer: &token.issuer().issuer, text },
             _ => KeyValue::Missing,

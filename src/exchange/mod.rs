@@ -17,6 +17,7 @@ mod tests;
 
 use std::rc::Rc;
 
+pub use limits::responded;
 pub use seen::Seen;
 
 use fleet::FleetGrants;
@@ -114,7 +115,12 @@ impl Exchange {
         };
         match self.judge(&way, granted, around) {
             Ok(forward) => Step::Done(Verdict::Forward(forward)),
-            Err(Stop::Refuse(refusal)) => Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
+            Err(Stop::Refuse(refusal)) => {
+                let identity = self.seen.identity.clone();
+                let caller = Caller { way: &way, grant: None, peer: identity.as_ref(), wall: around.now.wall };
+                caller.refused(refusal.reason.row().status, around);
+                Step::Done(Verdict::Refuse(self.seen.explain(refusal)))
+            }
             Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
                 Ok(()) => {
                     self.stage = Stage::Waiting(way, FleetGrants::default());
@@ -153,7 +159,14 @@ impl Exchange {
             Access::Peer(rule) => Grant::peer(rule, identity)?,
             Access::Token(rule) => {
                 let raw = presented(&way.head, self.policy.max_token_bytes)?;
-                let token = verified(raw, &way.resource, around)?;
+                let token = match around.worker.verified(raw, around.now) {
+                    Some(token) => token,
+                    // Only here: a source that is locked out may still use a token known to be good.
+                    None => {
+                        Caller { way, grant: None, peer: identity, wall: around.now.wall }.look_at_source(around)?;
+                        verify(raw, &way.resource, around)?
+                    }
+                };
                 self.seen.token = Some(token.clone());
                 token.acceptable(&way.resource, around.now)?;
                 let bound = bind(token, peer, rule.binding)?;
@@ -161,7 +174,7 @@ impl Exchange {
             }
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
-        let caller = Caller { way, grant: &grant, peer: identity, wall: around.now.wall };
+        let caller = Caller { way, grant: Some(&grant), peer: identity, wall: around.now.wall };
         let (permits, shadowed) = caller.charge(self.id, granted, around)?;
         self.seen.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
@@ -206,11 +219,8 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
 }
 
-/// The token, with its signature verified now or earlier.
-fn verified(raw: RawToken<'_>, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
-    if let Some(token) = around.worker.verified(raw, around.now) {
-        return Ok(token);
-    }
+/// A token that is not known yet, with its signature verified.
+fn verify(raw: RawToken<'_>, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
     raw.check_syntax()?;
     let unverified = Unverified::parse(raw.as_bytes(), resource)?;
     let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {

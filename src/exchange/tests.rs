@@ -442,6 +442,41 @@ fn keys_may_hold_the_route_and_a_header() {
     refused(scene.run(&request("a").header("x-tenant", "b")));
 }
 
+/// Counts what the source or the client gets as `status`.
+fn counting(status: u16, key: &str) -> Scene {
+    limit(json!({"key": [key], "on": [status], "rate": "1/min", "burst": 2}))
+}
+
+#[test]
+fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
+    let mut scene = counting(404, "client_id");
+    let request = get("/limited").peer(ALICE).token(&token());
+    for status in [200, 404, 500, 200, 404] {
+        let forward = forwarded(scene.run(&request));
+        responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds));
+    }
+    assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    scene.seconds = 60.0;
+    forwarded(scene.run(&request));
+}
+
+#[test]
+fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
+    let mut scene = counting(401, "peer");
+    let known = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&known));
+    let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+    assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(3))).reason, Reason::OverLimit);
+    let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
+    assert_eq!(refused(scene.run(&fresh)).reason, Reason::OverLimit, "nothing new is verified");
+    forwarded(scene.run(&known));
+    scene.seconds = 60.0;
+    forwarded(scene.run(&fresh));
+}
+
 #[test]
 fn a_refused_request_is_not_counted() {
     let mut scene = Scene::new(&config());

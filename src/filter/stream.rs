@@ -13,7 +13,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::exchange::{Exchange, Seen, Step, Surroundings};
+use crate::exchange::{Exchange, Seen, Step, Surroundings, responded};
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
@@ -158,6 +158,19 @@ impl HttpStream {
     }
 }
 
+/// The status of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
+fn upstream_status(forward: &Forward) -> Option<u16> {
+    if forward.permits().pending().is_empty() {
+        return None;
+    }
+    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()?;
+    if details != b"via_upstream" {
+        return None;
+    }
+    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten()?;
+    std::str::from_utf8(&status).ok()?.parse().ok()
+}
+
 impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
@@ -166,8 +179,13 @@ impl HttpContext for HttpStream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if let Some(stream) = &self.stream {
+        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let stream = stream.borrow();
+            if let State::Forwarded(forward) = &stream.state
+                && let Some(status) = upstream_status(forward)
+            {
+                responded(forward.permits(), status, &mut plugin.worker.borrow_mut(), &Envoy, now());
+            }
             if let (State::Forwarded(forward), true) = (&stream.state, stream.limit_fields) {
                 for (name, value) in forward.permits().fields() {
                     // The response goes on without the field if the proxy refuses it.

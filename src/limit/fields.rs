@@ -55,7 +55,7 @@ mod tests {
 
     fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
         let origin = Origin { name: name.into(), path: "limits".into() };
-        let limit = Limit { origin, key: vec![], quota, overrides: vec![], shadow: false, fleet: None };
+        let limit = Limit { origin, key: vec![], quota, overrides: vec![], shadow: false, on: vec![], fleet: None };
         Standing { limit: Rc::new(limit), quota, remaining, reset }
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use crate::host::Host;
 use crate::limit::gcra::{Decision, Quota};
 use crate::limit::identity::Identity;
-use crate::limit::outcome::{OverLimit, Permits, Standing, Strain};
+use crate::limit::outcome::{OverLimit, Pending, Permits, Standing, Strain};
 use crate::limit::page::{Case, Line, Outcome, Page, Unpaid};
 use crate::limit::table::SharedTable;
 use crate::policy::Limit;
@@ -34,6 +34,13 @@ pub struct Demand<'p> {
     pub identity: Identity,
     /// Permits; at most the burst, or it is always refused.
     pub cost: u32,
+}
+
+impl From<Demand<'_>> for Pending {
+    fn from(demand: Demand<'_>) -> Self {
+        let Demand { limit, quota, identity, cost } = demand;
+        Self { limit: Rc::clone(limit), quota, identity, cost }
+    }
 }
 
 /// Takes what is demanded from all limits, or nothing from any.

@@ -22,7 +22,7 @@ mod table;
 pub use gcra::{Quota, QuotaFault};
 pub use identity::{Identity, KeyValue};
 pub use meter::{Demand, look, take};
-pub use outcome::{OverLimit, Permits, Standing, Strain};
+pub use outcome::{OverLimit, Pending, Permits, Standing, Strain};
 pub use table::SharedTable;
 
 /// How many limits with the same key one request can be counted by: more than a slot has room for is refused.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::limit::gcra::Quota;
+use crate::limit::identity::Identity;
 use crate::policy::Limit;
 
 /// Where one identity stands with one limit.
@@ -38,23 +39,48 @@ pub struct Strain {
 #[derive(Debug)]
 pub struct Permits {
     standings: Vec<Standing>,
+    pending: Vec<Pending>,
     strain: Strain,
+}
+
+/// A limit that waits for the response before it counts.
+#[derive(Debug)]
+pub struct Pending {
+    /// The limit; its `on` says which responses.
+    pub limit: Rc<Limit>,
+    /// How much this caller may do by it.
+    pub quota: Quota,
+    /// Whose budget.
+    pub identity: Identity,
+    /// Permits.
+    pub cost: u32,
 }
 
 impl Permits {
     /// For a request that no limit counts.
     pub fn none() -> Self {
-        Self { standings: Vec::new(), strain: Strain::default() }
+        Self { standings: Vec::new(), pending: Vec::new(), strain: Strain::default() }
     }
 
     pub(super) fn new(standings: Vec<Standing>, strain: Strain) -> Self {
-        Self { standings, strain }
+        Self { standings, pending: Vec::new(), strain }
     }
 
     /// With what a service of the fleet counted as well.
     pub fn beside(mut self, fleet: Vec<Standing>) -> Self {
         self.standings.extend(fleet);
         self
+    }
+
+    /// With limits that count the response.
+    pub fn until_response(mut self, pending: Vec<Pending>) -> Self {
+        self.pending = pending;
+        self
+    }
+
+    /// What to count once the response is known.
+    pub fn pending(&self) -> &[Pending] {
+        &self.pending
     }
 
     /// Every limit that was charged, in the order of the demands.

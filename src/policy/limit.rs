@@ -40,8 +40,18 @@ pub struct Limit {
     pub overrides: Vec<Override>,
     /// Whether it only counts and reports: it never refuses, and callers are not told.
     pub shadow: bool,
+    /// The statuses of responses that it counts, where it does not count requests. Empty: it counts requests.
+    pub on: Vec<u16>,
     /// Who counts it for the whole fleet, where that is not this proxy alone.
     pub fleet: Option<Rc<FleetLimit>>,
+}
+
+impl Limit {
+    /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
+    pub fn is_of_source(&self) -> bool {
+        let of_token = |part: &KeyPart| matches!(part, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_));
+        !self.key.iter().any(of_token)
+    }
 }
 
 /// Another quota for callers that meet all conditions.

@@ -14,5 +14,6 @@ mod limits;
 mod module;
 mod observability;
 mod paths;
+mod responses;
 mod smoke;
 mod upstream;

@@ -225,7 +225,7 @@ impl Leases {
 
     /// Time passes: waits that are over, calls that never end. Names the requests to poll again.
     pub fn tick(&mut self, now: MonoNanos) -> Vec<Waiter> {
-        let lost = |sent: &Sent| now.since(sent.at) > sent.timeout.saturating_add(LOST_AFTER);
+        let lost = |sent: &Sent| now.since(sent.at) >= sent.timeout.saturating_add(LOST_AFTER);
         let lost: Vec<AskId> = self.sent.iter().filter(|(_, sent)| lost(sent)).map(|(id, _)| *id).collect();
         let mut wake = Vec::new();
         for id in lost {

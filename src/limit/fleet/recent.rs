@@ -41,6 +41,8 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use super::*;
     use crate::fake::at;
 

@@ -211,6 +211,8 @@ fn leading_number(field: &HeaderValue) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
     use super::*;
 
     fn seconds(seconds: u64) -> Duration {

@@ -1,5 +1,7 @@
 //! The ten rules for leases from a rate-limit service, and failures, one test each: a worker, and answers by hand.
 
+#![allow(clippy::arithmetic_side_effects)]
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -231,6 +233,14 @@ fn rule_3_a_lease_dies_one_second_before_its_window_may_end() {
     assert!(granted(&world.take(3598.9)));
     assert_eq!(world.take(3599.0), Taken::Wait);
     assert_eq!(world.ask(3599.0).unwrap().1, 1);
+}
+
+#[test]
+fn rule_3_permits_of_a_window_that_is_over_do_not_serve_the_next() {
+    let mut world = World::new(service());
+    world.busy(1000, 100_000);
+    assert!(granted(&world.take_with(1, 3600.0, ok(1_000_000, 999_999, 3600)).1));
+    assert_eq!(world.granted_at_once(3600.0), 0);
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> R
         quota,
         overrides: vec![],
         shadow: false,
+        on: vec![],
         fleet: None,
     })
 }

@@ -1,0 +1,60 @@
+//! Limits that count responses: guessed passwords and enumerated IDs at the upstream, and failures at the filter.
+
+use boundgate_testbed::Testbed;
+use serde_json::json;
+
+use crate::expectations::{alices_token, with};
+
+async fn bed() -> Testbed {
+    let counting = |config: &mut serde_json::Value| {
+        config["limits"]["guesses"] = json!({"key": ["ip"], "rate": "1/min", "burst": 3, "on": [401, 403]});
+        config["limits"]["enumeration"] = json!({"key": ["client_id"], "rate": "1/min", "burst": 3, "on": [404]});
+        let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
+        routes.push(json!({"path": "/login", "methods": ["POST"], "access": "public", "limits": ["guesses"]}));
+        routes[1]["limits"] = json!(["guesses", "enumeration"]);
+    };
+    Testbed::start(with(counting)).await
+}
+
+#[tokio::test]
+async fn guessed_passwords_are_slowed_down_and_right_ones_cost_nothing() {
+    let bed = bed().await;
+    let client = bed.anonymous();
+    let guess = |status: &'static str| client.post("/login").header("x-upstream-status", status);
+    for _ in 0..5 {
+        assert_eq!(guess("200").send().await.status, 200);
+    }
+    for _ in 0..3 {
+        assert_eq!(guess("401").send().await.status, 401);
+    }
+    let answer = guess("401").send().await;
+    assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (429, "boundgate:over-limit"));
+    assert_eq!(bed.upstream.count(), 8);
+}
+
+#[tokio::test]
+async fn enumerated_ids_are_counted_for_the_client_that_asks() {
+    let bed = bed().await;
+    let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
+    for number in 0..3 {
+        let path = format!("/orders/{number}");
+        assert_eq!(alice.get(path).token(&token).header("x-upstream-status", "404").send().await.status, 404);
+    }
+    assert_eq!(alice.get("/orders/3").token(&token).send().await.status, 429);
+    assert_eq!(bed.upstream.count(), 3);
+}
+
+#[tokio::test]
+async fn a_source_of_forged_tokens_is_locked_out_and_a_known_token_still_passes() {
+    let bed = bed().await;
+    let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
+    assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
+    for number in 0..3 {
+        let forged = bed.authority.claims().set("jti", format!("forged-{number}")).header("kid", "es256-0").sign();
+        assert_eq!(alice.get("/orders/7").token(&forged).send().await.status, 401);
+    }
+    let forged = bed.authority.claims().set("jti", "forged-3").header("kid", "es256-0").sign();
+    assert_eq!(alice.get("/orders/7").token(&forged).send().await.status, 429);
+    assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
+    assert_eq!(bed.upstream.count(), 2);
+}
