@@ -94,6 +94,8 @@ reasons! {
     ScopeMissing = "scope-missing",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
     ClaimUnforwardable = "claim-unforwardable",
+    /// The source of the request has failed too often to have another token verified.
+    SourceLockedOut = "source-locked-out",
     /// A rate limit is spent.
     OverLimit = "over-limit",
     /// Other workers kept changing the same limit; refused rather than let through uncounted.
@@ -218,6 +220,9 @@ impl Reason {
                 "The request requires higher privileges than provided by the access token",
                 Caller,
             ),
+            Reason::SourceLockedOut => {
+                row(429, RESOURCE_EXHAUSTED, NO, "Too many requests from this source have failed", Caller)
+            }
             Reason::OverLimit | Reason::LimitContended => {
                 row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
             }

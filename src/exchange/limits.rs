@@ -87,11 +87,11 @@ impl Caller<'_> {
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
         let asked = |charge: &&&Charge| self.token().is_none() || !charge.limit.is_of_source();
         let responses: Vec<&Charge> = sorted.responses.iter().filter(asked).copied().collect();
-        self.look(&responses, around)?;
+        self.look(&responses, around).map_err(Refusal::over_limit)?;
         let granted = if sorted.fleet.is_empty() {
             granted
         } else {
-            self.look(&sorted.here, around)?;
+            self.look(&sorted.here, around).map_err(Refusal::over_limit)?;
             granted.complete(&sorted.fleet, self, exchange, around)?
         };
         let mut demands = self.demands(&sorted.here, around);
@@ -118,7 +118,7 @@ impl Caller<'_> {
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
         let mut responses = Sorted::of(&self.way.route).responses;
         responses.retain(|charge| charge.limit.is_of_source());
-        self.look(&responses, around)
+        self.look(&responses, around).map_err(|over| Refusal::locked_out(over).into())
     }
 
     /// Counts a refusal of ours against the source of the request.
@@ -131,13 +131,11 @@ impl Caller<'_> {
     }
 
     /// Whether these would let the request pass; nothing is charged.
-    fn look(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Result<(), Stop> {
+    fn look(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Result<(), OverLimit> {
         if charges.is_empty() {
             return Ok(());
         }
-        let demands = self.demands(charges, around);
-        let open = look(&demands, around.worker.limits(), around.host, around.now.mono);
-        open.map_err(|over| Refusal::over_limit(over).into())
+        look(&self.demands(charges, around), around.worker.limits(), around.host, around.now.mono)
     }
 
     /// The shadow limits that would refuse.

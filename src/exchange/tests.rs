@@ -469,9 +469,11 @@ fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
     let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
     assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
     assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
-    assert_eq!(refused(scene.run(&forged(3))).reason, Reason::OverLimit);
+    let refusal = refused(scene.run(&forged(3)));
+    assert_eq!(refusal.reason, Reason::SourceLockedOut);
+    assert!(refusal.answer(false, true).body.contains("#abnormal-usage-detected"));
     let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
-    assert_eq!(refused(scene.run(&fresh)).reason, Reason::OverLimit, "nothing new is verified");
+    assert_eq!(refused(scene.run(&fresh)).reason, Reason::SourceLockedOut, "nothing new is verified");
     forwarded(scene.run(&known));
     scene.seconds = 60.0;
     forwarded(scene.run(&fresh));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::reason::Reason;
 use crate::time::whole_seconds_up;
 use crate::verdict::challenge;
 use crate::verdict::{Detail, Refusal};
@@ -36,6 +37,7 @@ struct Problem<'a> {
 }
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const ABNORMAL_USAGE: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
 
 impl Refusal {
     /// The answer. `grpc`: the request has `content-type: application/grpc`; `limit_fields`: whether RateLimit
@@ -76,7 +78,11 @@ impl Refusal {
             Detail::Limits(over) => over.violated_names().collect(),
             _ => Vec::new(),
         };
-        let r#type = if violated_policies.is_empty() { "about:blank" } else { QUOTA_EXCEEDED };
+        let r#type = match (self.reason, violated_policies.is_empty()) {
+            (Reason::SourceLockedOut, _) => ABNORMAL_USAGE,
+            (_, false) => QUOTA_EXCEEDED,
+            (_, true) => "about:blank",
+        };
         let problem = Problem { r#type, title: title(status), status, detail, violated_policies };
         // A struct of text and numbers always serialises.
         serde_json::to_string(&problem).unwrap_or_default()

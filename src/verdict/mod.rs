@@ -102,6 +102,11 @@ impl Refusal {
         Self { detail: Detail::Allow(allowed), ..Reason::MethodNotAllowed.into() }
     }
 
+    /// A source has spent its budget of failures.
+    pub fn locked_out(over: OverLimit) -> Self {
+        Self { detail: Detail::Limits(over), ..Reason::SourceLockedOut.into() }
+    }
+
     /// Limits said no.
     pub fn over_limit(over: OverLimit) -> Self {
         let reason = if over.contended() { Reason::LimitContended } else { Reason::OverLimit };

@@ -54,7 +54,8 @@ async fn a_source_of_forged_tokens_is_locked_out_and_a_known_token_still_passes(
         assert_eq!(alice.get("/orders/7").token(&forged).send().await.status, 401);
     }
     let forged = bed.authority.claims().set("jti", "forged-3").header("kid", "es256-0").sign();
-    assert_eq!(alice.get("/orders/7").token(&forged).send().await.status, 429);
+    let answer = alice.get("/orders/7").token(&forged).send().await;
+    assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (429, "boundgate:source-locked-out"));
     assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
     assert_eq!(bed.upstream.count(), 2);
 }
