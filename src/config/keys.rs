@@ -5,6 +5,7 @@ use crate::config::access::{AccessWord, BoundWord, Method, PathText, PeerText, S
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{HeaderName, LimitKey, Told};
 use crate::config::finding::{Findings, Place};
+use crate::config::limits::OlderWord;
 use crate::config::peer::PeerFrom;
 use crate::config::services::{KindWord, OnErrorWord};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
@@ -29,6 +30,8 @@ config_table! {
         limit_table: LimitTableTable = table,
         /// Whether answers carry the fields RateLimit and RateLimit-Policy.
         limit_fields: bool = default(true),
+        /// Whether answers also carry X-RateLimit-Limit, -Remaining and -Reset, and in which dialect.
+        x_ratelimit: OlderWord = default(OlderWord::Off),
         /// What each worker remembers of tokens it has verified.
         token_cache: TokenCacheTable = table,
         /// The longest access token that is looked at, in bytes. Longer ones are refused.

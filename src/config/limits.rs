@@ -4,10 +4,33 @@ use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
 use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::services::{self, Wanted};
-use crate::config::table::Named;
+use crate::config::table::{Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Rate};
-use crate::limit::Quota;
+use crate::limit::{Older, Quota};
 use crate::policy::{Condition, KeyPart, Limit, Origin, Override};
+
+config_words! {
+    /// The dialect of X-RateLimit fields.
+    OlderWord {
+        /// None.
+        Off = "off",
+        /// As Envoy's own filters write them: the reset in seconds from now.
+        Envoy = "envoy",
+        /// The reset in seconds since 1970.
+        Epoch = "epoch",
+    }
+    refused {}
+}
+
+impl OlderWord {
+    pub(super) fn dialect(self) -> Option<Older> {
+        match self {
+            OlderWord::Off => None,
+            OlderWord::Envoy => Some(Older::Envoy),
+            OlderWord::Epoch => Some(Older::Epoch),
+        }
+    }
+}
 
 pub(super) fn compile(
     written: Option<&Named<LimitTable>>,

@@ -35,6 +35,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
+use crate::limit::Dialects;
 use crate::policy::{PeerSource, Policy, TokenCacheBounds};
 
 /// The largest configuration, in bytes.
@@ -101,7 +102,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         limits: limits.into_used(findings),
         peer: PeerSource { insecure_assume_validated: config.peer.insecure_assume_validated },
         limit_identities: config.limit_table.identities.0,
-        limit_fields: config.limit_fields,
+        limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
         token_cache: TokenCacheBounds {
             entries: config.token_cache.entries.0 as usize,
             bytes: config.token_cache.bytes.0 as usize,

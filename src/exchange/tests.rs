@@ -13,10 +13,12 @@ use crate::config;
 use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
 use crate::jose::base64url;
+use crate::limit::Dialects;
 use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];
+const TOLD: Dialects = Dialects { draft: true, older: None };
 
 fn signing_key(seed: u8) -> SigningKey {
     SigningKey::from_slice(&[seed; 32]).unwrap()
@@ -224,7 +226,12 @@ fn reason(request: &Request) -> Reason {
 }
 
 fn header(refusal: &Refusal, name: &str) -> Option<String> {
-    refusal.answer(false, true).headers.into_iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+    refusal
+        .answer(false, TOLD, at(0.0).wall)
+        .headers
+        .into_iter()
+        .find(|(field, _)| *field == name)
+        .map(|(_, value)| value)
 }
 
 #[test]
@@ -299,7 +306,7 @@ fn each_defect_of_a_token_has_its_reason_and_all_look_alike_to_the_caller() {
             "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is invalid\", \
              resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\""
         );
-        assert_eq!(refusal.answer(false, true).status, 401);
+        assert_eq!(refusal.answer(false, TOLD, at(0.0).wall).status, 401);
     }
 }
 
@@ -372,14 +379,14 @@ fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     let mut scene = Scene::new(&config());
     let limited = get("/limited").peer(ALICE).token(&token());
     forwarded(scene.run(&limited));
-    let fields = forwarded(scene.run(&limited)).permits().fields();
+    let fields = forwarded(scene.run(&limited)).permits().fields(TOLD, at(0.0).wall);
     assert!(
         fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")),
         "{fields:?}"
     );
     let refusal = refused(scene.run(&limited));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
-    assert!(refusal.answer(false, true).body.contains("\"violated-policies\":[\"per-client\"]"));
+    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("\"violated-policies\":[\"per-client\"]"));
     scene.seconds = 1.0;
     forwarded(scene.run(&limited));
 }
@@ -427,7 +434,7 @@ fn a_shadow_limit_counts_and_reports_and_never_refuses() {
     let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()));
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     assert!(crate::observe::audit_record(exchange.seen(), &verdict).contains(r#""shadow_limits":["per-client"]"#));
-    assert!(forwarded(verdict).permits().fields().is_empty(), "callers are not told");
+    assert!(forwarded(verdict).permits().fields(TOLD, at(0.0).wall).is_empty(), "callers are not told");
 }
 
 #[test]
@@ -471,7 +478,7 @@ fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
     assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
     let refusal = refused(scene.run(&forged(3)));
     assert_eq!(refusal.reason, Reason::SourceLockedOut);
-    assert!(refusal.answer(false, true).body.contains("#abnormal-usage-detected"));
+    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("#abnormal-usage-detected"));
     let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
     assert_eq!(refused(scene.run(&fresh)).reason, Reason::SourceLockedOut, "nothing new is verified");
     forwarded(scene.run(&known));

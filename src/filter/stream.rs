@@ -17,6 +17,7 @@ use crate::exchange::{Exchange, Seen, Step, Surroundings, responded};
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
+use crate::limit::Dialects;
 use crate::observe::audit_record;
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -32,7 +33,7 @@ const AUDIT: &str = "boundgate_audit";
 /// The part of a stream that the root context can reach while the stream waits.
 pub struct Stream {
     state: State,
-    limit_fields: bool,
+    dialects: Dialects,
 }
 
 enum State {
@@ -61,9 +62,9 @@ impl Stream {
         match decided.verdict {
             Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
                 Ok(()) => State::Forwarded(forward),
-                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.limit_fields),
+                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
             },
-            Verdict::Refuse(refusal) => refuse(&refusal, decided.grpc, self.limit_fields),
+            Verdict::Refuse(refusal) => refuse(&refusal, decided.grpc, self.dialects),
         }
     }
 }
@@ -104,8 +105,8 @@ fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
     hostcalls::set_property(vec![PASSED], Some(b"ok")).map_err(|_| FilterFailed)
 }
 
-fn refuse(refusal: &Refusal, grpc: bool, limit_fields: bool) -> State {
-    let answer: Answer = refusal.answer(grpc, limit_fields);
+fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
+    let answer: Answer = refusal.answer(grpc, dialects, now().wall);
     if abi::send_local_response(&answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
     }
@@ -134,21 +135,21 @@ impl HttpStream {
     fn begin(&mut self) -> Action {
         let (Some((plugin, policy)), Ok(head)) = (&self.setup, hostcalls::get_map_bytes(MapType::HttpRequestHeaders))
         else {
-            refuse(&Reason::FilterUnavailable.into(), false, false);
+            refuse(&Reason::FilterUnavailable.into(), false, Dialects { draft: false, older: None });
             return Action::Pause;
         };
         let mut exchange = Exchange::new(self.id, policy.clone(), head);
-        let limit_fields = policy.limit_fields;
+        let dialects = policy.limit_fields;
         match poll(&mut exchange, plugin, now()) {
             Some(decided) => {
-                let mut stream = Stream { state: State::Answered, limit_fields };
+                let mut stream = Stream { state: State::Answered, dialects };
                 stream.state = stream.apply(decided, plugin);
                 let action = if matches!(stream.state, State::Forwarded(_)) { Action::Continue } else { Action::Pause };
                 self.stream = Some(Rc::new(RefCell::new(stream)));
                 action
             }
             None => {
-                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), limit_fields }));
+                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), dialects }));
                 plugin.wait(self.id, &stream);
                 self.stream = Some(stream);
                 plugin.wake(self.root);
@@ -186,8 +187,8 @@ impl HttpContext for HttpStream {
             {
                 responded(forward.permits(), status, &mut plugin.worker.borrow_mut(), &Envoy, now());
             }
-            if let (State::Forwarded(forward), true) = (&stream.state, stream.limit_fields) {
-                for (name, value) in forward.permits().fields() {
+            if let State::Forwarded(forward) = &stream.state {
+                for (name, value) in forward.permits().fields(stream.dialects, now().wall) {
                     // The response goes on without the field if the proxy refuses it.
                     let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, name, &value);
                 }

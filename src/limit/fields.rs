@@ -1,28 +1,82 @@
 //! The RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers-11). In: where a caller stands.
 //! Out: field names and values. Not here: Retry-After, which every refusal may carry (`verdict`).
 //!
+//! On request also the fields that came before: `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in Envoy's dialect
+//! (draft-polli-ratelimit-headers-03, seconds until the reset) or with the reset as seconds since 1970. They speak of
+//! the tightest limit.
+//!
 //! `q` is the burst and `w` the whole seconds in which a spent burst comes back; `r` is what is left and `t` the
 //! seconds until the budget is full or, on a refusal, until the request would pass.
 
+use std::fmt::Write;
+use std::time::Duration;
+
 use crate::http::fields::List;
 use crate::limit::outcome::{OverLimit, Permits, Standing};
-use crate::time::whole_seconds_up;
+use crate::time::{UnixMillis, whole_seconds_up};
 
 /// A response field: its name in lower case, and its value.
 type Field = (&'static str, String);
 
+/// Which fields callers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialects {
+    /// RateLimit and RateLimit-Policy.
+    pub draft: bool,
+    /// X-RateLimit-*, if at all.
+    pub older: Option<Older>,
+}
+
+/// What `X-RateLimit-Reset` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Older {
+    /// Seconds from now, as Envoy's own filters write it.
+    Envoy,
+    /// Seconds since 1970.
+    Epoch,
+}
+
 impl Permits {
     /// The fields of a response; none for a request without limits.
-    pub fn fields(&self) -> Vec<Field> {
-        fields(self.standings())
+    pub fn fields(&self, dialects: Dialects, now: UnixMillis) -> Vec<Field> {
+        told(self.standings(), dialects, now)
     }
 }
 
 impl OverLimit {
     /// The fields of a refusal. They speak of the violated limits alone.
-    pub fn fields(&self) -> Vec<Field> {
-        fields(self.violated())
+    pub fn fields(&self, dialects: Dialects, now: UnixMillis) -> Vec<Field> {
+        told(self.violated(), dialects, now)
     }
+}
+
+fn told(standings: &[Standing], dialects: Dialects, now: UnixMillis) -> Vec<Field> {
+    let mut told = if dialects.draft { fields(standings) } else { Vec::new() };
+    told.extend(dialects.older.into_iter().flat_map(|dialect| older(standings, dialect, now)));
+    told
+}
+
+fn older(standings: &[Standing], dialect: Older, now: UnixMillis) -> Vec<Field> {
+    // The tightest: the fewest permits, and of equals the longest wait.
+    let tightest = standings.iter().min_by_key(|standing| (standing.remaining, std::cmp::Reverse(standing.reset)));
+    let Some(tightest) = tightest else { return Vec::new() };
+    let mut limit = tightest.quota.burst().to_string();
+    let reset = whole_seconds_up(tightest.reset).max(1);
+    let reset = match dialect {
+        Older::Envoy => {
+            for Standing { limit: of, quota, .. } in standings {
+                // Configuration allows names of letters, digits and dashes only. Writing to a String cannot fail.
+                let _ = write!(limit, ", {};w={};name=\"{}\"", quota.burst(), quota.window_seconds(), of.origin.name);
+            }
+            reset
+        }
+        Older::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis())).saturating_add(reset),
+    };
+    vec![
+        ("x-ratelimit-limit", limit),
+        ("x-ratelimit-remaining", tightest.remaining.to_string()),
+        ("x-ratelimit-reset", reset.to_string()),
+    ]
 }
 
 fn fields(standings: &[Standing]) -> Vec<Field> {
@@ -45,13 +99,15 @@ fn fields(standings: &[Standing]) -> Vec<Field> {
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
-    use std::time::Duration;
 
     use sfv::{BareItem, List, ListEntry, Parser};
 
     use super::*;
     use crate::limit::{Quota, Strain};
     use crate::policy::{Limit, Origin};
+
+    const DRAFT: Dialects = Dialects { draft: true, older: None };
+    const NOW: UnixMillis = UnixMillis::from_millis(1_767_225_600_500);
 
     fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
         let origin = Origin { name: name.into(), path: "limits".into() };
@@ -74,21 +130,35 @@ mod tests {
             ("ratelimit-policy", r#""per-client";q=200;w=2"#.to_owned()),
             ("ratelimit", r#""per-client";r=12;t=2"#.to_owned()),
         ];
-        assert_eq!(permits(vec![standing]).fields(), expected);
+        assert_eq!(permits(vec![standing]).fields(DRAFT, NOW), expected);
+    }
+
+    #[test]
+    fn the_older_fields_speak_of_the_tightest_limit() {
+        let standings = || {
+            vec![
+                standing("wide", per_second(100, 200), 12, Duration::from_millis(1880)),
+                standing("tight", per_second(1, 5), 3, Duration::from_secs(2)),
+            ]
+        };
+        let told = |older| permits(standings()).fields(Dialects { draft: false, older: Some(older) }, NOW);
+        let values = |older| told(older).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        assert_eq!(values(Older::Envoy), [r#"5, 200;w=2;name="wide", 5;w=5;name="tight""#, "3", "2"]);
+        assert_eq!(values(Older::Epoch), ["5", "3", "1767225603"]);
     }
 
     #[test]
     fn a_refusal_tells_the_same_time_as_retry_after() {
         let violated = |name, wait| standing(name, per_second(1, 1), 0, Duration::from_millis(wait));
         let over = OverLimit::new(vec![violated("one", 1), violated("two", 2_500)], Strain::default());
-        let [_, (_, state)] = over.fields().try_into().unwrap();
+        let [_, (_, state)] = over.fields(DRAFT, NOW).try_into().unwrap();
         assert_eq!(state, r#""one";r=0;t=1, "two";r=0;t=3"#);
         assert_eq!(whole_seconds_up(over.retry_after()), 3);
     }
 
     #[test]
     fn a_request_without_limits_gets_no_fields() {
-        assert_eq!(Permits::none().fields(), []);
+        assert_eq!(Permits::none().fields(DRAFT, NOW), []);
     }
 
     #[test]
@@ -99,7 +169,7 @@ mod tests {
             standing("slow", slowest, 0, Duration::ZERO),
             standing("not printable: ü", slowest, 0, Duration::ZERO),
         ];
-        for (name, value) in permits(standings).fields() {
+        for (name, value) in permits(standings).fields(DRAFT, NOW) {
             let parsed = Parser::new(&value).parse::<List>().unwrap();
             assert_eq!(parsed.len(), 2, "{name}");
             for entry in parsed {

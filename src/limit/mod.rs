@@ -19,6 +19,7 @@ mod page;
 mod slot;
 mod table;
 
+pub use fields::{Dialects, Older};
 pub use gcra::{Quota, QuotaFault};
 pub use identity::{Identity, KeyValue};
 pub use meter::{Demand, look, take};

@@ -18,6 +18,7 @@ pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, Sc
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 
 use crate::http::Authority;
+use crate::limit::Dialects;
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +50,8 @@ pub struct Policy {
     pub peer: PeerSource,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
-    /// Whether answers carry RateLimit and RateLimit-Policy.
-    pub limit_fields: bool,
+    /// Which fields tell callers where they stand.
+    pub limit_fields: Dialects,
     /// Bounds of the verified-token cache of each worker.
     pub token_cache: TokenCacheBounds,
     /// The longest token accepted, in bytes.

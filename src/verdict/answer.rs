@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::limit::Dialects;
 use crate::reason::Reason;
-use crate::time::whole_seconds_up;
+use crate::time::{UnixMillis, whole_seconds_up};
 use crate::verdict::challenge;
 use crate::verdict::{Detail, Refusal};
 
@@ -40,9 +41,8 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const ABNORMAL_USAGE: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
 
 impl Refusal {
-    /// The answer. `grpc`: the request has `content-type: application/grpc`; `limit_fields`: whether RateLimit
-    /// fields are wanted.
-    pub fn answer(&self, grpc: bool, limit_fields: bool) -> Answer {
+    /// The answer. `grpc`: the request has `content-type: application/grpc`; `dialects`: which fields of limits are wanted.
+    pub fn answer(&self, grpc: bool, dialects: Dialects, now: UnixMillis) -> Answer {
         let row = self.reason.row();
         let mut headers = vec![("cache-control", String::from("no-store"))];
         let challenge = challenge::bearer(row.challenge, row.text, self.resource.as_deref(), self.route.as_deref());
@@ -53,9 +53,7 @@ impl Refusal {
             Detail::Allow(methods) => headers.push(("allow", methods.join(", "))),
             Detail::Limits(over) => {
                 headers.push(("retry-after", seconds(over.retry_after())));
-                if limit_fields {
-                    headers.extend(over.fields());
-                }
+                headers.extend(over.fields(dialects, now));
             }
         }
         let body = if grpc {
