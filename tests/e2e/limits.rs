@@ -101,3 +101,45 @@ async fn a_limit_by_address_guards_a_public_route() {
     assert_eq!(statuses, [200, 200, 429, 429]);
     assert_eq!(bed.upstream.count(), 2);
 }
+
+#[tokio::test]
+async fn a_partner_has_its_own_rate_and_older_clients_their_own_fields() {
+    let partner = |config: &mut serde_json::Value| {
+        config["x_ratelimit"] = json!("envoy");
+        config["limits"]["per-client"] = json!({
+            "key": ["client_id", "route"], "rate": "1/min", "burst": 2,
+            "overrides": [{"peer": "spiffe://example.org/client/bob", "rate": "1/min", "burst": 4}]
+        });
+    };
+    let bed = Testbed::start(with(partner)).await;
+    for (name, burst) in [("alice", 2), ("bob", 4)] {
+        let client = bed.client(name);
+        let token = bed.token(&client).scope("read:orders").issue().await;
+        let answer = client.get("/greedy").token(&token).send().await;
+        assert!(answer.header("x-ratelimit-limit").unwrap().starts_with(&format!("{burst}, ")), "{:?}", answer.headers);
+        assert_eq!(answer.header("x-ratelimit-remaining"), Some((burst - 1).to_string()));
+        let mut statuses = Vec::new();
+        for _ in 1..=burst {
+            statuses.push(client.get("/greedy").token(&token).send().await.status);
+        }
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), burst - 1, "{name}: {statuses:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_shadow_limit_lets_everything_pass_and_tells_the_operator() {
+    let shadow = |config: &mut serde_json::Value| config["limits"]["per-client"]["shadow"] = json!(true);
+    let bed = Testbed::start(with(shadow)).await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice").kept();
+    let mut last = None;
+    for _ in 0..10 {
+        let answer = alice.get("/greedy").token(&token).send().await;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.header("ratelimit").unwrap_or_default().contains("per-client"));
+        last = Some(answer);
+    }
+    let line = bed.envoy.access_log_of(&last.unwrap()).await;
+    assert!(line["audit"].as_str().unwrap().contains(r#""shadow_limits":["per-client"]"#), "{line}");
+    bed.envoy.stat_reaches("wasmcustom.boundgate.shadow_over_limit", 1).await.unwrap();
+}
