@@ -161,8 +161,8 @@ config_table! {
     LimitTable {
         /// What is counted: each combination of these has a budget of its own. Empty: one budget for everybody.
         key: Vec<At<LimitKey>> = required,
-        /// The rate: a whole number and `/s`, `/min`, `/h` or `/day`.
-        rate: Rate = required,
+        /// The rate: a whole number and `/s`, `/min`, `/h` or `/day`. Needed unless `in_flight` is there.
+        rate: Rate = optional,
         /// How much may be done at once. Without it: the number of the rate.
         burst: Count<1, 1_000_000_000> = optional,
         /// Says that a limit by the day may be counted by each proxy alone, and starts afresh with it.
@@ -173,11 +173,16 @@ config_table! {
         shadow: bool = default(false),
         /// Counts responses with these statuses instead of requests; once it is spent, requests are refused.
         on: Vec<At<Count<100, 599>>> = optional,
+        /// How many requests may be under way at once, instead of a rate.
+        in_flight: Count<1, 1_000_000> = optional,
+        /// The time in which what a lost worker held in flight comes back. A request that lasts longer than its share of
+        /// it (this, divided by `in_flight`) stops being counted.
+        heal: Span<60, 86_400> = default(Span::seconds(3600)),
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the
         /// limit's name.
         service: Name = optional,
     }
-    later { "mode", "windows", "in_flight", "lease", "on_error" }
+    later { "mode", "windows", "lease", "on_error" }
 }
 
 config_table! {

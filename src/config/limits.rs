@@ -7,7 +7,7 @@ use crate::config::services::{self, Wanted};
 use crate::config::table::{Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Rate};
 use crate::limit::{Older, Quota};
-use crate::policy::{Condition, KeyPart, Limit, Origin, Override};
+use crate::policy::{Condition, Counts, KeyPart, Limit, Origin, Override};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -41,8 +41,7 @@ pub(super) fn compile(
 }
 
 fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, findings: &mut Findings) -> Option<Limit> {
-    let by_day = table.local_only || table.service.is_some();
-    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
+    let (quota, counts) = counted(table, findings);
     let overrides = table.overrides.iter().flatten();
     let overrides = overrides.filter_map(|other| other_quota(&other.value, table.local_only, findings)).collect();
     let mut key = Vec::new();
@@ -63,8 +62,32 @@ fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, finding
         );
     }
     let fleet = services::fleet_limit(&origin, table, &key, quota, services, findings);
-    let on = statuses(table, findings);
-    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, on, fleet })
+    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, counts, fleet })
+}
+
+/// What it counts, and how much of that is allowed.
+fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Counts) {
+    let Some(most) = &table.in_flight else {
+        if !table.wrote("rate") {
+            findings.add(
+                &table.at.key("rate"),
+                "missing",
+                "Write a rate, like 10/s, or in_flight for requests at once.",
+            );
+        }
+        let by_day = table.local_only || table.service.is_some();
+        let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
+        let counts = if table.wrote("on") { Counts::Responses(statuses(table, findings)) } else { Counts::Requests };
+        return (quota, counts);
+    };
+    for key in
+        ["rate", "burst", "on", "overrides", "shadow", "service", "local_only"].iter().filter(|key| table.wrote(key))
+    {
+        findings.add(&table.at.key(key), "cannot stand beside in_flight", "Write a limit of its own for it.");
+    }
+    let quota = Quota::new(u64::from(most.0), table.heal.0, most.0)
+        .map_err(|fault| findings.add(&table.at.key("heal"), fault.to_string(), "Choose another time."));
+    (quota.ok(), Counts::InFlight)
 }
 
 fn statuses(table: &LimitTable, findings: &mut Findings) -> Vec<u16> {

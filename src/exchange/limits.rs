@@ -10,9 +10,9 @@ use crate::authz::Grant;
 use crate::exchange::fleet::{self, FleetGrants};
 use crate::exchange::{Stop, Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty, Host};
-use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, take};
+use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Charge, Condition, KeyPart, Limit, Route};
+use crate::policy::{Charge, Condition, Counts, KeyPart, Limit, Route};
 use crate::time::{Now, UnixMillis};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
@@ -30,7 +30,7 @@ pub(super) struct Caller<'c> {
 /// The limits of a route by what they count.
 #[derive(Default)]
 struct Sorted<'r> {
-    /// Requests, here.
+    /// Requests, here: how often, and how many at once.
     here: Vec<&'r Charge>,
     /// Requests, here, without consequence.
     shadow: Vec<&'r Charge>,
@@ -47,8 +47,8 @@ impl<'r> Sorted<'r> {
             let kind = match &*charge.limit {
                 Limit { fleet: Some(_), .. } => &mut sorted.fleet,
                 Limit { shadow: true, .. } => &mut sorted.shadow,
-                Limit { on, .. } if !on.is_empty() => &mut sorted.responses,
-                _ => &mut sorted.here,
+                Limit { counts: Counts::Responses(_), .. } => &mut sorted.responses,
+                Limit { counts: Counts::Requests | Counts::InFlight, .. } => &mut sorted.here,
             };
             kind.push(charge);
         }
@@ -58,11 +58,16 @@ impl<'r> Sorted<'r> {
 
 /// Counts a response of the upstream with this status.
 pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) {
-    for pending in permits.pending().iter().filter(|pending| pending.limit.on.contains(&status)) {
+    for pending in permits.pending().iter().filter(|pending| pending.limit.counts.response(status)) {
         let Pending { limit, quota, identity, cost } = pending;
         let demand = Demand { limit, quota: *quota, identity: *identity, cost: *cost };
         count_afterwards(&[demand], worker, host, now);
     }
+}
+
+/// The request ended: what it held while it lasted is free again.
+pub fn ended(permits: &Permits, worker: &Worker, host: &dyn Host, now: Now) {
+    release(permits.held(), worker.limits(), host, now.mono);
 }
 
 /// What has happened is counted; if the budget is spent by now there is nothing left to take from it.
@@ -83,7 +88,7 @@ impl Caller<'_> {
         if route.limits.is_empty() || self.way.preflight {
             return Ok((Permits::none(), Vec::new()));
         }
-        let sorted = Sorted::of(route);
+        let mut sorted = Sorted::of(route);
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
         let asked = |charge: &&&Charge| self.token().is_none() || !charge.limit.is_of_source();
         let responses: Vec<&Charge> = sorted.responses.iter().filter(asked).copied().collect();
@@ -104,7 +109,9 @@ impl Caller<'_> {
         match taken {
             Ok(permits) => {
                 let pending = self.demands(&sorted.responses, around).into_iter().map(Pending::from).collect();
-                let permits = permits.beside(granted.standings()).until_response(pending);
+                sorted.here.retain(|charge| charge.limit.counts == Counts::InFlight);
+                let held = self.demands(&sorted.here, around).into_iter().map(Pending::from).collect();
+                let permits = permits.beside(granted.standings()).until_end(pending, held);
                 Ok((permits, self.shadowed(&sorted.shadow, around)))
             }
             Err(over) => {
@@ -124,7 +131,7 @@ impl Caller<'_> {
     /// Counts a refusal of ours against the source of the request.
     pub(super) fn refused(&self, status: u16, around: &mut Surroundings<'_>) {
         let mut responses = Sorted::of(&self.way.route).responses;
-        responses.retain(|charge| charge.limit.is_of_source() && charge.limit.on.contains(&status));
+        responses.retain(|charge| charge.limit.is_of_source() && charge.limit.counts.response(status));
         for demand in self.demands(&responses, around) {
             count_afterwards(&[demand], around.worker, around.host, around.now);
         }

@@ -17,7 +17,7 @@ mod tests;
 
 use std::rc::Rc;
 
-pub use limits::responded;
+pub use limits::{ended, responded};
 pub use seen::Seen;
 
 use fleet::FleetGrants;

@@ -469,6 +469,28 @@ fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
 }
 
 #[test]
+fn requests_at_once_are_limited_until_one_of_them_ends() {
+    let mut config = config();
+    config["limits"]["per-client"] = json!({"key": ["client_id"], "in_flight": 2, "heal": "2m"});
+    let mut scene = Scene::new(&config);
+    let request = get("/limited").peer(ALICE).token(&token());
+    let first = forwarded(scene.run(&request));
+    forwarded(scene.run(&request));
+    let refusal = refused(scene.run(&request));
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
+    assert!(first.permits().fields(TOLD, at(0.0).wall).is_empty(), "no quota to pace oneself by");
+    for _ in 0..10 {
+        ended(first.permits(), &scene.worker, &scene.host, at(scene.seconds));
+        forwarded(scene.run(&request));
+        refused(scene.run(&request));
+    }
+    // A worker that was lost reports no end: its permits come back all the same.
+    scene.seconds = 60.0;
+    forwarded(scene.run(&request));
+    refused(scene.run(&request));
+}
+
+#[test]
 fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
     let mut scene = counting(401, "peer");
     let known = get("/limited").peer(ALICE).token(&token());

@@ -13,7 +13,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::exchange::{Exchange, Seen, Step, Surroundings, responded};
+use crate::exchange::{Exchange, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
@@ -197,9 +197,15 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
+    /// Comes once for every stream, however it ended.
     fn on_log(&mut self) {
-        if let Some((plugin, _)) = &self.setup {
-            plugin.abandon(self.id);
+        let Some((plugin, _)) = &self.setup else { return };
+        plugin.abandon(self.id);
+        if let Some(stream) = self.stream.take()
+            && let State::Forwarded(forward) = &stream.borrow().state
+            && !forward.permits().held().is_empty()
+        {
+            ended(forward.permits(), &plugin.worker.borrow(), &Envoy, now());
         }
     }
 }

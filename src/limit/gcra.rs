@@ -102,6 +102,11 @@ impl Quota {
         now.plus(self.window())
     }
 
+    /// The TAT once `permits` are given back: never before `now`, which is a full budget.
+    pub fn given_back(&self, tat: MonoNanos, now: MonoNanos, permits: u32) -> MonoNanos {
+        MonoNanos::from_nanos(tat.as_nanos().saturating_sub(self.price(permits)).max(now.as_nanos()))
+    }
+
     fn window_nanos(&self) -> u64 {
         self.price(self.burst)
     }

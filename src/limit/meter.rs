@@ -6,15 +6,19 @@
 //! meanwhile, the earlier ones are given back.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::host::Host;
 use crate::limit::gcra::{Decision, Quota};
 use crate::limit::identity::Identity;
 use crate::limit::outcome::{OverLimit, Pending, Permits, Standing, Strain};
-use crate::limit::page::{Case, Line, Outcome, Page, Unpaid};
-use crate::limit::table::SharedTable;
-use crate::policy::Limit;
+use crate::limit::page::{ATTEMPTS, Case, Line, Outcome, Page, Unpaid};
+use crate::limit::table::{SharedTable, read};
+use crate::policy::{Counts, Limit};
 use crate::time::MonoNanos;
+
+/// What a caller is told to wait who has too many requests under way.
+const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod bounds;
@@ -87,6 +91,24 @@ pub fn look(demands: &[Demand<'_>], table: &SharedTable, host: &dyn Host, now: M
     if case.outcomes.iter().all(Outcome::admits) { Ok(()) } else { Err(over_limit(case)) }
 }
 
+/// Gives permits back that were taken for as long as a request lasts. A race lost too often leaves them to come back by
+/// the quota.
+pub fn release(held: &[Pending], table: &SharedTable, host: &dyn Host, now: MonoNanos) {
+    for Pending { limit, quota, identity, cost } in held {
+        let (slot_key, tag) = (table.slot_key(&limit.key, *identity), table.tag(*identity, &limit.origin.name));
+        for _ in 0..ATTEMPTS {
+            let reading = read(host, &slot_key, now);
+            let mut slot = reading.slot;
+            // Forgotten meanwhile: then nothing is held any more.
+            let Some(tat) = slot.get(tag) else { break };
+            slot.set(tag, quota.given_back(tat, reading.now, *cost));
+            if host.shared_set(&slot_key, &slot.encode(), reading.expect).is_ok() {
+                break;
+            }
+        }
+    }
+}
+
 /// The lines of a decision, and the pages they stand on.
 fn open<'d>(demands: &[Demand<'d>], table: &SharedTable, host: &'d dyn Host, now: MonoNanos) -> (Case<'d>, Vec<Page>) {
     let mut lines: Vec<Line<'_>> = Vec::with_capacity(demands.len());
@@ -126,7 +148,8 @@ fn over_limit(case: Case<'_>) -> OverLimit {
             limit: Rc::clone(line.limit),
             quota: line.quota,
             remaining: remaining.into(),
-            reset: retry_after,
+            // When another request ends cannot be known.
+            reset: if line.limit.counts == Counts::InFlight { IN_FLIGHT_RETRY } else { retry_after },
         }),
         Some(Decision::Admit { .. }) | None => None,
     });

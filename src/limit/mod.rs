@@ -22,7 +22,7 @@ mod table;
 pub use fields::{Dialects, Older};
 pub use gcra::{Quota, QuotaFault};
 pub use identity::{Identity, KeyValue};
-pub use meter::{Demand, look, take};
+pub use meter::{Demand, look, release, take};
 pub use outcome::{OverLimit, Pending, Permits, Standing, Strain};
 pub use table::SharedTable;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::limit::gcra::Quota;
 use crate::limit::identity::Identity;
-use crate::policy::Limit;
+use crate::policy::{Counts, Limit};
 
 /// Where one identity stands with one limit.
 #[derive(Clone, Debug)]
@@ -40,13 +40,14 @@ pub struct Strain {
 pub struct Permits {
     standings: Vec<Standing>,
     pending: Vec<Pending>,
+    held: Vec<Pending>,
     strain: Strain,
 }
 
-/// A limit that waits for the response before it counts.
+/// A limit whose last word comes later: it counts the response, or gets a permit back when the request ends.
 #[derive(Debug)]
 pub struct Pending {
-    /// The limit; its `on` says which responses.
+    /// The limit; what it counts says when.
     pub limit: Rc<Limit>,
     /// How much this caller may do by it.
     pub quota: Quota,
@@ -59,11 +60,11 @@ pub struct Pending {
 impl Permits {
     /// For a request that no limit counts.
     pub fn none() -> Self {
-        Self { standings: Vec::new(), pending: Vec::new(), strain: Strain::default() }
+        Self { standings: Vec::new(), pending: Vec::new(), held: Vec::new(), strain: Strain::default() }
     }
 
     pub(super) fn new(standings: Vec<Standing>, strain: Strain) -> Self {
-        Self { standings, pending: Vec::new(), strain }
+        Self { standings, pending: Vec::new(), held: Vec::new(), strain }
     }
 
     /// With what a service of the fleet counted as well.
@@ -72,10 +73,18 @@ impl Permits {
         self
     }
 
-    /// With limits that count the response.
-    pub fn until_response(mut self, pending: Vec<Pending>) -> Self {
+    /// With limits that count the response, and with what is held until the request ends.
+    pub fn until_end(mut self, pending: Vec<Pending>, held: Vec<Pending>) -> Self {
+        // How many are under way is no quota that a caller could pace itself by.
+        self.standings.retain(|standing| standing.limit.counts != Counts::InFlight);
         self.pending = pending;
+        self.held = held;
         self
+    }
+
+    /// What to give back once the request ended, however it did.
+    pub fn held(&self) -> &[Pending] {
+        &self.held
     }
 
     /// What to count once the response is known.

@@ -40,10 +40,32 @@ pub struct Limit {
     pub overrides: Vec<Override>,
     /// Whether it only counts and reports: it never refuses, and callers are not told.
     pub shadow: bool,
-    /// The statuses of responses that it counts, where it does not count requests. Empty: it counts requests.
-    pub on: Vec<u16>,
+    /// What it counts.
+    pub counts: Counts,
     /// Who counts it for the whole fleet, where that is not this proxy alone.
     pub fleet: Option<Rc<FleetLimit>>,
+}
+
+/// What a limit counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counts {
+    /// Requests.
+    Requests,
+    /// Responses with one of these statuses.
+    Responses(Vec<u16>),
+    /// Requests that have not ended: each gives its permit back. What a lost worker held comes back by the quota, whose
+    /// burst is the number allowed at once.
+    InFlight,
+}
+
+impl Counts {
+    /// Whether a response with this status is counted.
+    pub fn response(&self, status: u16) -> bool {
+        match self {
+            Counts::Responses(statuses) => statuses.contains(&status),
+            Counts::Requests | Counts::InFlight => false,
+        }
+    }
 }
 
 impl Limit {

@@ -143,3 +143,43 @@ async fn a_shadow_limit_lets_everything_pass_and_tells_the_operator() {
     assert!(line["audit"].as_str().unwrap().contains(r#""shadow_limits":["per-client"]"#), "{line}");
     bed.envoy.stat_reaches("wasmcustom.boundgate.shadow_over_limit", 1).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_are_limited_and_every_end_of_a_stream_frees_a_place() {
+    let at_once = |config: &mut serde_json::Value| {
+        config["limits"]["per-client"] = json!({"key": ["client_id"], "in_flight": 2});
+    };
+    let bed = Testbed::start(with(at_once).concurrency(2)).await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    // An ordinary end, a reset of HTTP/1.1 and one of HTTP/2.
+    for client in [alice.clone(), alice.http2()] {
+        let before = bed.upstream.count();
+        let mut hanging = JoinSet::new();
+        for _ in 0..2 {
+            let (client, token) = (client.clone(), token.clone());
+            hanging.spawn(async move { client.get("/greedy").token(&token).header("x-upstream-hang", "1").send().await });
+        }
+        eventually(|| bed.upstream.count() == before + 2).await;
+        let refusal = alice.get("/greedy").token(&token).send().await;
+        assert_eq!((refusal.status, refusal.header("retry-after").as_deref()), (429, Some("1")));
+        assert_eq!(bed.upstream.count(), before + 2);
+        hanging.shutdown().await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while alice.get("/greedy").token(&token).send().await.status != 200 {
+            assert!(Instant::now() < deadline, "the places were never freed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    for _ in 0..20 {
+        assert_eq!(alice.get("/greedy").token(&token).send().await.status, 200);
+    }
+}
+
+async fn eventually(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 10 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -68,7 +68,7 @@ fn unknown_keys_are_found_with_the_one_that_was_meant() {
         &["resources[0].routes[1].where: not supported yet. Leave it out."],
     );
     says("/sources", json!({}), &["sources: not supported yet. Leave it out."]);
-    says("/limits/everyone/in_flight", json!(true), &["limits.everyone.in_flight: not supported yet. Leave it out."]);
+    says("/limits/everyone/windows", json!(true), &["limits.everyone.windows: not supported yet. Leave it out."]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fake::FakeHost;
 use crate::limit::{Demand, KeyValue, OverLimit, Permits, Quota, SharedTable, take};
-use crate::policy::{KeyPart, Limit, Origin};
+use crate::policy::{Counts, KeyPart, Limit, Origin};
 use crate::time::MonoNanos;
 
 pub(super) const START: MonoNanos = MonoNanos::from_nanos(1_000_000_000_000);
@@ -24,7 +24,7 @@ pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> R
         quota,
         overrides: vec![],
         shadow: false,
-        on: vec![],
+        counts: Counts::Requests,
         fleet: None,
     })
 }
