@@ -26,6 +26,17 @@ config_words! {
 }
 
 config_words! {
+    /// Whether refusals of a resource are carried out.
+    ModeWord {
+        /// They are.
+        Enforce = "enforce",
+        /// They are recorded only, and the request goes on: for a rollout.
+        Report = "report",
+    }
+    refused {}
+}
+
+config_words! {
     /// How a token is bound to its sender.
     BoundWord {
         /// The token must be bound to the client certificate (RFC 8705).

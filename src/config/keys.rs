@@ -1,7 +1,7 @@
 //! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles,
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
-use crate::config::access::{AccessWord, BoundWord, Method, PathText, PeerText, Scopes};
+use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{HeaderName, LimitKey, Told};
 use crate::config::finding::{Findings, Place};
@@ -97,6 +97,8 @@ config_table! {
         hosts: Vec<At<Host>> = required,
         /// Its name in audit records. Without it: the first host.
         name: Label = optional,
+        /// Whether refusals are carried out, or only recorded.
+        mode: ModeWord = default(ModeWord::Enforce),
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.
@@ -110,7 +112,7 @@ config_table! {
         /// What is served. What no route matches is refused.
         routes: Vec<At<RouteTable>> = required,
     }
-    later { "origin", "mode", "dpop", "step_up" }
+    later { "origin", "dpop", "step_up" }
 }
 
 config_table! {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use crate::config::access::ModeWord;
 use crate::config::caller::{FilterStateKey, HeaderName, Told};
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place, quoted};
@@ -11,7 +12,7 @@ use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
 use crate::config::routes;
 use crate::config::table::{Mistake, Named, TextKey};
 use crate::http::Authority;
-use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Origin, Resource};
+use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Mode, Origin, Resource};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
@@ -114,6 +115,10 @@ fn resource(
     let name = table.name.as_ref().map_or(first, |name| &*name.0);
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
+        mode: match table.mode {
+            ModeWord::Enforce => Mode::Enforce,
+            ModeWord::Report => Mode::Report,
+        },
         realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),

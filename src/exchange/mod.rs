@@ -28,7 +28,7 @@ use crate::binding::bind;
 use crate::host::{Connection, Host};
 use crate::http::{Head, HeadFault, wants_grpc};
 use crate::peer::{Peer, PeerIdentity};
-use crate::policy::{Access, Issuer, Policy, Resource, Route, RouteMatch};
+use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::{AccessToken, RawToken, Unverified, presented};
@@ -108,7 +108,7 @@ impl Exchange {
         let (way, granted) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, FleetGrants::default()),
-                Err(refusal) => return Step::Done(Verdict::Refuse(self.seen.explain(refusal))),
+                Err(verdict) => return Step::Done(verdict),
             },
             Stage::Waiting(way, granted) => (way, granted),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
@@ -119,14 +119,14 @@ impl Exchange {
                 let identity = self.seen.identity.clone();
                 let caller = Caller { way: &way, grant: None, peer: identity.as_ref(), wall: around.now.wall };
                 caller.refused(refusal.reason.row().status, around);
-                Step::Done(Verdict::Refuse(self.seen.explain(refusal)))
+                Step::Done(self.refuse(refusal, &way.resource, &way.head))
             }
             Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
                 Ok(()) => {
                     self.stage = Stage::Waiting(way, FleetGrants::default());
                     Step::Wait
                 }
-                Err(Full) => Step::Done(Verdict::Refuse(self.seen.explain(Reason::Overloaded.into()))),
+                Err(Full) => Step::Done(self.refuse(Reason::Overloaded.into(), &way.resource, &way.head)),
             },
             Err(Stop::WaitForPermits(granted)) => {
                 self.stage = Stage::Waiting(way, granted);
@@ -136,16 +136,30 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Refusal> {
+    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Verdict> {
         self.seen.grpc = wants_grpc(&head);
-        let head = Head::parse(head).map_err(malformed)?;
-        let resource = self.policy.resource(head.authority()).ok_or(Reason::HostUnknown)?.clone();
+        let head = Head::parse(head).map_err(|fault| Verdict::Refuse(malformed(fault).into()))?;
+        let resource = self.policy.resource(head.authority());
+        let resource = resource.ok_or_else(|| Verdict::Refuse(Reason::HostUnknown.into()))?.clone();
         self.seen.resource = Some(resource.clone());
-        let (route, preflight) = find_route(&resource, &head)?;
+        let found = find_route(&resource, &head);
+        let (route, preflight) = found.map_err(|refusal| self.refuse(refusal, &resource, &head))?;
         self.seen.route = Some(route.clone());
-        let peer = Peer::of(around.connection).map_err(|_| Reason::PeerUnreadable)?;
+        let peer = Peer::of(around.connection).map_err(|_| Verdict::Refuse(Reason::PeerUnreadable.into()))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer })
+    }
+
+    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
+    fn refuse(&self, refusal: Refusal, resource: &Resource, head: &Head) -> Verdict {
+        let refusal = self.seen.explain(refusal);
+        match resource.mode {
+            Mode::Report if refusal.reason != Reason::MethodRefused => {
+                let upstream = Upstream::of_nobody(&resource.forward, head);
+                Verdict::Report(refusal, upstream)
+            }
+            Mode::Report | Mode::Enforce => Verdict::Refuse(refusal),
+        }
     }
 
     /// Whether it may go upstream. The order is the precedence of refusals.

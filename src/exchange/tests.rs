@@ -208,14 +208,14 @@ impl Request {
 fn forwarded(verdict: Verdict) -> Forward {
     match verdict {
         Verdict::Forward(forward) => forward,
-        Verdict::Refuse(refusal) => panic!("refused: {:?}", refusal.reason),
+        Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => panic!("refused: {:?}", refusal.reason),
     }
 }
 
 #[track_caller]
 fn refused(verdict: Verdict) -> Refusal {
     match verdict {
-        Verdict::Forward(_) => panic!("forwarded"),
+        Verdict::Forward(_) | Verdict::Report(..) => panic!("forwarded"),
         Verdict::Refuse(refusal) => refusal,
     }
 }
@@ -620,4 +620,25 @@ fn headers_that_pretend_an_identity_or_another_method_never_pass() {
     let mut removed = forwarded(pretending.run()).upstream().remove.clone();
     removed.sort();
     assert_eq!(removed, ["client-cert", "x-client-id", "x-http-method-override", "x_client_id"]);
+}
+
+#[test]
+fn a_resource_that_only_reports_refuses_nothing_and_vouches_for_nobody() {
+    let mut config = config();
+    config["resources"][0]["mode"] = json!("report");
+    let mut scene = Scene::new(&config);
+    let stolen = get("/orders/7").peer(BOB).token(&token()).header("x-client-id", "mallory");
+    for (request, reason) in
+        [(stolen, Reason::BindingMismatch), (get("/nowhere").header("x-client-id", "x"), Reason::RouteUnknown)]
+    {
+        let mut exchange = scene.exchange(&request);
+        let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
+        let record = crate::observe::audit_record(exchange.seen(), &verdict);
+        assert!(record.contains(r#""decision":"reported""#) && record.contains(reason.slug()), "{record}");
+        let Verdict::Report(_, upstream) = verdict else { panic!("{verdict:?}") };
+        assert_eq!((upstream.set.len(), &upstream.remove[..]), (0, &["x-client-id".to_owned()][..]));
+    }
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    assert_eq!(refused(scene.run(&request("CONNECT", "/healthz"))).reason, Reason::MethodRefused);
+    assert_eq!(refused(scene.run(&get("/orders/../x"))).reason, Reason::PathAmbiguous);
 }

@@ -1,8 +1,8 @@
 //! One HTTP stream: reads its head once, polls its exchange, applies the verdict, adds fields to the response.
 //!
 //! ```text
-//! Fresh ──head──▶ Forwarded | Answered | Paused
-//! Paused ──the worker named it──▶ Forwarded | Answered | Paused
+//! Fresh ──head──▶ Forwarded | Reported | Answered | Paused
+//! Paused ──the worker named it──▶ Forwarded | Reported | Answered | Paused
 //! Forwarded ──response──▶ Forwarded        Answered: the response headers seen are our own
 //! ```
 
@@ -39,7 +39,14 @@ pub struct Stream {
 enum State {
     Paused(Exchange),
     Forwarded(Forward),
+    Reported,
     Answered,
+}
+
+impl State {
+    fn goes_on(&self) -> bool {
+        matches!(self, State::Forwarded(_) | State::Reported)
+    }
 }
 
 impl Stream {
@@ -49,7 +56,7 @@ impl Stream {
         let State::Paused(exchange) = &mut self.state else { return false };
         let Some(decided) = poll(exchange, plugin, now) else { return true };
         self.state = self.apply(decided, plugin);
-        if let State::Forwarded(_) = self.state {
+        if self.state.goes_on() {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
             let _ = hostcalls::resume_http_request();
         }
@@ -62,6 +69,10 @@ impl Stream {
         match decided.verdict {
             Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
                 Ok(()) => State::Forwarded(forward),
+                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
+            },
+            Verdict::Report(_, upstream) => match send_upstream(&upstream) {
+                Ok(()) => State::Reported,
                 Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
             },
             Verdict::Refuse(refusal) => refuse(&refusal, decided.grpc, self.dialects),
@@ -144,7 +155,7 @@ impl HttpStream {
             Some(decided) => {
                 let mut stream = Stream { state: State::Answered, dialects };
                 stream.state = stream.apply(decided, plugin);
-                let action = if matches!(stream.state, State::Forwarded(_)) { Action::Continue } else { Action::Pause };
+                let action = if stream.state.goes_on() { Action::Continue } else { Action::Pause };
                 self.stream = Some(Rc::new(RefCell::new(stream)));
                 action
             }

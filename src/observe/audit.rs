@@ -58,12 +58,13 @@ pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
     let claims = seen.token.as_ref().map(|token| token.claims());
     let (decision, reason, limits) = match verdict {
         Verdict::Forward(_) => ("forwarded", None, Vec::new()),
-        Verdict::Refuse(refusal) => {
+        Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => {
             let limits = match &refusal.detail {
                 Detail::Limits(over) => over.violated_names().map(Bounded).collect(),
                 Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) => Vec::new(),
             };
-            ("refused", Some(refusal.reason.slug()), limits)
+            let decision = if matches!(verdict, Verdict::Report(..)) { "reported" } else { "refused" };
+            (decision, Some(refusal.reason.slug()), limits)
         }
     };
     let record = Record {

@@ -4,21 +4,28 @@
 //! `boundgate.requests.decision.refused.reason.scope-missing`.
 
 use crate::reason::Reason;
-use crate::verdict::Verdict;
+use crate::verdict::{Refusal, Verdict};
 use crate::worker::Counter;
+
 /// The place of a verdict's counter among [`decision_names`].
 pub fn decision_index(verdict: &Verdict) -> usize {
+    let row = |refusal: &Refusal| (refusal.reason as usize).saturating_add(1);
     match verdict {
         Verdict::Forward(_) => 0,
-        Verdict::Refuse(refusal) => (refusal.reason as usize).saturating_add(1),
+        Verdict::Refuse(refusal) => row(refusal),
+        Verdict::Report(refusal, _) => row(refusal).saturating_add(Reason::ALL.len()),
     }
 }
 
 /// The names of the decision counters, in the order of [`decision_index`].
 pub fn decision_names() -> impl Iterator<Item = String> {
-    let refused =
-        Reason::ALL.iter().map(|reason| format!("boundgate.requests.decision.refused.reason.{}", reason.slug()));
-    std::iter::once(String::from("boundgate.requests.decision.forwarded.reason.none")).chain(refused)
+    let of = |decision| {
+        let name = move |reason: &Reason| format!("boundgate.requests.decision.{decision}.reason.{}", reason.slug());
+        Reason::ALL.iter().map(name)
+    };
+    std::iter::once(String::from("boundgate.requests.decision.forwarded.reason.none"))
+        .chain(of("refused"))
+        .chain(of("reported"))
 }
 
 /// The name of an event's counter.
@@ -29,13 +36,15 @@ pub fn event_name(counter: Counter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Refusal;
+    use crate::verdict::Upstream;
 
     #[test]
     fn every_verdict_has_the_counter_of_its_name() {
         let names: Vec<String> = decision_names().collect();
-        assert_eq!(names.len(), Reason::ALL.len() + 1);
+        assert_eq!(names.len(), 2 * Reason::ALL.len() + 1);
         for reason in Reason::ALL {
+            let reported = Verdict::Report(Refusal::from(*reason), Upstream::default());
+            assert!(names[decision_index(&reported)].ends_with(&format!("reported.reason.{}", reason.slug())));
             let verdict = Verdict::Refuse(Refusal::from(*reason));
             assert!(names[decision_index(&verdict)].ends_with(&format!("refused.reason.{}", reason.slug())));
         }

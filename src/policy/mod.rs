@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{Charge, Condition, Counts, DayTimes, KeyPart, Limit, Override};
-pub use resource::{ForwardRule, ForwardedClaim, Resource};
+pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 
@@ -74,11 +74,14 @@ impl Policy {
     }
 
     /// What the operator chose against safety, told at each load.
-    pub fn warnings(&self) -> Vec<&'static str> {
+    pub fn warnings(&self) -> Vec<String> {
         let assumed = self.peer.insecure_assume_validated.then_some(
             "peer.insecure_assume_validated is set: on an Envoy that does not tell (before 1.39), every client \
              certificate counts as validated",
         );
-        assumed.into_iter().collect()
+        let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
+        let reporting =
+            reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
+        assumed.map(str::to_owned).into_iter().chain(reporting).collect()
     }
 }

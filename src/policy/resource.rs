@@ -10,6 +10,8 @@ use crate::policy::{Issuer, Origin, Routes};
 pub struct Resource {
     /// Where it was configured.
     pub origin: Origin,
+    /// Whether refusals are carried out.
+    pub mode: Mode,
     /// The authorities it is served under.
     pub hosts: Vec<Authority>,
     /// `realm` of challenges (RFC 6750 §3).
@@ -24,6 +26,15 @@ pub struct Resource {
     pub routes: Routes,
     /// What goes upstream about the caller.
     pub forward: ForwardRule,
+}
+
+/// Whether a resource is protected already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// What is refused does not reach the upstream.
+    Enforce,
+    /// For a rollout: everything is judged and recorded, and nothing is refused.
+    Report,
 }
 
 /// What the upstream is told about the caller: nothing but this list (RFC 9700 §4.13).

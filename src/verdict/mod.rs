@@ -27,6 +27,8 @@ pub enum Verdict {
     Forward(Forward),
     /// It is answered here.
     Refuse(Refusal),
+    /// It would be answered here, but the resource only reports: it goes upstream as nobody's.
+    Report(Refusal, Upstream),
 }
 
 /// Leave to go upstream. Takes what only the checks can make, so that a forgotten check does not compile.

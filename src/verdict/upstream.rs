@@ -23,6 +23,12 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    /// For a caller of whom nothing was proved.
+    pub fn of_nobody(rule: &ForwardRule, head: &Head) -> Self {
+        // Without a grant there is no claim that could be unfit for a header.
+        Self::of(rule, head, &Grant::public(), None).unwrap_or_default()
+    }
+
     /// By `rule`, for a caller with `grant` and, where there is a certificate, this identity.
     pub fn of(rule: &ForwardRule, head: &Head, grant: &Grant, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
         let mut upstream = Self::default();

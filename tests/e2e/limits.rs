@@ -158,7 +158,8 @@ async fn requests_at_once_are_limited_and_every_end_of_a_stream_frees_a_place() 
         let mut hanging = JoinSet::new();
         for _ in 0..2 {
             let (client, token) = (client.clone(), token.clone());
-            hanging.spawn(async move { client.get("/greedy").token(&token).header("x-upstream-hang", "1").send().await });
+            hanging
+                .spawn(async move { client.get("/greedy").token(&token).header("x-upstream-hang", "1").send().await });
         }
         eventually(|| bed.upstream.count() == before + 2).await;
         let refusal = alice.get("/greedy").token(&token).send().await;

@@ -74,3 +74,21 @@ async fn the_query_reaches_the_upstream_and_no_log() {
     let line = bed.envoy.access_log_of(&answer).await;
     assert!(!line.to_string().contains("secret-in-query"));
 }
+
+#[tokio::test]
+async fn a_resource_that_only_reports_lets_everything_pass_and_names_nobody() {
+    let report = |config: &mut serde_json::Value| {
+        config["resources"][0]["mode"] = json!("report");
+        config["resources"][0]["forward"] = json!({"headers": {"x-client-id": "client_id"}});
+    };
+    let bed = Testbed::start(with(report)).await;
+    let token = alices_token(&bed).await;
+    let answer = bed.client("bob").get("/orders/7").token(&token).header("x-client-id", "alice").send().await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(bed.upstream.received()[0].header("x-client-id"), None);
+    let line = bed.envoy.access_log_of(&answer).await;
+    assert!(line["audit"].as_str().unwrap().contains(r#""decision":"reported","reason":"binding-mismatch""#), "{line}");
+    bed.envoy.stat_reaches("wasmcustom.boundgate.requests.decision.reported.reason.binding-mismatch", 1).await.unwrap();
+    assert!(bed.envoy.log().contains("resources[0].mode is report"));
+    assert_eq!(bed.client("alice").get("/orders/%2e%2e/x").send().await.status, 400);
+}
