@@ -108,7 +108,7 @@ impl Exchange {
         let (way, granted) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, FleetGrants::default()),
-                Err(verdict) => return Step::Done(verdict),
+                Err(verdict) => return Step::Done(*verdict),
             },
             Stage::Waiting(way, granted) => (way, granted),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
@@ -136,16 +136,17 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Verdict> {
+    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
         self.seen.grpc = wants_grpc(&head);
-        let head = Head::parse(head).map_err(|fault| Verdict::Refuse(malformed(fault).into()))?;
+        let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
+        let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;
         let resource = self.policy.resource(head.authority());
-        let resource = resource.ok_or_else(|| Verdict::Refuse(Reason::HostUnknown.into()))?.clone();
+        let resource = resource.ok_or_else(|| refuse(Reason::HostUnknown))?.clone();
         self.seen.resource = Some(resource.clone());
         let found = find_route(&resource, &head);
-        let (route, preflight) = found.map_err(|refusal| self.refuse(refusal, &resource, &head))?;
+        let (route, preflight) = found.map_err(|refusal| Box::new(self.refuse(refusal, &resource, &head)))?;
         self.seen.route = Some(route.clone());
-        let peer = Peer::of(around.connection).map_err(|_| Verdict::Refuse(Reason::PeerUnreadable.into()))?;
+        let peer = Peer::of(around.connection).map_err(|_| refuse(Reason::PeerUnreadable))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer })
     }

@@ -1,0 +1,147 @@
+//! Limits: whose budget, how large, and what counts.
+
+use super::*;
+
+#[test]
+fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
+    let mut scene = Scene::new(&config());
+    let limited = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&limited));
+    let fields = forwarded(scene.run(&limited)).permits().fields(TOLD, at(0.0).wall);
+    assert!(
+        fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")),
+        "{fields:?}"
+    );
+    let refusal = refused(scene.run(&limited));
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
+    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("\"violated-policies\":[\"per-client\"]"));
+    scene.seconds = 1.0;
+    forwarded(scene.run(&limited));
+}
+
+fn limit(change: Value) -> Scene {
+    let mut config = config();
+    for (key, value) in change.as_object().unwrap() {
+        config["limits"]["per-client"][key] = value.clone();
+    }
+    Scene::new(&config)
+}
+
+/// How many requests with this token pass at once.
+fn burst(scene: &mut Scene, token: &Token) -> usize {
+    let request = get("/limited").peer(ALICE).token(token);
+    (0..50).take_while(|_| matches!(scene.run(&request), Verdict::Forward(_))).count()
+}
+
+#[test]
+fn a_partner_has_a_rate_of_its_own() {
+    let mut scene = limit(json!({"overrides": [
+        {"client_id": "alice", "claims": {"plan": "gold"}, "rate": "7/s"},
+        {"peer": "spiffe://example.org/client/*", "rate": "3/s"}
+    ]}));
+    let named = |jti: &str| token().claim("jti", json!(jti));
+    assert_eq!(burst(&mut scene, &named("a").claim("client_id", json!("x")).claim("plan", json!("gold"))), 3);
+    assert_eq!(burst(&mut scene, &named("b").claim("plan", json!("gold"))), 7);
+}
+
+#[test]
+fn a_batch_may_run_at_night() {
+    let mut scene = limit(json!({"overrides": [{"utc": "00:00-00:02", "rate": "9/min"}]}));
+    scene.seconds = 119.0;
+    assert_eq!(burst(&mut scene, &token()), 9);
+    scene.seconds = 120.0;
+    assert_eq!(burst(&mut scene, &token()), 0, "spent at night, and the day's rate is small");
+    scene.seconds = 122.0;
+    assert_eq!(burst(&mut scene, &token()), 2);
+}
+
+#[test]
+fn a_shadow_limit_counts_and_reports_and_never_refuses() {
+    let mut scene = limit(json!({"shadow": true}));
+    assert_eq!(burst(&mut scene, &token()), 50);
+    let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()));
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert!(crate::observe::audit_record(exchange.seen(), &verdict).contains(r#""shadow_limits":["per-client"]"#));
+    assert!(forwarded(verdict).permits().fields(TOLD, at(0.0).wall).is_empty(), "callers are not told");
+}
+
+#[test]
+fn keys_may_hold_the_route_and_a_header() {
+    let mut scene = limit(json!({"key": ["client_id", "route", "header.x-tenant"]}));
+    let request = |tenant: &str| get("/limited").peer(ALICE).token(&token()).header("x-tenant", tenant);
+    for tenant in ["a", "b", "a,b"] {
+        forwarded(scene.run(&request(tenant)));
+        forwarded(scene.run(&request(tenant)));
+        refused(scene.run(&request(tenant)));
+    }
+    refused(scene.run(&request("a").header("x-tenant", "b")));
+}
+
+/// Counts what the source or the client gets as `status`.
+fn counting(status: u16, key: &str) -> Scene {
+    limit(json!({"key": [key], "on": [status], "rate": "1/min", "burst": 2}))
+}
+
+#[test]
+fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
+    let mut scene = counting(404, "client_id");
+    let request = get("/limited").peer(ALICE).token(&token());
+    for status in [200, 404, 500, 200, 404] {
+        let forward = forwarded(scene.run(&request));
+        responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds));
+    }
+    assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    scene.seconds = 60.0;
+    forwarded(scene.run(&request));
+}
+
+#[test]
+fn requests_at_once_are_limited_until_one_of_them_ends() {
+    let mut config = config();
+    config["limits"]["per-client"] = json!({"key": ["client_id"], "in_flight": 2, "heal": "2m"});
+    let mut scene = Scene::new(&config);
+    let request = get("/limited").peer(ALICE).token(&token());
+    let first = forwarded(scene.run(&request));
+    forwarded(scene.run(&request));
+    let refusal = refused(scene.run(&request));
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
+    assert!(first.permits().fields(TOLD, at(0.0).wall).is_empty(), "no quota to pace oneself by");
+    for _ in 0..10 {
+        ended(first.permits(), &scene.worker, &scene.host, at(scene.seconds));
+        forwarded(scene.run(&request));
+        refused(scene.run(&request));
+    }
+    // A worker that was lost reports no end: its permits come back all the same.
+    scene.seconds = 60.0;
+    forwarded(scene.run(&request));
+    refused(scene.run(&request));
+}
+
+#[test]
+fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
+    let mut scene = counting(401, "peer");
+    let known = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&known));
+    let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+    assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
+    let refusal = refused(scene.run(&forged(3)));
+    assert_eq!(refusal.reason, Reason::SourceLockedOut);
+    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("#abnormal-usage-detected"));
+    let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
+    assert_eq!(refused(scene.run(&fresh)).reason, Reason::SourceLockedOut, "nothing new is verified");
+    forwarded(scene.run(&known));
+    scene.seconds = 60.0;
+    forwarded(scene.run(&fresh));
+}
+
+#[test]
+fn a_refused_request_is_not_counted() {
+    let mut scene = Scene::new(&config());
+    for _ in 0..5 {
+        refused(scene.run(&get("/limited").peer(BOB).token(&token())));
+    }
+    forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
+    forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
+}
