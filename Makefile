@@ -27,8 +27,8 @@ build: setup ## Build the filter: dist/boundgate.wasm
 pki: ## Make throw-away certificates: .run/pki (for envoy/boundgate.yaml)
 	@cargo run -p boundgate-testbed --bin pki
 
-run: build ## Start everything and walk the tour; ONCE=1 ends after it
-	@$(CHOSEN) && ONCE=$(ONCE) cargo run -p boundgate-testbed --bin tour
+run: build ## Walk the tours, then stay up for calls; ONCE=1 ends after the tours
+	@$(CHOSEN) && ONCE=$(ONCE) scripts/run
 
 test: lint build ## Everything a change must pass
 	@$(CHOSEN) && cargo test --features cli

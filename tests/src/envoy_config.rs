@@ -166,6 +166,27 @@ impl EnvoyConfig {
         Self { failure_policy: Some(policy), ..self }
     }
 
+    /// The cluster of this name is at `address`.
+    pub fn cluster_at(self, name: &'static str, address: SocketAddr) -> Self {
+        self.edit(move |envoy| set_endpoint(envoy, name, address))
+    }
+
+    /// With another cluster, at `address`, that speaks HTTP/2 without TLS, as gRPC services do.
+    pub fn grpc_cluster(self, name: &'static str, address: SocketAddr) -> Self {
+        self.edit(move |envoy| {
+            array(&mut envoy["static_resources"]["clusters"]).push(json!({
+                "name": name, "type": "STATIC", "connect_timeout": "1s",
+                "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}}
+                }},
+                "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {
+                    "socket_address": {"address": address.ip().to_string(), "port_value": address.port()}
+                }}}]}]}
+            }));
+        })
+    }
+
     /// Any other change to the whole configuration, made last.
     pub fn edit(mut self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
         self.edits.push(Arc::new(edit));

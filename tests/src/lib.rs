@@ -17,6 +17,7 @@ mod http1;
 mod pki;
 mod server;
 mod signing;
+mod steps;
 mod upstream;
 
 pub use answer::Answer;
@@ -30,4 +31,5 @@ pub use pki::{Identity, Pki};
 pub use rcgen;
 pub use server::Timeout;
 pub use signing::{Algorithm, SigningKeys};
+pub use steps::Steps;
 pub use upstream::{Received, Upstream};

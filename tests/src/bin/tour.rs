@@ -1,14 +1,10 @@
-//! `make run`: starts everything, then walks through what the filter does, one line a step. Afterwards it stays up
-//! for calls by hand; with `ONCE=1` it ends, with status 0 only if every step went as expected.
+//! `make run`, first part: starts everything, then walks through what the filter does, one line a step. It ends with
+//! status 0 only if every step went as expected.
 
-use std::fs;
-use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boundgate_testbed::{Answer, Client, PluginConfig, RESOURCE, Request, Testbed};
+use boundgate_testbed::{Answer, Client, PluginConfig, Request, Steps, Testbed};
 
 /// More requests than the shipped limit (burst 10, 5/s) can let through.
 const GREEDY: usize = 100;
@@ -19,22 +15,13 @@ async fn main() -> ExitCode {
     let bed = Testbed::start(PluginConfig::shipped()).await;
     println!("Envoy listens on {}.\n", bed.envoy.address("boundgate"));
 
-    let mut tour = Tour { bed: &bed, steps: 0, surprises: 0 };
+    let mut tour = Tour { bed: &bed, steps: Steps::default() };
     tour.walk().await;
-    let Tour { steps, surprises, .. } = tour;
-    println!("\n{} of {steps} steps as expected.", steps - surprises);
-    if surprises > 0 {
-        println!("\nEnvoy's log:\n{}", bed.envoy.log());
+    if tour.steps.sum_up() {
+        return ExitCode::SUCCESS;
     }
-
-    if std::env::var("ONCE").is_ok_and(|once| !once.is_empty() && once != "0") {
-        return if surprises == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
-    if let Err(error) = stay(&bed).await {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    println!("\nEnvoy's log:\n{}", bed.envoy.log());
+    ExitCode::FAILURE
 }
 
 /// What a step must come to.
@@ -55,8 +42,7 @@ const fn refused(status: u16, details: &'static str, challenge: &'static str) ->
 
 struct Tour<'b> {
     bed: &'b Testbed,
-    steps: usize,
-    surprises: usize,
+    steps: Steps,
 }
 
 impl Tour<'_> {
@@ -129,15 +115,10 @@ impl Tour<'_> {
         let challenged =
             if expected.challenge.is_empty() { challenge.is_empty() } else { challenge.contains(expected.challenge) };
         let good = answer.status == expected.status && details == expected.details && challenged && as_counted;
-        self.steps += 1;
-        self.surprises += usize::from(!good);
-        let mark = if good { "✓" } else { "✗" };
-        let number = self.steps;
-        let (status, notes) = (answer.status, notes(answer, challenge));
-        println!("{mark} {number:>2}  {who:<38}{sent:<28}{status}  {reason:<20}{notes}");
+        self.steps.step(good, who, sent, &format!("{}  {reason}", answer.status), &notes(answer, challenge));
         if !good {
             let upstream = if as_counted { "" } else { ", and another count at the upstream" };
-            println!("      expected {} {} {}{upstream}", expected.status, expected.details, expected.challenge);
+            self.steps.expected(&format!("{} {} {}{upstream}", expected.status, expected.details, expected.challenge));
         }
     }
 }
@@ -148,39 +129,4 @@ fn notes(answer: &Answer, challenge: String) -> String {
     let limits = limits.into_iter().filter_map(|name| Some(format!("{name}: {}", answer.header(name)?)));
     let challenge = Some(challenge).filter(|challenge| !challenge.is_empty());
     challenge.into_iter().chain(limits).collect::<Vec<_>>().join("  ")
-}
-
-/// Prints calls to paste, and waits for Ctrl-C.
-async fn stay(bed: &Testbed) -> io::Result<()> {
-    let folder = Path::new(".run");
-    bed.pki.write_to(&folder.join("pki"))?;
-    let token = bed.token(&bed.client("alice")).scope("read:orders").lifetime(900).issue().await;
-    fs::write(folder.join("token"), token)?;
-
-    let connect = |host: &str, address: SocketAddr| format!("--connect-to {host}:443:{address}");
-    let api = connect("api.example.com", bed.envoy.address("boundgate"));
-    let server = connect("as.example.com", bed.authority.address());
-    let as_client =
-        |name: &str| format!("--cacert .run/pki/ca.pem --cert .run/pki/{name}.pem --key .run/pki/{name}.key");
-    let (alice, bob) = (as_client("alice"), as_client("bob"));
-    let bearer = "-H \"authorization: Bearer $(cat .run/token)\"";
-    println!(
-        "
-It stays up until Ctrl-C. From the root of the repository, in another terminal:
-
-# alice, with her token (good for 15 minutes)
-curl -i {api} {alice} {bearer} {RESOURCE}/orders/7
-
-# bob, with alice's token
-curl -i {api} {bob} {bearer} {RESOURCE}/orders/7
-
-# nobody, where nothing is needed
-curl -i {api} --cacert .run/pki/ca.pem {RESOURCE}/healthz
-
-# a new token for alice
-curl -s {server} {alice} -d grant_type=client_credentials -d client_id=alice -d scope=read:orders \\
-  -d resource={RESOURCE} https://as.example.com/token | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"access_token\"], end=\"\")' > .run/token
-"
-    );
-    tokio::signal::ctrl_c().await
 }

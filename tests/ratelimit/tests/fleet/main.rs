@@ -34,21 +34,7 @@ async fn proxy(address: SocketAddr, change: Value) -> Testbed {
         }],
         "limits": {"per-client": {"key": ["client_id"], "rate": "7/h", "service": "fleet"}}
     });
-    Testbed::start(EnvoyConfig::new(config).edit(move |envoy| add_cluster(envoy, address))).await
-}
-
-fn add_cluster(envoy: &mut Value, address: SocketAddr) {
-    let (host, port) = (address.ip().to_string(), address.port());
-    let endpoint = json!({"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}});
-    let cluster = json!({
-        "name": "ratelimit", "type": "STATIC", "connect_timeout": "1s",
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": {"http2_protocol_options": {}}
-        }},
-        "load_assignment": {"cluster_name": "ratelimit", "endpoints": [{"lb_endpoints": [endpoint]}]}
-    });
-    envoy["static_resources"]["clusters"].as_array_mut().unwrap().push(cluster);
+    Testbed::start(EnvoyConfig::new(config).grpc_cluster("ratelimit", address)).await
 }
 
 /// Somebody who calls through a proxy with a good token.
