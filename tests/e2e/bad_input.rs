@@ -32,6 +32,40 @@ async fn header_values_that_are_not_text_do_no_harm() {
     assert_unharmed(&bed).await;
 }
 
+/// An HTTP/2 request by hand: no client library sends such a name.
+fn request_with_header_name(name: &[u8]) -> Vec<u8> {
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // HPACK literals without indexing (RFC 7541 §6.2.2): every text is short.
+    let literal = |name: &[u8], value: &[u8]| {
+        let length = |text: &[u8]| u8::try_from(text.len()).unwrap();
+        [&[0, length(name)][..], name, &[length(value)], value].concat()
+    };
+    let head = [
+        literal(b":method", b"GET"),
+        literal(b":scheme", b"https"),
+        literal(b":authority", b"api.example.com"),
+        literal(b":path", b"/healthz"),
+        literal(name, b"x"),
+    ];
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(4, 0, 0, &[]), frame(1, 5, 1, &head.concat())].concat()
+}
+
+#[tokio::test]
+async fn header_names_that_are_not_text_do_no_harm() {
+    let bed = bed().await;
+    let alice = bed.client("alice").http2();
+    alice.frames(request_with_header_name(b"x-name")).await.unwrap();
+    assert_eq!(bed.upstream.count(), 1, "a request by hand is a request");
+    for name in [&b"x-\xff"[..], b"\xc3\x28", b"x\0y", b"x y", b"X-Upper", b""] {
+        alice.frames(request_with_header_name(name)).await.unwrap();
+    }
+    assert_eq!(bed.upstream.count(), 1);
+    assert_unharmed(&bed).await;
+}
+
 #[tokio::test]
 async fn two_authorization_headers_are_an_invalid_request() {
     let bed = bed().await;

@@ -7,12 +7,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
@@ -24,6 +26,9 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::answer::Answer;
 use crate::http1::{self, Fields, Response, Stream};
 use crate::pki::{Identity, Pki, provider};
+
+/// A server that says nothing for this long has said everything.
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// Somebody who calls.
 #[derive(Clone)]
@@ -128,6 +133,18 @@ impl Client {
         let (stream, client) = self.connect().await?;
         let response = http1::Connection::new(stream).exchange(request.as_ref(), false).await?;
         Ok(Answer::new(response, client, 0))
+    }
+
+    /// Sends these bytes on a new connection and returns what comes back until the server closes it or is silent for half a
+    /// second. For an HTTP/2 client these are frames, with the preface.
+    pub async fn frames(&self, frames: impl AsRef<[u8]>) -> io::Result<Vec<u8>> {
+        let (mut stream, _) = self.connect().await?;
+        stream.write_all(frames.as_ref()).await?;
+        let (mut received, mut part) = (Vec::new(), [0; 4096]);
+        while let Ok(Ok(length @ 1..)) = tokio::time::timeout(SILENCE, stream.read(&mut part)).await {
+            received.extend_from_slice(&part[..length]);
+        }
+        Ok(received)
     }
 
     fn with_tls(mut self, change: impl FnOnce(&mut Tls)) -> Self {
