@@ -10,10 +10,10 @@ WASM := env $$WASM_ENV $${WASM_RUSTFLAGS:+RUSTFLAGS="$$WASM_RUSTFLAGS"} CARGO_TA
 	cargo build --release --target wasm32-wasip1 --lib $$WASM_FLAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build pki run test lint bench clean
+.PHONY: help setup build pki run test lint bench bench-limits clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: ## Find or fetch compiler target, Envoy and Redis
 	@scripts/setup
@@ -39,6 +39,9 @@ lint: setup ## Formatting, clippy (native and wasm), licences and advisories
 
 bench: build ## Microseconds of CPU per request, against Envoy's own filters
 	@$(CHOSEN) && cargo run --release -p boundgate-testbed --bin bench
+
+bench-limits: build ## What limits cost and how exact they are, against Envoy's own filter
+	@$(CHOSEN) && cargo run --release -p boundgate-ratelimit --bin bench_limits
 
 clean: ## Remove what was built; fetched tools stay
 	@cargo clean

@@ -54,8 +54,12 @@ impl Plugin {
         })
     }
 
-    /// Has the root context `root` send what is in the outbox, now. From a stream's callback only, with nothing borrowed.
+    /// Has the root context `root` send what is in the outbox, now: also what nobody waits for yet, such as permits that
+    /// are asked for in advance. From a stream's callback only, with nothing borrowed.
     pub fn wake(&self, root: u32) {
+        if !self.worker.borrow().has_calls() {
+            return;
+        }
         self.woken.set(true);
         abi::tick_root(root);
         self.woken.set(false);

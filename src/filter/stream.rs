@@ -163,7 +163,6 @@ impl HttpStream {
                 let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), dialects }));
                 plugin.wait(self.id, &stream);
                 self.stream = Some(stream);
-                plugin.wake(self.root);
                 Action::Pause
             }
         }
@@ -187,7 +186,11 @@ impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        self.begin()
+        let action = self.begin();
+        if let Some((plugin, _)) = &self.setup {
+            plugin.wake(self.root);
+        }
+        action
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {

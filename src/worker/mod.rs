@@ -220,6 +220,11 @@ impl Worker {
         self.leases.next_tick().is_some()
     }
 
+    /// Whether there is a call to send.
+    pub fn has_calls(&self) -> bool {
+        !self.outbox.is_empty() || self.leases.has_asks()
+    }
+
     /// The next call to send, at once.
     pub fn next_call(&mut self, now: Now) -> Option<Call> {
         if self.outbox.is_empty() {

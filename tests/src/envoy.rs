@@ -147,6 +147,14 @@ impl Envoy {
         Duration::from_nanos(tasks.filter_map(time).sum())
     }
 
+    /// The bytes of memory that Envoy has resident (`VmRSS`). Linux only.
+    pub fn resident_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Envoy runs");
+        let kibibytes =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB")?.trim().parse().ok());
+        kibibytes.map_or(0, |kibibytes: u64| kibibytes * 1024)
+    }
+
     /// Everything Envoy logged.
     pub fn log(&self) -> String {
         self.log.all().join("\n")

@@ -124,7 +124,8 @@ impl Lease {
     pub(super) fn runs_dry(&self, now: MonoNanos) -> bool {
         let service = &self.limit.service;
         let until_answered = self.recent.expected(service.timeout, now).min(service.lease / 2);
-        self.left <= until_answered && self.wanted(now) >= LEAST_AHEAD
+        // Not before half of it is used up, or every answer would be followed by a small ask.
+        self.left <= until_answered.min(self.target(now) / 2) && self.wanted(now) >= LEAST_AHEAD
     }
 
     /// How many permits to ask now; `None` if there is no more need.
@@ -157,10 +158,15 @@ impl Lease {
 
     /// Permits worth having beside those that are left.
     fn wanted(&self, now: MonoNanos) -> u32 {
+        self.target(now).saturating_sub(self.left)
+    }
+
+    /// Permits worth having.
+    fn target(&self, now: MonoNanos) -> u32 {
         let Some(Window { sure_until, rest: Some(rest), .. }) = self.window(now) else { return 0 };
         let most = self.refused(now).map_or(rest / SHARE, |refused| (rest / SHARE).min(refused.from / 2));
         let expected = self.recent.expected(sure_until.since(now), now);
-        expected.min(self.limit.service.lease).min(most).saturating_sub(self.left)
+        expected.min(self.limit.service.lease).min(most)
     }
 
     /// The end of an ask of `hits`. Out: who need not wait any longer. Whoever still waits needs another ask.

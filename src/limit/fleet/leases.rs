@@ -170,6 +170,11 @@ impl Leases {
         }
     }
 
+    /// Whether a call may be there to send.
+    pub fn has_asks(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// The next call to send, at once: a lease lives from `now`.
     pub fn next_ask(&mut self, now: MonoNanos) -> Option<Ask> {
         loop {
