@@ -60,7 +60,7 @@ pub async fn print(rounds: usize) {
     }
 
     println!("\n## Accuracy of a limit that two proxies share\n");
-    println!("{PER_HOUR}/h, leases of up to 50; {rounds} rounds; {CONNECTIONS} connections in all.\n");
+    println!("{PER_HOUR}/h, leases of up to 200; {rounds} rounds; {CONNECTIONS} connections in all.\n");
     println!("| service | workers of each proxy | sent | allowed | admitted | admitted / allowed | calls |");
     println!("|---|---|---|---|---|---|---|");
     for (kind, workers) in [("ratelimit", 1), ("ratelimit", 2), ("limitador", 1), ("limitador", 2)] {

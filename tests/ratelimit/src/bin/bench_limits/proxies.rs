@@ -36,10 +36,10 @@ pub fn plugin(limit: Value) -> Value {
     })
 }
 
-/// The same with a limit that a service of this `kind` counts, with leases of up to 50.
+/// The same with a limit that a service of this `kind` counts, with leases of up to 200, the default.
 pub fn fleet_plugin(kind: &str, rate: &str, timeout: &str) -> Value {
     let mut plugin = plugin(json!({"key": ["client_id"], "rate": rate, "service": "fleet"}));
-    plugin["services"] = json!({"fleet": {"kind": kind, "cluster": "ratelimit", "timeout": timeout, "lease": 50}});
+    plugin["services"] = json!({"fleet": {"kind": kind, "cluster": "ratelimit", "timeout": timeout}});
     plugin
 }
 
