@@ -21,6 +21,7 @@ pub(super) struct FleetGrants(Vec<Counted>);
 /// How one fleet limit was settled.
 struct Counted {
     limit: Rc<Limit>,
+    cost: u32,
     by: By,
 }
 
@@ -80,17 +81,18 @@ impl FleetGrants {
                     }
                 }
             };
-            self.0.push(Counted { limit: charge.limit.clone(), by });
+            self.0.push(Counted { limit: charge.limit.clone(), cost: charge.cost, by });
         }
         Ok(self)
     }
 
-    /// The limits that this proxy has to count for a service, with the budget for that.
-    pub(super) fn counted_here(&self) -> impl Iterator<Item = (&Rc<Limit>, Quota)> {
-        self.0.iter().filter_map(|counted| match counted.by {
-            By::Here(quota) => Some((&counted.limit, quota)),
+    /// What this proxy counts for services that do not answer.
+    pub(super) fn demands(&self, identity: impl Fn(&Limit) -> Identity) -> Vec<Demand<'_>> {
+        let here = self.0.iter().filter_map(|Counted { limit, cost, by }| match by {
+            By::Here(quota) => Some(Demand { limit, quota: *quota, identity: identity(limit), cost: *cost }),
             By::Service(..) | By::Nobody => None,
-        })
+        });
+        here.collect()
     }
 
     /// Where the caller stands with each limit that a service counted and told about.
@@ -112,19 +114,4 @@ impl FleetGrants {
             }
         }
     }
-}
-
-/// What this proxy counts for services that do not answer.
-pub(super) fn demands<'d>(
-    granted: &'d FleetGrants,
-    charges: &[&'d Charge],
-    identity: impl Fn(&Limit) -> Identity,
-) -> Vec<Demand<'d>> {
-    let cost = |limit: &Rc<Limit>| {
-        charges.iter().find(|charge| Rc::ptr_eq(&charge.limit, limit)).map_or(1, |charge| charge.cost)
-    };
-    granted
-        .counted_here()
-        .map(|(limit, quota)| Demand { limit, quota, identity: identity(limit), cost: cost(limit) })
-        .collect()
 }

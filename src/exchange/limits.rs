@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::authz::Grant;
-use crate::exchange::fleet::{self, FleetGrants};
+use crate::exchange::fleet::FleetGrants;
 use crate::exchange::{Stop, Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
@@ -57,11 +57,9 @@ impl<'r> Sorted<'r> {
 }
 
 /// Counts a response of the upstream with this status.
-pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) {
+pub fn responded(permits: &Permits, status: u16, worker: &Worker, host: &dyn Host, now: Now) {
     for pending in permits.pending().iter().filter(|pending| pending.limit.counts.response(status)) {
-        let Pending { limit, quota, identity, cost } = pending;
-        let demand = Demand { limit, quota: *quota, identity: *identity, cost: *cost };
-        count_afterwards(&[demand], worker, host, now);
+        count_afterwards(&[pending.into()], worker, host, now);
     }
 }
 
@@ -71,7 +69,7 @@ pub fn ended(permits: &Permits, worker: &Worker, host: &dyn Host, now: Now) {
 }
 
 /// What has happened is counted; if the budget is spent by now there is nothing left to take from it.
-fn count_afterwards(demands: &[Demand<'_>], worker: &mut Worker, host: &dyn Host, now: Now) {
+fn count_afterwards(demands: &[Demand<'_>], worker: &Worker, host: &dyn Host, now: Now) {
     let _: Result<Permits, OverLimit> = take(demands, worker.limits(), host, now.mono);
 }
 
@@ -88,29 +86,31 @@ impl Caller<'_> {
         if route.limits.is_empty() || self.way.preflight {
             return Ok((Permits::none(), Vec::new()));
         }
-        let mut sorted = Sorted::of(route);
+        let sorted = Sorted::of(route);
+        let responses = self.demands(&sorted.responses, around);
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
-        let asked = |charge: &&&Charge| self.token().is_none() || !charge.limit.is_of_source();
-        let responses: Vec<&Charge> = sorted.responses.iter().filter(asked).copied().collect();
-        self.look(&responses, around).map_err(Refusal::over_limit)?;
+        let asked = |demand: &&Demand<'_>| self.token().is_none() || !demand.limit.is_of_source();
+        let open: Vec<_> = responses.iter().filter(asked).cloned().collect();
+        look_at(&open, around).map_err(Refusal::over_limit)?;
+        let here = self.demands(&sorted.here, around);
         let granted = if sorted.fleet.is_empty() {
             granted
         } else {
-            self.look(&sorted.here, around).map_err(Refusal::over_limit)?;
+            look_at(&here, around).map_err(Refusal::over_limit)?;
             granted.complete(&sorted.fleet, self, exchange, around)?
         };
-        let mut demands = self.demands(&sorted.here, around);
+        let held = here.iter().filter(|demand| demand.limit.counts == Counts::InFlight).cloned().map(Pending::from);
+        let held = held.collect();
+        let mut demands = here;
         let table = around.worker.limits();
         let identity = |limit: &Limit| table.identity(&limit.key, |part| self.value(part, around.connection));
-        demands.extend(fleet::demands(&granted, &sorted.fleet, identity));
+        demands.extend(granted.demands(identity));
         let taken = take(&demands, table, around.host, around.now.mono);
         drop(demands);
         note_strain(&taken, around);
         match taken {
             Ok(permits) => {
-                let pending = self.demands(&sorted.responses, around).into_iter().map(Pending::from).collect();
-                sorted.here.retain(|charge| charge.limit.counts == Counts::InFlight);
-                let held = self.demands(&sorted.here, around).into_iter().map(Pending::from).collect();
+                let pending = responses.into_iter().map(Pending::from).collect();
                 let permits = permits.beside(granted.standings()).until_end(pending, held);
                 Ok((permits, self.shadowed(&sorted.shadow, around)))
             }
@@ -125,7 +125,7 @@ impl Caller<'_> {
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
         let mut responses = Sorted::of(&self.way.route).responses;
         responses.retain(|charge| charge.limit.is_of_source());
-        self.look(&responses, around).map_err(|over| Refusal::locked_out(over).into())
+        look_at(&self.demands(&responses, around), around).map_err(|over| Refusal::locked_out(over).into())
     }
 
     /// Counts a refusal of ours against the source of the request.
@@ -135,14 +135,6 @@ impl Caller<'_> {
         for demand in self.demands(&responses, around) {
             count_afterwards(&[demand], around.worker, around.host, around.now);
         }
-    }
-
-    /// Whether these would let the request pass; nothing is charged.
-    fn look(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Result<(), OverLimit> {
-        if charges.is_empty() {
-            return Ok(());
-        }
-        look(&self.demands(charges, around), around.worker.limits(), around.host, around.now.mono)
     }
 
     /// The shadow limits that would refuse.
@@ -217,6 +209,14 @@ impl Caller<'_> {
             KeyPart::Constant(constant) => text(Some((&**constant).into())),
         }
     }
+}
+
+/// Whether these would let the request pass; nothing is charged.
+fn look_at(demands: &[Demand<'_>], around: &Surroundings<'_>) -> Result<(), OverLimit> {
+    if demands.is_empty() {
+        return Ok(());
+    }
+    look(demands, around.worker.limits(), around.host, around.now.mono)
 }
 
 fn note_strain(taken: &Result<Permits, OverLimit>, around: &mut Surroundings<'_>) {

@@ -196,12 +196,10 @@ impl HttpContext for HttpStream {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let stream = stream.borrow();
-            if let State::Forwarded(forward) = &stream.state
-                && let Some(status) = upstream_status(forward)
-            {
-                responded(forward.permits(), status, &mut plugin.worker.borrow_mut(), &Envoy, now());
-            }
             if let State::Forwarded(forward) = &stream.state {
+                if let Some(status) = upstream_status(forward) {
+                    responded(forward.permits(), status, &plugin.worker.borrow(), &Envoy, now());
+                }
                 for (name, value) in forward.permits().fields(stream.dialects, now().wall) {
                     // The response goes on without the field if the proxy refuses it.
                     let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, name, &value);

@@ -40,6 +40,13 @@ pub struct Demand<'p> {
     pub cost: u32,
 }
 
+impl<'p> From<&'p Pending> for Demand<'p> {
+    fn from(pending: &'p Pending) -> Self {
+        let Pending { limit, quota, identity, cost } = pending;
+        Self { limit, quota: *quota, identity: *identity, cost: *cost }
+    }
+}
+
 impl From<Demand<'_>> for Pending {
     fn from(demand: Demand<'_>) -> Self {
         let Demand { limit, quota, identity, cost } = demand;

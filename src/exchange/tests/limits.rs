@@ -88,7 +88,7 @@ fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
     let request = get("/limited").peer(ALICE).token(&token());
     for status in [200, 404, 500, 200, 404] {
         let forward = forwarded(scene.run(&request));
-        responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds));
+        responded(forward.permits(), status, &scene.worker, &scene.host, at(scene.seconds));
     }
     assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
     forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
