@@ -2,7 +2,7 @@
 //! an [`Identity`], and a tag for each limit that counts it. Not here: reading the values from a request (`exchange`).
 //!
 //! The hash is SipHash-1-3 with 128 bits under a secret that all workers of a process share, so that nobody outside
-//! can choose identities that meet in one slot. Every text goes in behind its length: (`a`, `bc`) is not (`ab`, `c`).
+//! can choose identities that meet in one slot. Not here: how a key becomes bytes (`parts`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::host::{Expect, Host};
+use crate::limit::parts::{write_key, write_text};
 use crate::policy::KeyPart;
 
 /// What a part of a key is in one request.
@@ -85,15 +86,10 @@ impl Secret {
     pub(super) fn identity<'k, 'v>(
         &self,
         key: &'k [KeyPart],
-        mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
+        value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
     ) -> Identity {
         let mut hasher = self.hasher(b'i');
-        for part in key {
-            let (kind, name) = kind(part);
-            write_text(&mut hasher, kind);
-            write_text(&mut hasher, name);
-            write_value(&mut hasher, &value_of(part));
-        }
+        write_key(&mut hasher, key, value_of);
         Identity(hasher.finish128().as_u128())
     }
 
@@ -111,54 +107,6 @@ impl Secret {
         hasher.write(&[purpose]);
         hasher
     }
-}
-
-/// The kind of a key part and the name that belongs to it, if any.
-pub(super) fn kind(part: &KeyPart) -> (&'static str, &str) {
-    match part {
-        KeyPart::ClientId => ("client_id", ""),
-        KeyPart::Sub => ("sub", ""),
-        KeyPart::Claim(name) => ("claim.", name),
-        KeyPart::Peer => ("peer", ""),
-        KeyPart::Ip => ("ip", ""),
-        KeyPart::Route => ("route", ""),
-        KeyPart::Header(name) => ("header.", name),
-        KeyPart::Constant(_) => ("const", ""),
-    }
-}
-
-fn write_value(hasher: &mut SipHasher13, value: &KeyValue<'_>) {
-    match value {
-        KeyValue::Text(text) => {
-            hasher.write(b"T");
-            write_text(hasher, text);
-        }
-        KeyValue::OfIssuer { issuer, text } => {
-            hasher.write(b"C");
-            write_text(hasher, issuer);
-            write_text(hasher, text);
-        }
-        KeyValue::Address(address) => match address.to_canonical() {
-            IpAddr::V4(address) => {
-                hasher.write(b"4");
-                hasher.write(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                hasher.write(b"6");
-                let [a, b, c, d, ..] = address.segments();
-                for segment in [a, b, c, d] {
-                    hasher.write(&segment.to_be_bytes());
-                }
-            }
-        },
-        KeyValue::Missing => hasher.write(b"M"),
-    }
-}
-
-fn write_text(hasher: &mut SipHasher13, text: &str) {
-    // A usize of this or any target fits.
-    hasher.write(&(text.len() as u64).to_le_bytes());
-    hasher.write(text.as_bytes());
 }
 
 #[cfg(test)]

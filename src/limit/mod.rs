@@ -3,7 +3,7 @@
 //! In: the [`Demand`]s of a request (which limit, whose budget, how many permits) and the time. Out: [`Permits`], the
 //! proof that every limit was charged, or [`OverLimit`], and then none was.
 //!
-//! Bottom up: [`gcra`] is the pure algorithm; `identity` turns the parts of a key into a keyed hash; `slot` is the
+//! Bottom up: [`gcra`] is the pure algorithm; `parts` turns a key into bytes and `identity` those into a keyed hash; `slot` is the
 //! value stored in shared data; `table` names the slots; `page` is one slot in one decision; `meter` decides over
 //! several limits at once; `outcome` is what it answers; `fields` puts that into response fields.
 //! Not here: what the limits are (`policy`), which facts of a request make its identity (`exchange`).
@@ -16,6 +16,7 @@ mod identity;
 mod meter;
 mod outcome;
 mod page;
+mod parts;
 mod slot;
 mod table;
 

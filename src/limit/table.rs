@@ -9,7 +9,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::host::{Expect, Host};
-use crate::limit::identity::{Identity, KeyValue, Secret, Tag, kind};
+use crate::limit::identity::{Identity, KeyValue, Secret, Tag};
+use crate::limit::parts::kind;
 use crate::limit::slot::{BYTES, Slot, WAYS};
 use crate::policy::KeyPart;
 use crate::time::MonoNanos;

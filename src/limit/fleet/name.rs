@@ -8,13 +8,12 @@
 //! Not here: the keyed hash by which this process finds identities (`limit::Identity`).
 
 use std::fmt;
-use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
 use crate::limit::KeyValue;
-use crate::limit::fleet::service::{FleetLimit, write_text};
-use crate::limit::identity::kind;
+use crate::limit::fleet::service::FleetLimit;
+use crate::limit::parts::{write_key, write_text};
 use crate::policy::KeyPart;
 
 /// The value of a descriptor's one entry.
@@ -23,16 +22,11 @@ pub struct DescriptorValue([u8; 32]);
 
 impl DescriptorValue {
     /// Of the identity that `limit` counts, with the values that `value_of` gives the parts of its key.
-    pub fn new<'k, 'v>(limit: &'k FleetLimit, mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Self {
+    pub fn new<'k, 'v>(limit: &'k FleetLimit, value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Self {
         let mut hash = Sha256::new();
         write_text(&mut hash, &limit.service.domain);
         write_text(&mut hash, &limit.origin.name);
-        for part in &limit.key {
-            let (kind, name) = kind(part);
-            write_text(&mut hash, kind);
-            write_text(&mut hash, name);
-            write_value(&mut hash, &value_of(part));
-        }
+        write_key(&mut hash, &limit.key, value_of);
         Self(hash.finalize().into())
     }
 }
@@ -46,34 +40,6 @@ impl fmt::Display for DescriptorValue {
 impl fmt::Debug for DescriptorValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DescriptorValue({self})")
-    }
-}
-
-fn write_value(hash: &mut Sha256, value: &KeyValue<'_>) {
-    match value {
-        KeyValue::Text(text) => {
-            hash.update(b"T");
-            write_text(hash, text);
-        }
-        KeyValue::OfIssuer { issuer, text } => {
-            hash.update(b"C");
-            write_text(hash, issuer);
-            write_text(hash, text);
-        }
-        KeyValue::Address(address) => match address.to_canonical() {
-            IpAddr::V4(address) => {
-                hash.update(b"4");
-                hash.update(address.octets());
-            }
-            IpAddr::V6(address) => {
-                hash.update(b"6");
-                let [a, b, c, d, ..] = address.segments();
-                for segment in [a, b, c, d] {
-                    hash.update(segment.to_be_bytes());
-                }
-            }
-        },
-        KeyValue::Missing => hash.update(b"M"),
     }
 }
 

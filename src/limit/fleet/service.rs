@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::limit::Quota;
+use crate::limit::parts::write_text;
 use crate::policy::{KeyPart, Origin};
 
 /// Which server it is: the two answer the same protocol differently, see [`super`].
@@ -82,11 +83,4 @@ impl FleetLimit {
     pub(super) fn scope(&self) -> u128 {
         self.scope
     }
-}
-
-/// Text behind its length, so that no two sequences of texts read the same.
-pub(super) fn write_text(hash: &mut Sha256, text: &str) {
-    // A usize of this or any target fits.
-    hash.update((text.len() as u64).to_le_bytes());
-    hash.update(text.as_bytes());
 }
