@@ -4,8 +4,8 @@
 //! Every case gets a fresh Envoy in every round, because equal processes differ by more than what is measured; the
 //! median of the rounds counts. CPU is Envoy's own (all threads), so the client's does not matter.
 //!
-//! `BENCH_ONLY=known` runs the cases whose names contain that, `BENCH_ROUNDS=3` fewer rounds, `BENCH_MODULE=file.wasm` another
-//! build of the filter beside the usual one.
+//! `BENCH_ONLY=known,filter` runs the cases whose names contain one of those, `BENCH_ROUNDS=3` fewer rounds, `BENCH_MODULE=a.wasm:b.wasm` other
+//! builds of the filter beside the usual one.
 
 use std::path::PathBuf;
 
@@ -13,26 +13,27 @@ use boundgate_testbed::{Algorithm, EnvoyConfig, PluginConfig, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 32;
 /// Requests per round where the tokens are known, and where each is new.
-const KNOWN: usize = 16_000;
+const KNOWN: usize = 32_000;
 const FIRST_SEEN: usize = 3_000;
+const WARM: usize = 20_000;
 const TOKENS: usize = 1_000;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Case {
     NoFilter,
     Known,
-    KnownOther,
+    /// By its place in `BENCH_MODULE`.
+    KnownOther(usize),
     FirstSeen(Algorithm),
     OwnChain,
     OwnChainFirstSeen,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 6] = [
     Case::NoFilter,
     Case::Known,
-    Case::KnownOther,
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
     Case::OwnChain,
@@ -44,7 +45,7 @@ impl Case {
         match self {
             Self::NoFilter => String::from("no filter"),
             Self::Known => String::from("Boundgate, known token, one limit, fields on"),
-            Self::KnownOther => String::from("the module of BENCH_MODULE, known token"),
+            Self::KnownOther(number) => format!("{}, known token", other_modules()[number].display()),
             Self::FirstSeen(algorithm) => format!("Boundgate, first-seen {} token", algorithm.name()),
             Self::OwnChain => String::from("Envoy's own chain, known token"),
             Self::OwnChainFirstSeen => String::from("Envoy's own chain, first-seen ES256 token"),
@@ -56,7 +57,7 @@ impl Case {
         match self {
             Self::NoFilter | Self::OwnChain | Self::OwnChainFirstSeen => config.without_filter(),
             Self::Known | Self::FirstSeen(_) => config,
-            Self::KnownOther => config.module(other_module().expect("only measured if there is one")),
+            Self::KnownOther(number) => config.module(other_modules().swap_remove(number)),
         }
     }
 
@@ -69,8 +70,8 @@ impl Case {
     }
 }
 
-fn other_module() -> Option<PathBuf> {
-    std::env::var_os("BENCH_MODULE").map(PathBuf::from)
+fn other_modules() -> Vec<PathBuf> {
+    std::env::var_os("BENCH_MODULE").map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default()
 }
 
 fn plugin() -> PluginConfig {
@@ -122,13 +123,13 @@ async fn measure(case: Case) -> f64 {
         let claims = |_| bed.authority.claims().algorithm(case.algorithm()).scope("read:orders").bound_to(&alice);
         (0..count).map(|number| claims(number).sign()).collect()
     };
-    if matches!(case, Case::Known | Case::KnownOther | Case::FirstSeen(_)) {
+    if matches!(case, Case::Known | Case::KnownOther(_) | Case::FirstSeen(_)) {
         // Main thread and worker.
         bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.expect("the keys are there");
     }
     let known = sign(TOKENS);
     // Connections open, code paths warm.
-    send(&bed, &known, 2 * TOKENS).await;
+    send(&bed, &known, WARM).await;
     let (tokens, requests) = if case.is_first_seen() { (sign(FIRST_SEEN), FIRST_SEEN) } else { (known, KNOWN) };
     let before = bed.envoy.cpu();
     send(&bed, &tokens, requests).await;
@@ -155,8 +156,10 @@ async fn send(bed: &Testbed, tokens: &[String], requests: usize) {
 async fn main() {
     let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
-    let wanted = |case: &Case| case.name().contains(&only) && (*case != Case::KnownOther || other_module().is_some());
-    let mut figures: Vec<(Case, Vec<f64>)> = CASES.into_iter().filter(wanted).map(|case| (case, Vec::new())).collect();
+    let others = (0..other_modules().len()).map(Case::KnownOther);
+    let wanted = |case: &Case| only.split(',').any(|part| case.name().contains(part));
+    let mut figures: Vec<(Case, Vec<f64>)> =
+        CASES.into_iter().chain(others).filter(wanted).map(|case| (case, Vec::new())).collect();
     for round in 1..=rounds {
         for (case, figures) in &mut figures {
             eprintln!("round {round} of {rounds}: {}", case.name());
