@@ -26,7 +26,12 @@ impl LimitKey {
     pub(super) fn needs_token(part: &KeyPart) -> bool {
         match part {
             KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_) => true,
-            KeyPart::Peer | KeyPart::Ip | KeyPart::Route | KeyPart::Header(_) | KeyPart::Constant(_) => false,
+            KeyPart::Peer
+            | KeyPart::Ip
+            | KeyPart::Source
+            | KeyPart::Route
+            | KeyPart::Header(_)
+            | KeyPart::Constant(_) => false,
         }
     }
 
@@ -37,6 +42,7 @@ impl LimitKey {
             KeyPart::Sub => "sub".to_owned(),
             KeyPart::Peer => "peer".to_owned(),
             KeyPart::Ip => "ip".to_owned(),
+            KeyPart::Source => "source".to_owned(),
             KeyPart::Claim(name) => format!("claim.{name}"),
             KeyPart::Route => "route".to_owned(),
             KeyPart::Header(name) => format!("header.{name}"),
@@ -47,7 +53,8 @@ impl LimitKey {
 
 impl TextKey for LimitKey {
     const WHAT: &'static str = "what a limit counts by";
-    const EXAMPLE: &'static str = "client_id, sub, peer, ip, route, claim.<name>, header.<name> or const.<text>";
+    const EXAMPLE: &'static str =
+        "client_id, sub, peer, ip, source, route, claim.<name>, header.<name> or const.<text>";
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if let Some(name) = text.strip_prefix("claim.") {
@@ -64,16 +71,17 @@ impl TextKey for LimitKey {
             "sub" => Ok(Self(KeyPart::Sub)),
             "peer" => Ok(Self(KeyPart::Peer)),
             "ip" => Ok(Self(KeyPart::Ip)),
+            "source" => Ok(Self(KeyPart::Source)),
             "route" => Ok(Self(KeyPart::Route)),
             _ => Err(unknown_word(
                 text,
-                &["client_id", "sub", "peer", "ip", "route", "claim.<name>", "header.<name>", "const.<text>"],
+                &["client_id", "sub", "peer", "ip", "source", "route", "claim.<name>", "header.<name>", "const.<text>"],
             )),
         }
     }
 
     fn restrict(schema: &mut serde_json::Value) {
-        set(schema, "pattern", r"^(client_id|sub|peer|ip|route|claim\..+|header\..+|const\..+)$");
+        set(schema, "pattern", r"^(client_id|sub|peer|ip|source|route|claim\..+|header\..+|const\..+)$");
     }
 }
 

@@ -5,12 +5,12 @@ use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, P
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{HeaderName, LimitKey, Told};
 use crate::config::finding::{Findings, Place};
-use crate::config::limits::OlderWord;
+use crate::config::limits::{EventWord, OlderWord};
 use crate::config::peer::PeerFrom;
 use crate::config::services::{KindWord, OnErrorWord};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
-use crate::config::values::{Count, DayTimesText, Label, Name, Rate, Size, Span};
+use crate::config::values::{Count, DayTimesText, Label, Name, Outcome, Rate, Size, Span};
 use crate::json::{Object, Value};
 
 config_table! {
@@ -173,8 +173,13 @@ config_table! {
         overrides: Vec<At<OverrideTable>> = optional,
         /// Whether it only counts and reports what it would have refused.
         shadow: bool = default(false),
-        /// Counts responses with these statuses instead of requests; once it is spent, requests are refused.
-        on: Vec<At<Count<100, 599>>> = optional,
+        /// Counts responses with these statuses, or each `verification` of a token that is not known yet, instead of
+        /// requests; once it is spent, requests are refused.
+        on: Vec<At<Outcome>> = optional,
+        /// What it raises once it is spent, in the audit record and in a counter; it never refuses then. Needs `on`.
+        event: EventWord = optional,
+        /// Counts each of these once in the time of the rate, and not again. Needs `event`.
+        distinct: LimitKey = optional,
         /// How many requests may be under way at once, instead of a rate.
         in_flight: Count<1, 1_000_000> = optional,
         /// The time in which what a lost worker held in flight comes back. A request that lasts longer than its share of

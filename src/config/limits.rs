@@ -1,13 +1,16 @@
 //! Limits: rates, bursts and keys. In: their tables. Out: [`Limit`]s by name.
 
+use std::rc::Rc;
+
+use crate::config::caller::LimitKey;
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
 use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::services::{self, Wanted};
-use crate::config::table::{Mistake, Named, TextKey, Written, config_words, described, unknown_word};
-use crate::config::values::{LONGEST_SHORT_PERIOD, Rate};
+use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
+use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
 use crate::limit::{Older, Quota};
-use crate::policy::{Condition, Counts, KeyPart, Limit, Origin, Override};
+use crate::policy::{Condition, Counts, Event, KeyPart, Limit, Origin, Outcomes, Override, Watch};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -20,6 +23,29 @@ config_words! {
         Epoch = "epoch",
     }
     refused {}
+}
+
+config_words! {
+    /// What a limit may raise.
+    EventWord {
+        /// One caller fails again and again.
+        BruteForce = "brute-force",
+        /// One caller tries out what exists.
+        Enumeration = "enumeration",
+        /// Many sources fail with the credentials of one client.
+        CredentialStuffing = "credential-stuffing",
+    }
+    refused {}
+}
+
+impl EventWord {
+    fn event(self) -> Event {
+        match self {
+            EventWord::BruteForce => Event::BruteForce,
+            EventWord::Enumeration => Event::Enumeration,
+            EventWord::CredentialStuffing => Event::CredentialStuffing,
+        }
+    }
 }
 
 impl OlderWord {
@@ -58,11 +84,39 @@ fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, finding
         findings.add(
             &table.at.key("key"),
             "counts by nothing but what the caller writes into a header, so that another text is another budget",
-            "Add client_id, sub, a claim, peer or ip.",
+            "Add client_id, sub, a claim, peer, ip or source.",
         );
     }
     let fleet = services::fleet_limit(&origin, table, &key, quota, services, findings);
-    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, counts, fleet })
+    let watch = watch(&origin, table, &key, findings);
+    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, counts, fleet, watch })
+}
+
+/// What it raises instead of refusing.
+fn watch(origin: &Origin, table: &LimitTable, key: &[KeyPart], findings: &mut Findings) -> Option<Watch> {
+    if table.wrote("event") && !table.wrote("on") {
+        findings.add(&table.at.key("event"), "needs outcomes that it counts", "Write them, like on: [401, 403].");
+    }
+    if table.wrote("distinct") && !table.wrote("event") {
+        findings.add(&table.at.key("distinct"), "stands beside no event", "Name one, or leave it out.");
+    }
+    let distinct = table.distinct.as_ref().and_then(|part| {
+        if key.contains(&part.0) {
+            findings.add(&table.at.key("distinct"), "is in the key already", "Name what differs, like source.");
+        }
+        let quota = Quota::new(1, table.rate?.per, 1).ok()?;
+        Some(Rc::new(Limit {
+            origin: origin.clone(),
+            key: key.iter().chain([&part.0]).cloned().collect(),
+            quota,
+            overrides: Vec::new(),
+            shadow: false,
+            counts: Counts::Outcomes(Outcomes::default()),
+            fleet: None,
+            watch: None,
+        }))
+    });
+    Some(Watch { event: table.event?.event(), distinct })
 }
 
 /// What it counts, and how much of that is allowed.
@@ -77,11 +131,12 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
         }
         let by_day = table.local_only || table.service.is_some();
         let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
-        let counts = if table.wrote("on") { Counts::Responses(statuses(table, findings)) } else { Counts::Requests };
+        let counts = if table.wrote("on") { Counts::Outcomes(outcomes(table, findings)) } else { Counts::Requests };
         return (quota, counts);
     };
-    for key in
-        ["rate", "burst", "on", "overrides", "shadow", "service", "local_only"].iter().filter(|key| table.wrote(key))
+    for key in ["rate", "burst", "on", "event", "distinct", "overrides", "shadow", "service", "local_only"]
+        .iter()
+        .filter(|key| table.wrote(key))
     {
         findings.add(&table.at.key(key), "cannot stand beside in_flight", "Write a limit of its own for it.");
     }
@@ -90,17 +145,39 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
     (quota.ok(), Counts::InFlight)
 }
 
-fn statuses(table: &LimitTable, findings: &mut Findings) -> Vec<u16> {
+fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     let at = table.at.key("on");
-    let Some(written) = &table.on else { return Vec::new() };
+    let mut outcomes = Outcomes::default();
+    let Some(written) = &table.on else { return outcomes };
     if written.is_empty() && !findings.touch(&at) {
         findings.add(&at, "an empty list, so that nothing would ever be counted", "Write statuses, like [401, 404].");
     }
     for key in ["service", "shadow"].iter().filter(|key| table.wrote(key)) {
         findings.add(&table.at.key(key), "cannot stand beside on", "Leave one of both out.");
     }
-    // 599 is the largest.
-    written.iter().map(|status| u16::try_from(status.value.0).unwrap_or(u16::MAX)).collect()
+    for outcome in written {
+        match outcome.value {
+            Outcome::Status(status) => outcomes.statuses.push(status),
+            Outcome::Verification => {
+                outcomes.verifications = true;
+                if table.wrote("event") {
+                    findings.add(&outcome.at, "is no sign of anything", "Leave it out, or leave event out.");
+                }
+                let of_token = |part: &&At<LimitKey>| LimitKey::needs_token(&part.value.0);
+                if let Some(part) = table.key.iter().flatten().find(of_token) {
+                    findings.add(
+                        &outcome.at,
+                        format!(
+                            "is counted before the token is known, and the key has {}",
+                            LimitKey::text(&part.value.0)
+                        ),
+                        "Count it by source, peer or ip.",
+                    );
+                }
+            }
+        }
+    }
+    outcomes
 }
 
 fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {

@@ -177,7 +177,7 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
                 format!("Raise {}.burst or lower the cost.", limit.origin.path),
             );
         }
-        if let Some(part) = limit.key.iter().find(|part| LimitKey::needs_token(part) && !has_token) {
+        if let Some(part) = limit.parts().iter().find(|part| LimitKey::needs_token(part) && !has_token) {
             let finding = format!(
                 "limit {} counts by {}, and this route takes no token",
                 quoted(&limit.origin.name),

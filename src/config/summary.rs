@@ -12,7 +12,8 @@ impl Policy {
             self.resources.iter().flat_map(|resource| &resource.hosts).map(|host| host.as_str()).collect();
         let routes =
             self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
-        let kinds: HashSet<Vec<KeyPart>> = self.limits.iter().map(|limit| kind(&limit.key)).collect();
+        let distinct = self.limits.iter().filter_map(|limit| limit.watch.as_ref()?.distinct.as_ref());
+        let kinds: HashSet<Vec<KeyPart>> = self.limits.iter().chain(distinct).map(|limit| kind(&limit.key)).collect();
         let table = match kinds.len() {
             0 => "no limit table".to_owned(),
             kinds => format!(

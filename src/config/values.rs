@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
-use crate::config::table::{Key, Mistake, TextKey, Written, not_what};
+use crate::config::table::{Key, Mistake, TextKey, Written, not_what, unknown_word};
 use crate::json::Value;
 use crate::policy::DayTimes;
 
@@ -59,6 +59,38 @@ impl<const MIN: u32, const MAX: u32> Key for Count<MIN, MAX> {
 
     fn schema() -> serde_json::Value {
         json!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+/// What may come of a request: a status, or the word `verification`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// From 100 to 599.
+    Status(u16),
+    /// A token that was not known yet was verified.
+    Verification,
+}
+
+impl Key for Outcome {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        match value.as_text() {
+            Some(word) if digits(word).is_none() => {
+                let known = word == "verification";
+                if !known {
+                    let Mistake { finding, remedy } = unknown_word(word, &["verification", "401", "403", "404", "429"]);
+                    findings.add(at, finding, remedy);
+                }
+                known.then_some(Self::Verification)
+            }
+            _ => {
+                let Count(status) = Count::<100, 599>::read(value, at, findings)?;
+                u16::try_from(status).ok().map(Self::Status)
+            }
+        }
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "anyOf": [Count::<100, 599>::schema(), { "const": "verification" }] })
     }
 }
 

@@ -6,13 +6,12 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::authz::Grant;
 use crate::exchange::fleet::FleetGrants;
 use crate::exchange::{Stop, Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Charge, Condition, Counts, KeyPart, Limit, Route};
+use crate::policy::{Charge, Condition, Counts, Event, KeyPart, Limit, Route};
 use crate::time::{Now, UnixMillis};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
@@ -22,7 +21,7 @@ use crate::worker::{Counter, ExchangeId, Worker};
 pub(super) struct Caller<'c> {
     pub(super) way: &'c Way,
     /// `None` before the caller was let in: then only its source is known.
-    pub(super) grant: Option<&'c Grant>,
+    pub(super) token: Option<&'c Rc<AccessToken>>,
     pub(super) peer: Option<&'c PeerIdentity>,
     pub(super) wall: UnixMillis,
 }
@@ -36,8 +35,10 @@ struct Sorted<'r> {
     shadow: Vec<&'r Charge>,
     /// Requests, by a service.
     fleet: Vec<&'r Charge>,
-    /// Responses, here.
-    responses: Vec<&'r Charge>,
+    /// Outcomes, here.
+    outcomes: Vec<&'r Charge>,
+    /// Outcomes, to raise events.
+    watching: Vec<&'r Charge>,
 }
 
 impl<'r> Sorted<'r> {
@@ -46,21 +47,28 @@ impl<'r> Sorted<'r> {
         for charge in &route.limits {
             let kind = match &*charge.limit {
                 Limit { fleet: Some(_), .. } => &mut sorted.fleet,
+                Limit { watch: Some(_), .. } => &mut sorted.watching,
                 Limit { shadow: true, .. } => &mut sorted.shadow,
-                Limit { counts: Counts::Responses(_), .. } => &mut sorted.responses,
+                Limit { counts: Counts::Outcomes(_), .. } => &mut sorted.outcomes,
                 Limit { counts: Counts::Requests | Counts::InFlight, .. } => &mut sorted.here,
             };
             kind.push(charge);
         }
         sorted
     }
+
+    /// Limits of a route that count what comes of a source's requests, whoever sends them.
+    fn of_sources(route: &'r Route) -> Vec<&'r Charge> {
+        let mut outcomes = Self::of(route).outcomes;
+        outcomes.retain(|charge| charge.limit.is_of_source());
+        outcomes
+    }
 }
 
-/// Counts a response of the upstream with this status.
-pub fn responded(permits: &Permits, status: u16, worker: &Worker, host: &dyn Host, now: Now) {
-    for pending in permits.pending().iter().filter(|pending| pending.limit.counts.response(status)) {
-        count_afterwards(&[pending.into()], worker, host, now);
-    }
+/// Counts a response of the upstream with this status, and says what it makes of what was seen before.
+pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) -> Vec<Event> {
+    let counted = permits.pending().iter().filter(|pending| pending.limit.counts.response(status));
+    counted.filter_map(|pending| count_afterwards(pending, worker, host, now)).collect()
 }
 
 /// The request ended: what it held while it lasted is free again.
@@ -68,9 +76,27 @@ pub fn ended(permits: &Permits, worker: &Worker, host: &dyn Host, now: Now) {
     release(permits.held(), worker.limits(), host, now.mono);
 }
 
-/// What has happened is counted; if the budget is spent by now there is nothing left to take from it.
-fn count_afterwards(demands: &[Demand<'_>], worker: &Worker, host: &dyn Host, now: Now) {
-    let _: Result<Permits, OverLimit> = take(demands, worker.limits(), host, now.mono);
+/// What has happened is counted. If the budget is spent by now there is nothing left to take from it, but perhaps an
+/// event to raise.
+fn count_afterwards(pending: &Pending, worker: &mut Worker, host: &dyn Host, now: Now) -> Option<Event> {
+    let table = worker.limits();
+    let watch = pending.limit.watch.as_ref();
+    if let (Some(first), Some(identity)) = (watch.and_then(|watch| watch.distinct.as_ref()), pending.distinct) {
+        let seen_first = Demand { limit: first, quota: first.quota, identity, cost: 1 };
+        take(&[seen_first], table, host, now.mono).ok()?;
+    }
+    let over = take(&[pending.into()], table, host, now.mono).err()?;
+    let event = watch.filter(|_| !over.contended())?.event;
+    worker.count(raised(event), 1);
+    Some(event)
+}
+
+fn raised(event: Event) -> Counter {
+    match event {
+        Event::BruteForce => Counter::EventBruteForce,
+        Event::Enumeration => Counter::EventEnumeration,
+        Event::CredentialStuffing => Counter::EventCredentialStuffing,
+    }
 }
 
 impl Caller<'_> {
@@ -87,10 +113,10 @@ impl Caller<'_> {
             return Ok((Permits::none(), Vec::new()));
         }
         let sorted = Sorted::of(route);
-        let responses = self.demands(&sorted.responses, around);
+        let outcomes = self.demands(&sorted.outcomes, around);
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
-        let asked = |demand: &&Demand<'_>| self.token().is_none() || !demand.limit.is_of_source();
-        let open: Vec<_> = responses.iter().filter(asked).cloned().collect();
+        let asked = |demand: &&Demand<'_>| self.token.is_none() || !demand.limit.is_of_source();
+        let open: Vec<_> = outcomes.iter().filter(asked).cloned().collect();
         look_at(&open, around).map_err(Refusal::over_limit)?;
         let here = self.demands(&sorted.here, around);
         let granted = if sorted.fleet.is_empty() {
@@ -110,7 +136,9 @@ impl Caller<'_> {
         note_strain(&taken, around);
         match taken {
             Ok(permits) => {
-                let pending = responses.into_iter().map(Pending::from).collect();
+                let pending = outcomes.into_iter().filter(|demand| demand.limit.counts.any_response());
+                let watched = self.watched(&sorted.watching, around);
+                let pending = pending.map(Pending::from).chain(watched).collect();
                 let permits = permits.beside(granted.standings()).until_end(pending, held);
                 Ok((permits, self.shadowed(&sorted.shadow, around)))
             }
@@ -121,20 +149,52 @@ impl Caller<'_> {
         }
     }
 
-    /// Whether a source may have something new verified: it may not once it has failed too often.
+    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
-        let mut responses = Sorted::of(&self.way.route).responses;
-        responses.retain(|charge| charge.limit.is_of_source());
-        look_at(&self.demands(&responses, around), around).map_err(|over| Refusal::locked_out(over).into())
+        let demands = self.demands(&Sorted::of_sources(&self.way.route), around);
+        look_at(&demands, around).map_err(|over| Refusal::locked_out(over).into())
     }
 
-    /// Counts a refusal of ours against the source of the request.
-    pub(super) fn refused(&self, status: u16, around: &mut Surroundings<'_>) {
-        let mut responses = Sorted::of(&self.way.route).responses;
-        responses.retain(|charge| charge.limit.is_of_source() && charge.limit.counts.response(status));
-        for demand in self.demands(&responses, around) {
-            count_afterwards(&[demand], around.worker, around.host, around.now);
+    /// Charges the source for a verification.
+    pub(super) fn charge_source(&self, around: &mut Surroundings<'_>) -> Result<(), Stop> {
+        let mut charges = Sorted::of_sources(&self.way.route);
+        charges.retain(|charge| charge.limit.counts.verification());
+        if charges.is_empty() {
+            return Ok(());
         }
+        let taken = take(&self.demands(&charges, around), around.worker.limits(), around.host, around.now.mono);
+        note_strain(&taken, around);
+        taken.map(drop).map_err(|over| Refusal::locked_out(over).into())
+    }
+
+    /// Counts a refusal of ours against the source of the request. Only that: whoever sends another's token must not spend
+    /// the other's budget.
+    pub(super) fn refused(&self, status: u16, around: &mut Surroundings<'_>) {
+        let mut charges = Sorted::of_sources(&self.way.route);
+        charges.retain(|charge| charge.limit.counts.response(status));
+        let pending: Vec<_> = self.demands(&charges, around).into_iter().map(Pending::from).collect();
+        for pending in &pending {
+            count_afterwards(pending, around.worker, around.host, around.now);
+        }
+    }
+
+    /// Counts a refusal of ours where it may be a sign of something, and says of what.
+    pub(super) fn refused_watched(&self, status: u16, around: &mut Surroundings<'_>) -> Vec<Event> {
+        let mut charges = Sorted::of(&self.way.route).watching;
+        charges.retain(|charge| charge.limit.counts.response(status));
+        let pending = self.watched(&charges, around);
+        let counted = pending.iter();
+        counted.filter_map(|pending| count_afterwards(pending, around.worker, around.host, around.now)).collect()
+    }
+
+    fn watched(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Vec<Pending> {
+        let distinct = |limit: &Limit| {
+            let first = limit.watch.as_ref()?.distinct.as_ref()?;
+            let table = around.worker.limits();
+            Some(table.identity(&first.key, |part| self.value(part, around.connection)))
+        };
+        let pending = |demand: Demand<'_>| Pending { distinct: distinct(demand.limit), ..demand.into() };
+        self.demands(charges, around).into_iter().map(pending).collect()
     }
 
     /// The shadow limits that would refuse.
@@ -160,10 +220,6 @@ impl Caller<'_> {
         charges.iter().map(demand).collect()
     }
 
-    fn token(&self) -> Option<&Rc<AccessToken>> {
-        self.grant.and_then(Grant::access_token)
-    }
-
     /// The quota of the first override that fits, else the limit's own.
     fn quota(&self, limit: &Limit) -> Quota {
         let fits = |conditions: &[Condition]| conditions.iter().all(|condition| self.meets(condition));
@@ -172,7 +228,7 @@ impl Caller<'_> {
     }
 
     fn meets(&self, condition: &Condition) -> bool {
-        let claims = self.token().map(|token| token.claims());
+        let claims = self.token.map(|token| token.claims());
         match condition {
             Condition::ClientId(id) => claims.is_some_and(|claims| claims.client_id == *id),
             Condition::Sub(sub) => claims.is_some_and(|claims| claims.subject == *sub),
@@ -187,7 +243,7 @@ impl Caller<'_> {
     }
 
     pub(super) fn value<'v>(&'v self, part: &'v KeyPart, connection: &dyn Connection) -> KeyValue<'v> {
-        let token = self.token();
+        let token = self.token;
         let claim = |text: Option<Cow<'v, str>>| match (token, text) {
             (Some(token), Some(text)) => KeyValue::OfIssuer { issuer: &token.issuer().issuer, text },
             _ => KeyValue::Missing,
@@ -199,7 +255,11 @@ impl Caller<'_> {
             KeyPart::Sub => claim(claims.map(|claims| (&*claims.subject).into())),
             KeyPart::Claim(name) => claim(claims.and_then(|claims| claims.as_text(name)).map(Into::into)),
             KeyPart::Peer => text(self.peer.map(|peer| peer.name().into())),
-            KeyPart::Ip => address(connection).map_or(KeyValue::Missing, KeyValue::Address),
+            KeyPart::Ip => ip(connection),
+            KeyPart::Source => match self.peer.filter(|peer| peer.validated) {
+                Some(peer) => text(Some(peer.name().into())),
+                None => ip(connection),
+            },
             KeyPart::Route => text(Some((&*self.way.route.origin.path).into())),
             // Repeated fields are one identity together, so that repeating one is no way to a new budget.
             KeyPart::Header(name) => {
@@ -228,7 +288,12 @@ fn note_strain(taken: &Result<Permits, OverLimit>, around: &mut Surroundings<'_>
     around.worker.count(Counter::LimitUnreadable, strain.unreadable);
 }
 
-/// The address in `ip:port`; a source that is none (a Unix socket) shares one budget.
+/// Sources without an address (a Unix socket) share one budget.
+fn ip<'v>(connection: &dyn Connection) -> KeyValue<'v> {
+    address(connection).map_or(KeyValue::Missing, KeyValue::Address)
+}
+
+/// The address in `ip:port`.
 fn address(connection: &dyn Connection) -> Option<IpAddr> {
     let source = connection.property(ConnectionProperty::SourceAddress)?;
     let source: SocketAddr = std::str::from_utf8(&source).ok()?.parse().ok()?;

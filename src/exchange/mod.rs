@@ -103,6 +103,11 @@ impl Exchange {
         &self.seen
     }
 
+    /// The same, to keep for a record that is written again once the response is known.
+    pub fn take_seen(&mut self) -> Seen {
+        std::mem::take(&mut self.seen)
+    }
+
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
         let (way, granted) = match std::mem::replace(&mut self.stage, Stage::Judged) {
@@ -116,9 +121,7 @@ impl Exchange {
         match self.judge(&way, granted, around) {
             Ok(forward) => Step::Done(Verdict::Forward(forward)),
             Err(Stop::Refuse(refusal)) => {
-                let identity = self.seen.identity.clone();
-                let caller = Caller { way: &way, grant: None, peer: identity.as_ref(), wall: around.now.wall };
-                caller.refused(refusal.reason.row().status, around);
+                self.count_refusal(refusal.reason.row().status, &way, around);
                 Step::Done(self.refuse(refusal, &way.resource, &way.head))
             }
             Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
@@ -151,6 +154,14 @@ impl Exchange {
         Ok(Way { head, resource, route, preflight, peer })
     }
 
+    /// Refusals are outcomes as well.
+    fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
+        let source = Caller { way, token: None, peer: self.seen.identity.as_ref(), wall: around.now.wall };
+        source.refused(status, around);
+        let sender = Caller { token: self.seen.token.as_ref(), ..source };
+        self.seen.events = sender.refused_watched(status, around);
+    }
+
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
     fn refuse(&self, refusal: Refusal, resource: &Resource, head: &Head) -> Verdict {
         let refusal = self.seen.explain(refusal);
@@ -178,8 +189,9 @@ impl Exchange {
                     Some(token) => token,
                     // Only here: a source that is locked out may still use a token known to be good.
                     None => {
-                        Caller { way, grant: None, peer: identity, wall: around.now.wall }.look_at_source(around)?;
-                        verify(raw, &way.resource, around)?
+                        let source = Caller { way, token: None, peer: identity, wall: around.now.wall };
+                        source.look_at_source(around)?;
+                        verify(raw, &source, around)?
                     }
                 };
                 self.seen.token = Some(token.clone());
@@ -189,7 +201,7 @@ impl Exchange {
             }
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
-        let caller = Caller { way, grant: Some(&grant), peer: identity, wall: around.now.wall };
+        let caller = Caller { way, token: grant.access_token(), peer: identity, wall: around.now.wall };
         let (permits, shadowed) = caller.charge(self.id, granted, around)?;
         self.seen.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
@@ -234,16 +246,17 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
 }
 
-/// A token that is not known yet, with its signature verified.
-fn verify(raw: RawToken<'_>, resource: &Resource, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
+/// A token that is not known yet, with its signature verified; the source pays for the work.
+fn verify(raw: RawToken<'_>, source: &Caller<'_>, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
     raw.check_syntax()?;
-    let unverified = Unverified::parse(raw.as_bytes(), resource)?;
+    let unverified = Unverified::parse(raw.as_bytes(), &source.way.resource)?;
     let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {
         KeyLookup::Found(keys) => keys,
         KeyLookup::Wait => return Err(Stop::WaitForKeys(unverified.issuer().clone())),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
         KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
     };
+    source.charge_source(around)?;
     let token = Rc::new(unverified.verify(&keys, around.host, around.worker.native())?);
     around.worker.remember(raw, &token);
     Ok(token)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::peer::PeerIdentity;
 use crate::peer::Thumbprint;
-use crate::policy::{Limit, Resource, Route};
+use crate::policy::{Event, Limit, Resource, Route};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
 
@@ -24,6 +24,8 @@ pub struct Seen {
     pub identity: Option<PeerIdentity>,
     /// Shadow limits that would have refused it.
     pub shadowed: Vec<Rc<Limit>>,
+    /// What its outcome makes of what was seen before.
+    pub events: Vec<Event>,
     /// The token, once its signature was found right.
     pub token: Option<Rc<AccessToken>>,
 }

@@ -120,21 +120,24 @@ struct Scene {
     policy: Rc<Policy>,
     host: FakeHost,
     seconds: f64,
+    /// Whether the proxy validates certificates.
+    validates: bool,
 }
 
 impl Scene {
     fn new(config: &Value) -> Self {
         let host = FakeHost::default();
         let policy = policy(config);
-        Self { worker: Worker::new(&policy, &host), policy, host, seconds: 0.0 }
+        Self { worker: Worker::new(&policy, &host), policy, host, seconds: 0.0, validates: true }
     }
 
     fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {
         let mut connection = FakeConnection::default();
+        connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
         if let Some(digest) = peer {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             connection.0.insert(ConnectionProperty::PeerDigest, hex.into_bytes());
-            connection.0.insert(ConnectionProperty::PeerCertificateValid, vec![1]);
+            connection.0.insert(ConnectionProperty::PeerCertificateValid, vec![u8::from(self.validates)]);
             connection.0.insert(ConnectionProperty::PeerUriSan, b"spiffe://example.org/client/alice".to_vec());
         }
         let now = at(self.seconds);
@@ -400,7 +403,7 @@ fn a_resource_that_only_reports_refuses_nothing_and_vouches_for_nobody() {
     {
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
-        let record = crate::observe::audit_record(exchange.seen(), &verdict);
+        let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
         assert!(record.contains(r#""decision":"reported""#) && record.contains(reason.slug()), "{record}");
         let Verdict::Report(_, upstream) = verdict else { panic!("{verdict:?}") };
         assert_eq!((upstream.set.len(), &upstream.remove[..]), (0, &["x-client-id".to_owned()][..]));

@@ -18,7 +18,7 @@ use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
 use crate::limit::Dialects;
-use crate::observe::audit_record;
+use crate::observe::{Decision, audit_record};
 use crate::policy::Policy;
 use crate::reason::Reason;
 use crate::time::Now;
@@ -38,14 +38,15 @@ pub struct Stream {
 
 enum State {
     Paused(Exchange),
-    Forwarded(Forward),
+    /// With what was seen, if the response may show that it was more than a request.
+    Forwarded(Forward, Option<Box<Seen>>),
     Reported,
     Answered,
 }
 
 impl State {
     fn goes_on(&self) -> bool {
-        matches!(self, State::Forwarded(_) | State::Reported)
+        matches!(self, State::Forwarded(..) | State::Reported)
     }
 }
 
@@ -68,7 +69,7 @@ impl Stream {
         set_filter_state(AUDIT, &decided.audit);
         match decided.verdict {
             Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
-                Ok(()) => State::Forwarded(forward),
+                Ok(()) => State::Forwarded(forward, decided.watched),
                 Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
             },
             Verdict::Report(_, upstream) => match send_upstream(&upstream) {
@@ -84,19 +85,23 @@ struct Decided {
     verdict: Verdict,
     audit: String,
     grpc: bool,
+    watched: Option<Box<Seen>>,
 }
 
 /// `None`: wait.
 fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
     let mut worker = plugin.worker.borrow_mut();
     match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
-        Step::Done(verdict) => Some(decided(exchange.seen(), verdict)),
+        Step::Done(verdict) => Some(decided(exchange, verdict)),
         Step::Wait => None,
     }
 }
 
-fn decided(seen: &Seen, verdict: Verdict) -> Decided {
-    Decided { audit: audit_record(seen, &verdict), grpc: seen.grpc, verdict }
+fn decided(exchange: &mut Exchange, verdict: Verdict) -> Decided {
+    let audit = audit_record(exchange.seen(), (&verdict).into());
+    let grpc = exchange.seen().grpc;
+    let watched = matches!(&verdict, Verdict::Forward(forward) if forward.permits().watched());
+    Decided { audit, grpc, verdict, watched: watched.then(|| Box::new(exchange.take_seen())) }
 }
 
 /// The proxy did not do what letting a request through rests on.
@@ -195,12 +200,17 @@ impl HttpContext for HttpStream {
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
-            let stream = stream.borrow();
-            if let State::Forwarded(forward) = &stream.state {
+            let Stream { state, dialects } = &mut *stream.borrow_mut();
+            if let State::Forwarded(forward, watched) = state {
                 if let Some(status) = upstream_status(forward) {
-                    responded(forward.permits(), status, &plugin.worker.borrow(), &Envoy, now());
+                    let worker = &mut plugin.worker.borrow_mut();
+                    let events = responded(forward.permits(), status, worker, &Envoy, now());
+                    if let (Some(seen), false) = (watched, events.is_empty()) {
+                        seen.events = events;
+                        set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
+                    }
                 }
-                for (name, value) in forward.permits().fields(stream.dialects, now().wall) {
+                for (name, value) in forward.permits().fields(*dialects, now().wall) {
                     // The response goes on without the field if the proxy refuses it.
                     let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, name, &value);
                 }
@@ -214,7 +224,7 @@ impl HttpContext for HttpStream {
         let Some((plugin, _)) = &self.setup else { return };
         plugin.abandon(self.id);
         if let Some(stream) = self.stream.take()
-            && let State::Forwarded(forward) = &stream.borrow().state
+            && let State::Forwarded(forward, _) = &stream.borrow().state
             && !forward.permits().held().is_empty()
         {
             ended(forward.permits(), &plugin.worker.borrow(), &Envoy, now());

@@ -119,6 +119,7 @@ mod tests {
             shadow: false,
             counts: Counts::Requests,
             fleet: None,
+            watch: None,
         };
         Standing { limit: Rc::new(limit), quota, remaining, reset }
     }

@@ -42,7 +42,7 @@ pub struct Demand<'p> {
 
 impl<'p> From<&'p Pending> for Demand<'p> {
     fn from(pending: &'p Pending) -> Self {
-        let Pending { limit, quota, identity, cost } = pending;
+        let Pending { limit, quota, identity, cost, distinct: _ } = pending;
         Self { limit, quota: *quota, identity: *identity, cost: *cost }
     }
 }
@@ -50,7 +50,7 @@ impl<'p> From<&'p Pending> for Demand<'p> {
 impl From<Demand<'_>> for Pending {
     fn from(demand: Demand<'_>) -> Self {
         let Demand { limit, quota, identity, cost } = demand;
-        Self { limit: Rc::clone(limit), quota, identity, cost }
+        Self { limit: Rc::clone(limit), quota, identity, cost, distinct: None }
     }
 }
 
@@ -101,7 +101,7 @@ pub fn look(demands: &[Demand<'_>], table: &SharedTable, host: &dyn Host, now: M
 /// Gives permits back that were taken for as long as a request lasts. A race lost too often leaves them to come back by
 /// the quota.
 pub fn release(held: &[Pending], table: &SharedTable, host: &dyn Host, now: MonoNanos) {
-    for Pending { limit, quota, identity, cost } in held {
+    for Pending { limit, quota, identity, cost, .. } in held {
         let (slot_key, tag) = (table.slot_key(&limit.key, *identity), table.tag(*identity, &limit.origin.name));
         for _ in 0..ATTEMPTS {
             let reading = read(host, &slot_key, now);

@@ -55,6 +55,8 @@ pub struct Pending {
     pub identity: Identity,
     /// Permits.
     pub cost: u32,
+    /// What it tells apart about the request, where it counts only what it has not counted before.
+    pub distinct: Option<Identity>,
 }
 
 impl Permits {
@@ -85,6 +87,11 @@ impl Permits {
     /// What to give back once the request ended, however it did.
     pub fn held(&self) -> &[Pending] {
         &self.held
+    }
+
+    /// Whether the response may raise an event.
+    pub fn watched(&self) -> bool {
+        self.pending.iter().any(|pending| pending.limit.watch.is_some())
     }
 
     /// What to count once the response is known.

@@ -57,6 +57,7 @@ pub(super) fn kind(part: &KeyPart) -> (&'static str, &str) {
         KeyPart::Claim(name) => ("claim.", name),
         KeyPart::Peer => ("peer", ""),
         KeyPart::Ip => ("ip", ""),
+        KeyPart::Source => ("source", ""),
         KeyPart::Route => ("route", ""),
         KeyPart::Header(name) => ("header.", name),
         KeyPart::Constant(_) => ("const", ""),

@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::exchange::Seen;
-use crate::verdict::{Detail, Verdict};
+use crate::verdict::{Detail, Refusal, Verdict};
 
 /// The longest identity written; longer ones end in `…`.
 const MAX_CHARS: usize = 128;
@@ -38,6 +38,8 @@ struct Record<'a> {
     limits: Vec<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shadow_limits: Vec<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<&'static str>,
 }
 
 /// Text from a caller or a token, cut to a bound. JSON escapes what is left.
@@ -52,20 +54,39 @@ impl Serialize for Bounded<'_> {
     }
 }
 
-/// The record of a request that ended in `verdict`.
-pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
+/// What became of a request.
+pub enum Decision<'v> {
+    /// It went upstream.
+    Forwarded,
+    /// It was refused.
+    Refused(&'v Refusal),
+    /// It went upstream, and would have been refused.
+    Reported(&'v Refusal),
+}
+
+impl<'v> From<&'v Verdict> for Decision<'v> {
+    fn from(verdict: &'v Verdict) -> Self {
+        match verdict {
+            Verdict::Forward(_) => Decision::Forwarded,
+            Verdict::Refuse(refusal) => Decision::Refused(refusal),
+            Verdict::Report(refusal, _) => Decision::Reported(refusal),
+        }
+    }
+}
+
+/// The record of a request of which `decision` was made.
+pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
     let peer = seen.identity.as_ref();
     let claims = seen.token.as_ref().map(|token| token.claims());
-    let (decision, reason, limits) = match verdict {
-        Verdict::Forward(_) => ("forwarded", None, Vec::new()),
-        Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => {
-            let limits = match &refusal.detail {
-                Detail::Limits(over) => over.violated_names().map(Bounded).collect(),
-                Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) => Vec::new(),
-            };
-            let decision = if matches!(verdict, Verdict::Report(..)) { "reported" } else { "refused" };
-            (decision, Some(refusal.reason.slug()), limits)
-        }
+    let (decision, refusal) = match decision {
+        Decision::Forwarded => ("forwarded", None),
+        Decision::Refused(refusal) => ("refused", Some(refusal)),
+        Decision::Reported(refusal) => ("reported", Some(refusal)),
+    };
+    let reason = refusal.map(|refusal| refusal.reason.slug());
+    let limits = match refusal.map(|refusal| &refusal.detail) {
+        Some(Detail::Limits(over)) => over.violated_names().map(Bounded).collect(),
+        Some(Detail::None | Detail::RetryAfter(_) | Detail::Allow(_)) | None => Vec::new(),
     };
     let record = Record {
         decision,
@@ -82,6 +103,7 @@ pub fn audit_record(seen: &Seen, verdict: &Verdict) -> String {
         serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
         limits,
         shadow_limits: seen.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
+        events: seen.events.iter().map(|event| event.slug()).collect(),
     };
     // A struct of text always serialises.
     serde_json::to_string(&record).unwrap_or_default()

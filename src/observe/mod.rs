@@ -4,5 +4,5 @@
 mod audit;
 mod metrics;
 
-pub use audit::audit_record;
+pub use audit::{Decision, audit_record};
 pub use metrics::{decision_index, decision_names, event_name};

@@ -19,6 +19,9 @@ pub enum KeyPart {
     Peer,
     /// The source address; IPv6 counts as its /64.
     Ip,
+    /// The SPIFFE ID or thumbprint of a validated peer certificate, else the source address. Unlike `Peer`, nobody gets
+    /// another one by making up a certificate.
+    Source,
     /// The route.
     Route,
     /// The value of a request header, which the caller chooses: only beside parts that it does not.
@@ -44,6 +47,40 @@ pub struct Limit {
     pub counts: Counts,
     /// Who counts it for the whole fleet, where that is not this proxy alone.
     pub fleet: Option<Rc<FleetLimit>>,
+    /// What it raises once it is spent, instead of refusing.
+    pub watch: Option<Watch>,
+}
+
+/// What a limit is that never refuses, but tells that something is going on.
+#[derive(Debug)]
+pub struct Watch {
+    /// What is going on.
+    pub event: Event,
+    /// Only what this one lets pass is counted: the first of each source, say. Its key is that of the limit and one part
+    /// more.
+    pub distinct: Option<Rc<Limit>>,
+}
+
+/// Something that a defender wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// One caller fails again and again.
+    BruteForce,
+    /// One caller tries out what exists.
+    Enumeration,
+    /// Many sources try, or fail with, the credentials of one client.
+    CredentialStuffing,
+}
+
+impl Event {
+    /// Its name in audit records and in the configuration.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Event::BruteForce => "brute-force",
+            Event::Enumeration => "enumeration",
+            Event::CredentialStuffing => "credential-stuffing",
+        }
+    }
 }
 
 /// What a limit counts.
@@ -51,8 +88,8 @@ pub struct Limit {
 pub enum Counts {
     /// Requests.
     Requests,
-    /// Responses with one of these statuses.
-    Responses(Vec<u16>),
+    /// What comes of requests.
+    Outcomes(Outcomes),
     /// Requests that have not ended: each gives its permit back. What a lost worker held comes back by the quota, whose
     /// burst is the number allowed at once.
     InFlight,
@@ -62,13 +99,41 @@ impl Counts {
     /// Whether a response with this status is counted.
     pub fn response(&self, status: u16) -> bool {
         match self {
-            Counts::Responses(statuses) => statuses.contains(&status),
+            Counts::Outcomes(outcomes) => outcomes.statuses.contains(&status),
+            Counts::Requests | Counts::InFlight => false,
+        }
+    }
+
+    /// Whether any response may be counted.
+    pub fn any_response(&self) -> bool {
+        matches!(self, Counts::Outcomes(Outcomes { statuses, .. }) if !statuses.is_empty())
+    }
+
+    /// Whether the verification of a token is counted.
+    pub fn verification(&self) -> bool {
+        match self {
+            Counts::Outcomes(outcomes) => outcomes.verifications,
             Counts::Requests | Counts::InFlight => false,
         }
     }
 }
 
+/// Outcomes of requests that a limit counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Responses with one of these statuses.
+    pub statuses: Vec<u16>,
+    /// Verifications of tokens that are not known yet. Only where the key needs no token.
+    pub verifications: bool,
+}
+
 impl Limit {
+    /// Everything about a request that it tells apart.
+    pub fn parts(&self) -> &[KeyPart] {
+        let distinct = self.watch.as_ref().and_then(|watch| watch.distinct.as_ref());
+        distinct.map_or(&self.key, |first| &first.key)
+    }
+
     /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
     pub fn is_of_source(&self) -> bool {
         let of_token = |part: &KeyPart| matches!(part, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_));

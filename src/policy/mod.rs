@@ -12,7 +12,7 @@ mod routes;
 use std::rc::Rc;
 
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
-pub use limit::{Charge, Condition, Counts, DayTimes, KeyPart, Limit, Override};
+pub use limit::{Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, Watch};
 pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};

@@ -30,7 +30,8 @@ impl Route {
         };
         let by_peer = |limit: &Limit| {
             let mut conditions = limit.overrides.iter().flat_map(|other| &other.conditions);
-            limit.key.contains(&KeyPart::Peer) || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
+            limit.parts().iter().any(|part| matches!(part, KeyPart::Peer | KeyPart::Source))
+                || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
         };
         listed || self.limits.iter().any(|charge| by_peer(&charge.limit))
     }

@@ -42,6 +42,12 @@ counters! {
     FleetFallback = "fleet_fallback",
     /// A shadow limit would have refused a request.
     ShadowOverLimit = "shadow_over_limit",
+    /// One caller failed again and again.
+    EventBruteForce = "event_brute_force",
+    /// One caller tried out what exists.
+    EventEnumeration = "event_enumeration",
+    /// Many sources failed with the credentials of one client.
+    EventCredentialStuffing = "event_credential_stuffing",
     /// A slot of the limit table held something that no slot is: another plugin writes under its keys.
     LimitUnreadable = "limit_unreadable",
 }

@@ -9,9 +9,10 @@ async fn bed() -> Testbed {
     let counting = |config: &mut serde_json::Value| {
         config["limits"]["guesses"] = json!({"key": ["ip"], "rate": "1/min", "burst": 3, "on": [401, 403]});
         config["limits"]["enumeration"] = json!({"key": ["client_id"], "rate": "1/min", "burst": 3, "on": [404]});
+        config["limits"]["scan"] = json!({"key": ["client_id"], "rate": "2/h", "on": [404], "event": "enumeration"});
         let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
         routes.push(json!({"path": "/login", "methods": ["POST"], "access": "public", "limits": ["guesses"]}));
-        routes[1]["limits"] = json!(["guesses", "enumeration"]);
+        routes[1]["limits"] = json!(["guesses", "enumeration", "scan"]);
     };
     Testbed::start(with(counting)).await
 }
@@ -45,6 +46,22 @@ async fn enumerated_ids_are_counted_for_the_client_that_asks() {
 }
 
 #[tokio::test]
+async fn the_audit_record_tells_of_a_caller_who_tries_out_what_exists() {
+    let bed = bed().await;
+    let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
+    let mut records = Vec::new();
+    for number in 0..3 {
+        let answer =
+            alice.get(format!("/orders/{number}")).token(&token).header("x-upstream-status", "404").send().await;
+        let line = bed.envoy.access_log_of(&answer).await;
+        records.push(line["audit"].as_str().expect("an audit record").to_owned());
+    }
+    let told: Vec<bool> = records.iter().map(|record| record.contains(r#""events":["enumeration"]"#)).collect();
+    assert_eq!(told, [false, false, true], "{records:?}");
+    bed.envoy.stat_reaches("wasmcustom.boundgate.event_enumeration", 1).await.expect("it is counted");
+}
+
+#[tokio::test]
 async fn a_source_of_forged_tokens_is_locked_out_and_a_known_token_still_passes() {
     let bed = bed().await;
     let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
@@ -58,4 +75,26 @@ async fn a_source_of_forged_tokens_is_locked_out_and_a_known_token_still_passes(
     assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (429, "boundgate:source-locked-out"));
     assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
     assert_eq!(bed.upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn a_source_that_floods_with_new_tokens_has_no_more_of_them_verified() {
+    let budget = |config: &mut serde_json::Value| {
+        config["limits"]["strangers"] = json!({"key": ["source"], "rate": "1/min", "burst": 3, "on": ["verification"]});
+        config["resources"][0]["routes"][1]["limits"] = json!(["strangers"]);
+    };
+    let bed = Testbed::start(with(budget)).await;
+    let alice = bed.client("alice");
+    let mut tokens = Vec::new();
+    for _ in 0..4 {
+        tokens.push(alices_token(&bed).await);
+    }
+    for token in &tokens[..3] {
+        assert_eq!(alice.get("/orders/7").token(token).send().await.status, 200);
+    }
+    let answer = alice.get("/orders/7").token(&tokens[3]).send().await;
+    assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (429, "boundgate:source-locked-out"));
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(alice.get("/orders/7").token(&tokens[0]).send().await.status, 200);
+    assert_eq!(bed.upstream.count(), 4);
 }

@@ -370,3 +370,37 @@ fn a_day_is_allowed_where_it_is_meant() {
     put(&mut config, "/limits/everyone/local_only", json!(true));
     assert_eq!(findings(&config), Vec::<String>::new());
 }
+
+#[test]
+fn limits_on_outcomes_are_checked() {
+    let of = |change: Value| {
+        let mut limit = json!({ "key": ["client_id"], "rate": "5/min" });
+        limit.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        findings(&with("/limits/per-client", limit))
+    };
+    assert_eq!(of(json!({ "on": [401, "404"], "event": "brute-force", "distinct": "source" })), Vec::<String>::new());
+    for (change, finding) in [
+        (
+            json!({ "on": [] }),
+            "on: an empty list, so that nothing would ever be counted. Write statuses, like [401, 404].",
+        ),
+        (json!({ "on": [99] }), "on[0]: 99 is out of range. Write a number from 100 to 599."),
+        (json!({ "on": ["verifications"] }), r#"on[0]: "verifications" is unknown here. Did you mean "verification"?"#),
+        (
+            json!({ "on": [401, "verification"] }),
+            "on[1]: is counted before the token is known, and the key has client_id. Count it by source, peer or ip.",
+        ),
+        (json!({ "event": "brute-force" }), "event: needs outcomes that it counts. Write them, like on: [401, 403]."),
+        (json!({ "on": [401], "distinct": "ip" }), "distinct: stands beside no event. Name one, or leave it out."),
+        (
+            json!({ "on": [401], "event": "brute-force", "distinct": "client_id" }),
+            "distinct: is in the key already. Name what differs, like source.",
+        ),
+        (
+            json!({ "key": ["ip"], "on": [401, "verification"], "event": "brute-force" }),
+            "on[1]: is no sign of anything. Leave it out, or leave event out.",
+        ),
+    ] {
+        assert_eq!(of(change.clone()), [format!("limits.per-client.{finding}")], "{change}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Limits: whose budget, how large, and what counts.
 
 use super::*;
+use crate::policy::Event;
 
 #[test]
 fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
@@ -61,7 +62,9 @@ fn a_shadow_limit_counts_and_reports_and_never_refuses() {
     assert_eq!(burst(&mut scene, &token()), 50);
     let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()));
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
-    assert!(crate::observe::audit_record(exchange.seen(), &verdict).contains(r#""shadow_limits":["per-client"]"#));
+    assert!(
+        crate::observe::audit_record(exchange.seen(), (&verdict).into()).contains(r#""shadow_limits":["per-client"]"#)
+    );
     assert!(forwarded(verdict).permits().fields(TOLD, at(0.0).wall).is_empty(), "callers are not told");
 }
 
@@ -88,12 +91,73 @@ fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
     let request = get("/limited").peer(ALICE).token(&token());
     for status in [200, 404, 500, 200, 404] {
         let forward = forwarded(scene.run(&request));
-        responded(forward.permits(), status, &scene.worker, &scene.host, at(scene.seconds));
+        responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds));
     }
     assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
     forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
     scene.seconds = 60.0;
     forwarded(scene.run(&request));
+}
+
+/// Watches what the limit counts.
+fn watching(change: Value) -> Scene {
+    let mut scene = json!({"on": [401, 404], "rate": "2/h", "event": "enumeration"});
+    scene.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    limit(scene)
+}
+
+/// The events of a response of the upstream.
+fn answered(scene: &mut Scene, request: &Request, status: u16) -> Vec<Event> {
+    let forward = forwarded(scene.run(request));
+    responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds))
+}
+
+#[test]
+fn a_caller_who_tries_out_what_exists_raises_an_event_and_still_passes() {
+    let mut scene = watching(json!({"key": ["client_id"]}));
+    let request = get("/limited").peer(ALICE).token(&token());
+    for status in [404, 200, 404] {
+        assert!(answered(&mut scene, &request, status).is_empty());
+    }
+    assert_eq!(answered(&mut scene, &request, 404), [Event::Enumeration]);
+    let other = get("/limited").peer(ALICE).token(&token().claim("client_id", json!("other")));
+    assert!(answered(&mut scene, &other, 404).is_empty());
+    scene.seconds = 1800.0;
+    let fresh = token()
+        .claim("iat", json!(at(1800.0).wall.as_millis() / 1000))
+        .claim("exp", json!(at(1900.0).wall.as_millis() / 1000));
+    let request = get("/limited").peer(ALICE).token(&fresh);
+    assert!(answered(&mut scene, &request, 404).is_empty(), "quiet again");
+}
+
+#[test]
+fn many_sources_that_fail_with_the_tokens_of_one_client_raise_an_event_and_one_source_does_not() {
+    let mut scene = watching(json!({"key": ["client_id"], "distinct": "peer", "event": "credential-stuffing"}));
+    scene.validates = false;
+    let mut steal = |thief: u8| {
+        let mut exchange = scene.exchange(&get("/limited").token(&token()));
+        let Step::Done(verdict) = scene.poll(&mut exchange, Some([thief; 32])) else { panic!() };
+        assert_eq!(refused(verdict).reason, Reason::BindingMismatch);
+        exchange.take_seen().events
+    };
+    for thief in [1, 1, 1, 1, 2, 2, 1] {
+        assert!(steal(thief).is_empty());
+    }
+    assert_eq!(steal(3), [Event::CredentialStuffing]);
+    assert!(steal(3).is_empty(), "that source was counted");
+    forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
+}
+
+#[test]
+fn a_refusal_that_raises_an_event_says_so_in_its_record() {
+    let mut scene = watching(json!({"key": ["client_id"], "event": "brute-force"}));
+    let mut records = (0..3).map(|_| {
+        let mut exchange = scene.exchange(&get("/limited").token(&token()));
+        let Step::Done(verdict) = scene.poll(&mut exchange, Some(BOB)) else { panic!() };
+        crate::observe::audit_record(exchange.seen(), (&verdict).into())
+    });
+    assert!(records.by_ref().take(2).all(|record| !record.contains("events")));
+    assert!(records.next().unwrap().contains(r#""events":["brute-force"]"#));
 }
 
 #[test]
@@ -134,6 +198,37 @@ fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
     forwarded(scene.run(&known));
     scene.seconds = 60.0;
     forwarded(scene.run(&fresh));
+}
+
+#[test]
+fn a_source_pays_for_each_token_that_is_new_and_for_none_that_is_known() {
+    let mut scene = limit(json!({"key": ["source"], "on": ["verification"], "rate": "1/min", "burst": 2}));
+    let fresh = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number.to_string())));
+    for _ in 0..5 {
+        forwarded(scene.run(&fresh(1)));
+    }
+    let forged = get("/limited").peer(ALICE).token(&token().signed_by(2));
+    assert_eq!(refused(scene.run(&forged)).reason, Reason::SignatureInvalid);
+    for request in [&fresh(2), &forged] {
+        assert_eq!(refused(scene.run(request)).reason, Reason::SourceLockedOut);
+    }
+    forwarded(scene.run(&fresh(1)));
+    scene.seconds = 60.0;
+    forwarded(scene.run(&fresh(2)));
+    assert_eq!(refused(scene.run(&fresh(3))).reason, Reason::SourceLockedOut);
+}
+
+#[test]
+fn a_source_is_no_other_for_a_certificate_that_nobody_validated() {
+    let mut scene = limit(json!({"key": ["source"], "on": ["verification"], "rate": "1/min", "burst": 1}));
+    let fresh = |certificate, jti: &str| {
+        get("/limited").peer(certificate).token(&token().claim("jti", json!(jti)).bound_to(certificate))
+    };
+    scene.validates = false;
+    forwarded(scene.run(&fresh(ALICE, "a")));
+    assert_eq!(refused(scene.run(&fresh(BOB, "b"))).reason, Reason::SourceLockedOut);
+    scene.validates = true;
+    forwarded(scene.run(&fresh(BOB, "b")));
 }
 
 #[test]

@@ -26,6 +26,7 @@ pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> R
         shadow: false,
         counts: Counts::Requests,
         fleet: None,
+        watch: None,
     })
 }
 
