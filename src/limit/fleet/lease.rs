@@ -1,12 +1,6 @@
 //! What one worker knows and holds of one identity's budget: permits to spend, the service's window, who waits.
-//! In: demands, answers, time. Out: verdicts, and how much to ask. Not here: the calls and the table (`leases`).
-//!
-//! ```text
-//!   sent            answered              sent + at_least          answered + at_most
-//!    |─────ask───────|═══ permits may be spent ═══|···· nothing is known ····|
-//! ```
-//! A lease ends with the first moment at which the window may be over. Answers that come while it lives speak of the
-//! same window, so the latest such moment and the earliest certain end among them hold.
+//! In: demands, answers, time. Out: verdicts, and how much to ask. Not here: the calls and the table (`leases`), when
+//! a window ends (`window`).
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -17,27 +11,20 @@ use crate::limit::fleet::outcome::{FleetStanding, Grant, Taken, Waiter};
 use crate::limit::fleet::recent::Recent;
 use crate::limit::fleet::rls::{Answer, Reset};
 use crate::limit::fleet::service::{FleetLimit, Kind};
+use crate::limit::fleet::window::Window;
 use crate::time::MonoNanos;
 
 /// How long a refusal is remembered that tells no end.
 const UNTOLD: Duration = Duration::from_millis(100);
 /// A lease is this part of what is left, at most: proxies that race meet the end with small asks.
 const SHARE: u32 = 16;
+/// The first ask of a window is this part of a window's permits, at most: what is left then is unknown, and an ask that
+/// finds too little spends it for everybody.
+const BLIND_SHARE: u32 = 256;
+/// A lease reaches that much beyond its window: a few permits too many cost less than another ask.
+const BEYOND: Duration = Duration::from_secs(4);
 /// Fewer permits are not worth an ask that nobody waits for.
 const LEAST_AHEAD: u32 = 2;
-
-/// The service's window.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    /// Tells windows apart.
-    number: u64,
-    /// It lasts at least until then.
-    sure_until: MonoNanos,
-    /// It is over by then.
-    over_by: MonoNanos,
-    /// Permits left at the service, as told last.
-    rest: Option<u32>,
-}
 
 /// Asks of `from` permits and more are refused until then.
 #[derive(Clone, Copy, Debug)]
@@ -93,11 +80,13 @@ impl Lease {
     /// What can be said without the service.
     pub(super) fn take(&mut self, cost: u32, now: MonoNanos) -> Option<Taken> {
         self.recent.note(cost, now);
-        if let Some(rest) = self.window(now).and_then(|_| self.left.checked_sub(cost)) {
-            self.left = rest;
-            return Some(Taken::Granted(self.grant(cost, now)));
-        }
-        self.refuses(cost, now)
+        self.spend(cost, now).or_else(|| self.refuses(cost, now))
+    }
+
+    /// From what is leased.
+    fn spend(&mut self, cost: u32, now: MonoNanos) -> Option<Taken> {
+        self.left = self.left(now).checked_sub(cost)?;
+        Some(Taken::Granted(self.grant(cost, now)))
     }
 
     pub(super) fn wait(&mut self, waiter: Waiter, cost: u32) {
@@ -125,7 +114,7 @@ impl Lease {
         let service = &self.limit.service;
         let until_answered = self.recent.expected(service.timeout, now).min(service.lease / 2);
         // Not before half of it is used up, or every answer would be followed by a small ask.
-        self.left <= until_answered.min(self.target(now) / 2) && self.wanted(now) >= LEAST_AHEAD
+        self.left(now) <= until_answered.min(self.target(now) / 2) && self.wanted(now) >= LEAST_AHEAD
     }
 
     /// How many permits to ask now; `None` if there is no more need.
@@ -158,15 +147,21 @@ impl Lease {
 
     /// Permits worth having beside those that are left.
     fn wanted(&self, now: MonoNanos) -> u32 {
-        self.target(now).saturating_sub(self.left)
+        self.target(now).saturating_sub(self.left(now))
     }
 
-    /// Permits worth having.
+    /// Permits worth having: for the rest of the window, if that can be known.
     fn target(&self, now: MonoNanos) -> u32 {
-        let Some(Window { sure_until, rest: Some(rest), .. }) = self.window(now) else { return 0 };
-        let most = self.refused(now).map_or(rest / SHARE, |refused| (rest / SHARE).min(refused.from / 2));
-        let expected = self.recent.expected(sure_until.since(now), now);
-        expected.min(self.limit.service.lease).min(most)
+        let Some(window) = self.window else { return 0 };
+        let (span, most) = match (window.lasts(now), window.rest, window.next_lasts(now), self.permits_per_window) {
+            (Some(lasts), Some(rest), _, _) => (lasts, rest / SHARE),
+            (None, _, Some(lasts), Some(limit)) => (lasts, limit / BLIND_SHARE),
+            _ => return 0,
+        };
+        let most = self.refused(now).map_or(most, |refused| most.min(refused.from / 2));
+        let expected = self.recent.expected(span.saturating_add(BEYOND), now);
+        // Half the usual deviation less: what one worker has left over, others are refused.
+        expected.saturating_sub(expected.isqrt() / 2).min(self.limit.service.lease).min(most)
     }
 
     /// The end of an ask of `hits`. Out: who need not wait any longer. Whoever still waits needs another ask.
@@ -178,15 +173,23 @@ impl Lease {
         now: MonoNanos,
         number: u64,
     ) -> Vec<Settled> {
+        let told = |rest, reset: Option<Reset>| reset.map(|reset| Window::told(number, rest, reset, sent, now));
         let mut pool = 0;
         match answer {
             Answer::NoLimit => return self.waiting.drain(..).map(|(waiter, _)| (waiter, Taken::NoLimit)).collect(),
             Answer::Granted { limit, remaining, reset } => {
                 self.permits_per_window = limit;
-                self.learn(remaining, reset, sent, now, number);
+                self.learn(told(remaining, reset), now);
+                // Only a refusal of a smaller ask stands beside a grant.
+                if self.limit.service.kind == Kind::Ratelimit {
+                    self.refused = None;
+                }
                 pool = hits;
             }
-            Answer::Over { reset } => self.learn_refusal(hits, reset, now),
+            Answer::Over { reset } => {
+                let rest = self.window(now).and_then(|window| window.rest);
+                self.learn_refusal(hits, told(rest, reset), now);
+            }
         }
         let mut settled = Vec::new();
         while let Some((waiter, cost)) = self.waiting.front().copied() {
@@ -194,11 +197,8 @@ impl Lease {
             let taken = if let Some(rest) = pool.checked_sub(cost) {
                 pool = rest;
                 Some(Taken::Granted(self.grant(cost, now)))
-            } else if let Some(rest) = self.window(now).and_then(|_| self.left.checked_sub(cost)) {
-                self.left = rest;
-                Some(Taken::Granted(self.grant(cost, now)))
             } else {
-                self.refuses(cost, now)
+                self.spend(cost, now).or_else(|| self.refuses(cost, now))
             };
             let Some(taken) = taken else { break };
             self.waiting.pop_front();
@@ -210,46 +210,27 @@ impl Lease {
         settled
     }
 
-    fn learn(&mut self, rest: Option<u32>, reset: Option<Reset>, sent: MonoNanos, now: MonoNanos, number: u64) {
-        let told = reset.map(|reset| Window {
-            number,
-            sure_until: sent.plus(reset.at_least),
-            over_by: now.plus(reset.at_most),
-            rest,
-        });
-        let known = self.window(now).copied();
-        let joined = known.zip(told).map(|(known, told)| Window {
-            number: known.number,
-            sure_until: known.sure_until.max(told.sure_until),
-            over_by: known.over_by.min(told.over_by),
-            rest: told.rest,
-        });
-        match joined.filter(|window| window.sure_until < window.over_by) {
-            Some(window) => self.window = Some(window),
-            None => {
-                self.window = told;
-                self.left = 0;
-                self.refused = None;
-            }
-        }
-        // Only a refusal of a smaller ask stands beside a grant.
-        if self.limit.service.kind == Kind::Ratelimit {
+    /// Permits of another window than the one that was told are worth nothing.
+    fn learn(&mut self, told: Option<Window>, now: MonoNanos) {
+        let known = self.window;
+        self.window = known.zip(told).map(|(known, told)| known.joined(told, now)).or(told);
+        if known.map(|known| known.number) != self.window.map(|window| window.number) {
+            self.left = 0;
             self.refused = None;
         }
     }
 
-    fn learn_refusal(&mut self, hits: u32, reset: Option<Reset>, now: MonoNanos) {
+    fn learn_refusal(&mut self, hits: u32, told: Option<Window>, now: MonoNanos) {
+        if told.is_some() {
+            self.learn(told, now);
+        }
         // Limitador refuses what does not fit and counts nothing: less may still fit.
         let from = match self.limit.service.kind {
             Kind::Ratelimit => 1,
             Kind::Limitador => hits,
         };
         let from = self.refused(now).map_or(from, |refused| from.min(refused.from));
-        let known = self.window(now).map(|window| window.over_by);
-        let until = match (reset.map(|reset| now.plus(reset.at_most)), known) {
-            (Some(told), Some(known)) => Some(told.min(known)),
-            (told, known) => told.or(known),
-        };
+        let until = self.window.filter(|window| now < window.over_by).map(|window| window.over_by);
         self.refused = Some(Refused { from, until: until.unwrap_or(now.plus(UNTOLD)), told: until.is_some() });
     }
 
@@ -281,14 +262,19 @@ impl Lease {
         let rest = if spent { Some(0) } else { window.and_then(|window| window.rest) };
         FleetStanding {
             limit: self.permits_per_window,
-            remaining: rest.map(|rest| rest.saturating_add(if window.is_some() { self.left } else { 0 })),
+            remaining: rest.map(|rest| rest.saturating_add(self.left(now))),
             reset: window.map(|window| window.over_by.since(now)),
         }
     }
 
     /// The window, as long as it surely lasts.
     fn window(&self, now: MonoNanos) -> Option<&Window> {
-        self.window.as_ref().filter(|window| now < window.sure_until)
+        self.window.as_ref().filter(|window| window.lasts(now).is_some())
+    }
+
+    /// The permits that are left of it.
+    fn left(&self, now: MonoNanos) -> u32 {
+        self.window(now).map_or(0, |_| self.left)
     }
 
     fn refused(&self, now: MonoNanos) -> Option<&Refused> {

@@ -14,8 +14,9 @@
 //!
 //! **Rules** that follow from how the two servers count ([`Kind`]); the tests carry their numbers:
 //! 1. envoyproxy/ratelimit counts what it refuses, so one ask beyond the rest spends the window for everybody. The
-//!    first ask is what its first request costs; then at most a sixteenth of what is left is leased, within the
-//!    configured bound and what the last 30 s demanded, and at most half of it is asked for requests that wait.
+//!    first ask is what its first request costs, the first of a later window at most a 256th of the quota; then at
+//!    most a sixteenth of what is left is leased. Both within the configured bound and what the rest of the window
+//!    needs if demand stays as it was in the last minute. At most half of what is left is asked for requests that wait.
 //! 2. A refusal by it is final until the window ends. Limitador counts no refusals: it is asked for half, until it
 //!    refuses a single request.
 //! 3. A lease dies with the first moment at which its window may be over. Windows of a second are not leased, nor is
@@ -27,13 +28,14 @@
 //! 7. No ask is repeated inside a request. One that failed may have been counted: its permits are spent.
 //! 8. Any other code, status or bytes: the service failed, and `on_error` holds.
 //! 9. The service's response fields are not forwarded: they tell of the lease.
-//! 10. Only durations are trusted, not clocks. Answers that come while a lease lives put the end of their window
-//!     together; if they contradict each other, the older permits are dropped.
+//! 10. Only durations are trusted, not clocks. Answers put the end of their window together, and tell of the next
+//!     window where they follow each other by the minute, hour or day, but for the drift of two clocks that are kept
+//!     right; if answers contradict each other, the older permits are dropped.
 //!
 //! A service should have one limit for one descriptor: of several, only the nearest to its end is told.
 //!
 //! Bottom up: `service` is what the operator says; `name` what an identity is called in the fleet; [`rls`] the
-//! messages; `recent` the demand; `lease` one budget; `generations` the bounded table; `breaker` when not to wait;
+//! messages; `recent` the demand; `window` when it ends; `lease` one budget; `generations` the bounded table; `breaker` when not to wait;
 //! `leases` all of it for a worker; `outcome` what a request hears; `simulation` a fleet under a seed.
 //! Not here: local budgets (`limit::meter`), sending calls (`filter`).
 
@@ -53,6 +55,7 @@ mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use leases::{Ask, AskId, CallFailed, FleetDemand, Leases};
 pub use name::DescriptorValue;

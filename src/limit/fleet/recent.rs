@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::time::MonoNanos;
 
 /// How far back demand counts, and how far ahead it is asked for.
-const MEMORY: Duration = Duration::from_secs(30);
+const MEMORY: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recent {

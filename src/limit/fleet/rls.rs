@@ -75,6 +75,8 @@ pub(super) struct Status {
 pub(super) struct CurrentLimit {
     #[prost(uint32, tag = "1")]
     pub(super) requests_per_unit: u32,
+    #[prost(int32, tag = "2")]
+    pub(super) unit: i32,
 }
 
 /// `google.protobuf.Duration`.
@@ -101,6 +103,8 @@ pub(super) struct HeaderValue {
 pub(super) struct Reset {
     pub(super) at_least: Duration,
     pub(super) at_most: Duration,
+    /// The windows follow each other without a gap, each as long as that.
+    pub(super) period: Option<Duration>,
 }
 
 /// What the service says.
@@ -165,7 +169,9 @@ pub(super) fn decode(kind: Kind, bytes: &[u8]) -> Result<Answer, Fault> {
 
 fn of_status(granted: bool, status: Option<&Status>) -> Answer {
     let limit = status.and_then(|status| status.current_limit.as_ref());
-    let reset = status.and_then(|status| status.duration_until_reset.as_ref()).and_then(rounded_up);
+    let period = limit.and_then(|limit| period(limit.unit));
+    let reset = status.and_then(|status| status.duration_until_reset.as_ref());
+    let reset = reset.and_then(|duration| rounded_up(duration, period));
     match (granted, status, limit) {
         (true, Some(status), Some(limit)) => {
             Answer::Granted { limit: Some(limit.requests_per_unit), remaining: Some(status.limit_remaining), reset }
@@ -175,13 +181,24 @@ fn of_status(granted: bool, status: Option<&Status>) -> Answer {
     }
 }
 
+/// The units that are worth knowing: a second is not leased, and of a week or longer one answer tells enough.
+fn period(unit: i32) -> Option<Duration> {
+    let seconds = match unit {
+        2 => 60,
+        3 => 3600,
+        4 => 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds))
+}
+
 /// envoyproxy/ratelimit rounds up to whole seconds: `d` means more than `d` - 1.
-fn rounded_up(duration: &Seconds) -> Option<Reset> {
+fn rounded_up(duration: &Seconds, period: Option<Duration>) -> Option<Reset> {
     let seconds = u64::try_from(duration.seconds).ok()?;
     let nanos = u32::try_from(duration.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     let at_most = Duration::new(seconds, nanos);
     let at_least = at_most.saturating_sub(Duration::from_secs(1));
-    (!at_most.is_zero() && at_most <= LONGEST_WINDOW).then_some(Reset { at_least, at_most })
+    (!at_most.is_zero() && at_most <= LONGEST_WINDOW).then_some(Reset { at_least, at_most, period })
 }
 
 /// Limitador's X-RateLimit fields (draft 3), about the limit that is nearest to its end. A refusal's `Remaining`
@@ -199,7 +216,7 @@ fn of_fields(granted: bool, fields: &[HeaderValue]) -> Answer {
 /// Limitador rounds down: `r` means less than `r` + 1.
 fn rounded_down(at_least: Duration) -> Option<Reset> {
     let at_most = at_least.saturating_add(Duration::from_secs(1));
-    (at_most <= LONGEST_WINDOW).then_some(Reset { at_least, at_most })
+    (at_most <= LONGEST_WINDOW).then_some(Reset { at_least, at_most, period: None })
 }
 
 /// The first number of `10, 10;w=60`.
@@ -222,7 +239,7 @@ mod tests {
     fn status(limit: Option<u32>, limit_remaining: u32, reset: Option<i64>) -> Status {
         Status {
             code: OK,
-            current_limit: limit.map(|requests_per_unit| CurrentLimit { requests_per_unit }),
+            current_limit: limit.map(|requests_per_unit| CurrentLimit { requests_per_unit, unit: 0 }),
             limit_remaining,
             duration_until_reset: reset.map(|seconds| Seconds { seconds, nanos: 0 }),
         }
@@ -253,7 +270,7 @@ mod tests {
     fn an_answer_of_ratelimit_tells_limit_rest_and_window() {
         // OK; one status: OK, 10 an hour, 7 left, 1800 s.
         let bytes = b"\x08\x01\x12\x0d\x08\x01\x12\x04\x08\x0a\x10\x03\x18\x07\x22\x03\x08\x88\x0e";
-        let reset = Some(Reset { at_least: seconds(1799), at_most: seconds(1800) });
+        let reset = Some(Reset { at_least: seconds(1799), at_most: seconds(1800), period: Some(seconds(3600)) });
         let expected = Answer::Granted { limit: Some(10), remaining: Some(7), reset };
         assert_eq!(decode(Kind::Ratelimit, &bytes[..]), decode(Kind::Ratelimit, &bytes[..]));
         assert_eq!(decode(Kind::Ratelimit, &fix_length(bytes)), Ok(expected));
@@ -270,7 +287,7 @@ mod tests {
     fn rule_2_a_refusal_is_decided_by_the_overall_code() {
         let over_in_status = Status { code: OVER_LIMIT, ..status(Some(10), 0, Some(5)) };
         assert!(matches!(ratelimit(OK, vec![over_in_status.clone()]), Ok(Answer::Granted { .. })), "shadow mode");
-        let reset = Some(Reset { at_least: seconds(4), at_most: seconds(5) });
+        let reset = Some(Reset { at_least: seconds(4), at_most: seconds(5), period: None });
         assert_eq!(ratelimit(OVER_LIMIT, vec![over_in_status]), Ok(Answer::Over { reset }));
         assert_eq!(ratelimit(OVER_LIMIT, vec![]), Ok(Answer::Over { reset: None }));
     }
@@ -282,7 +299,7 @@ mod tests {
             ("X-RateLimit-Remaining", "7"),
             ("X-RateLimit-Reset", "59"),
         ];
-        let reset = Some(Reset { at_least: seconds(59), at_most: seconds(60) });
+        let reset = Some(Reset { at_least: seconds(59), at_most: seconds(60), period: None });
         assert_eq!(limitador(OK, &fields), Ok(Answer::Granted { limit: Some(10), remaining: Some(7), reset }));
         assert_eq!(limitador(OVER_LIMIT, &fields), Ok(Answer::Over { reset }));
         let nothing = Answer::Granted { limit: None, remaining: None, reset: None };

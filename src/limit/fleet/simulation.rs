@@ -10,21 +10,14 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::rc::Rc;
 use std::time::Duration;
 
-use server::{Server, Time, nanos};
+use server::{Time, nanos};
 
-use crate::fake::FakeHost;
-use crate::limit::fleet::{
-    Ask, AskId, CallFailed, DescriptorValue, FleetDemand, FleetLimit, Kind, Leases, Service, Taken, Waiter, fake,
-};
-use crate::limit::{Identity, KeyValue, SharedTable};
-use crate::policy::KeyPart;
-use crate::time::MonoNanos;
+use crate::limit::fleet::Kind;
 
+mod random;
+mod run;
 mod server;
 mod tests;
 
@@ -70,6 +63,8 @@ struct Fleet {
     into_window: Duration,
     /// How long requests come.
     runs: Duration,
+    /// What comes later is reported apart.
+    warm_after: Duration,
     keys: usize,
     /// Requests a second, for each key, over all proxies.
     rps: f64,
@@ -80,109 +75,37 @@ struct Fleet {
     faults: Faults,
 }
 
+/// What requests cost the service, and how many had to wait for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Toll {
+    requests: u64,
+    calls: u64,
+    waited: u64,
+}
+
+impl Toll {
+    fn requests_per_call(&self) -> f64 {
+        self.requests as f64 / self.calls.max(1) as f64
+    }
+}
+
 #[derive(Debug, Default)]
 struct Report {
-    requests: u64,
+    /// Until [`Fleet::warm_after`], and then.
+    cold: Toll,
+    warm: Toll,
     admitted: u64,
     over: u64,
     fallbacks: u64,
-    waited: u64,
-    calls: u64,
     longest_wait: Duration,
     /// Of the windows that lay in the run from end to end: how much of the quota was not admitted.
     unused: Vec<f64>,
 }
 
 impl Report {
-    fn requests_per_call(&self) -> f64 {
-        self.requests as f64 / self.calls.max(1) as f64
+    fn toll(&mut self, fleet: &Fleet, now: Time) -> &mut Toll {
+        if now < nanos(fleet.warm_after) { &mut self.cold } else { &mut self.warm }
     }
-}
-
-/// Pseudo-random numbers (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn happens(&mut self, chance: f64) -> bool {
-        chance > 0.0 && self.share() < chance
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn between(&mut self, from: f64, to: f64) -> f64 {
-        from + self.share() * (to - from)
-    }
-}
-
-enum Event {
-    Request,
-    Reach { holder: usize, ask: Ask, asked: Time },
-    End { holder: usize, id: AskId, reply: Result<Vec<u8>, CallFailed>, asked: Time },
-    Tick { holder: usize },
-    Phase,
-    Wipe,
-}
-
-/// A call under way.
-#[derive(Clone, Copy)]
-struct Call {
-    holder: usize,
-    id: AskId,
-    timeout: Duration,
-    asked: Time,
-}
-
-/// Where requests come from for a while, and by what factor more or fewer of them.
-struct Phase {
-    first_worker: usize,
-    workers: usize,
-    factor: f64,
-}
-
-struct Arrived {
-    at: Time,
-    holder: usize,
-    key: usize,
-}
-
-struct Run<'f> {
-    fleet: &'f Fleet,
-    random: Random,
-    server: Server,
-    holders: Vec<Leases>,
-    next_tick: Vec<Option<Time>>,
-    limit: Rc<FleetLimit>,
-    keys: Vec<(Identity, DescriptorValue)>,
-    events: BinaryHeap<Reverse<(Time, u64)>>,
-    what: HashMap<u64, Event>,
-    last_event: u64,
-    phase: Phase,
-    waiting: HashMap<u64, Arrived>,
-    /// Key, when, and when the ask was sent that it waited for, if it did.
-    admitted: Vec<(usize, Time, Time)>,
-    report: Report,
-}
-
-/// Simulated time 0 is not the clock's zero.
-fn mono(time: Time) -> MonoNanos {
-    MonoNanos::from_nanos(1_000_000_000_000 + time)
-}
-
-fn seconds(seconds: f64) -> Time {
-    (seconds * 1e9) as Time
 }
 
 /// Runs it to the end and checks the invariants.
@@ -196,220 +119,5 @@ fn simulate(fleet: &Fleet, seed: u64) -> Report {
         }
     }
     let _told = Told(seed);
-    let service = Service { kind: fleet.kind, timeout: fleet.timeout, ..fake::service() };
-    let limit = fake::limit(service);
-    let table = SharedTable::new("test", 1, &FakeHost::default());
-    let key = |number: usize| {
-        let part = [KeyPart::Constant(number.to_string().into())];
-        let value = || KeyValue::Text(number.to_string().into());
-        let named = FleetLimit::new(limit.origin.clone(), part.to_vec(), Rc::clone(&limit.service));
-        (table.identity(&part, |_| value()), DescriptorValue::new(&named, |_| value()))
-    };
-    let keys = (0..fleet.keys).map(key).collect();
-    let holders = fleet.proxies * fleet.workers;
-    let mut run = Run {
-        fleet,
-        random: Random(seed),
-        server: Server::new(fleet.kind, fleet.quota, fleet.window, fleet.into_window, fleet.fields),
-        holders: (0..holders).map(|_| Leases::new(1000)).collect(),
-        next_tick: vec![None; holders],
-        limit,
-        keys,
-        events: BinaryHeap::new(),
-        what: HashMap::new(),
-        last_event: 0,
-        phase: Phase { first_worker: 0, workers: holders, factor: 1.0 },
-        waiting: HashMap::new(),
-        admitted: Vec::new(),
-        report: Report::default(),
-    };
-    run.go();
-    run.check();
-    run.report
-}
-
-impl Run<'_> {
-    fn go(&mut self) {
-        for outage in self.fleet.faults.outages.iter().filter(|outage| outage.forgets) {
-            self.after(0, seconds(outage.from), Event::Wipe);
-        }
-        self.after(0, 0, Event::Request);
-        if self.fleet.phases {
-            self.after(0, 0, Event::Phase);
-        }
-        while let Some(Reverse((now, number))) = self.events.pop() {
-            match self.what.remove(&number).unwrap() {
-                Event::Request => self.request(now),
-                Event::Reach { holder, ask, asked } => {
-                    self.reach(Call { holder, id: ask.id, timeout: ask.timeout, asked }, &ask.body, now)
-                }
-                Event::End { holder, id, reply, asked } => {
-                    let woken = self.holders[holder].answer(id, reply, mono(now));
-                    self.wake(woken, asked, now);
-                    self.pump(holder, now);
-                }
-                Event::Tick { holder } => {
-                    self.next_tick[holder] = None;
-                    let woken = self.holders[holder].tick(mono(now));
-                    self.wake(woken, now, now);
-                    self.pump(holder, now);
-                }
-                Event::Phase => self.change_phase(now),
-                Event::Wipe => self.server.wipe(),
-            }
-        }
-        assert!(self.waiting.is_empty(), "{} requests heard no verdict", self.waiting.len());
-    }
-
-    fn after(&mut self, now: Time, delay: Time, event: Event) {
-        self.last_event += 1;
-        self.events.push(Reverse((now + delay, self.last_event)));
-        self.what.insert(self.last_event, event);
-    }
-
-    fn change_phase(&mut self, now: Time) {
-        let workers = 1 + self.random.below(self.holders.len());
-        let factor = [0.1, 0.5, 1.0, 5.0][self.random.below(4)];
-        self.phase = Phase { first_worker: self.random.below(self.holders.len()), workers, factor };
-        let lasts = seconds(self.random.between(0.1, 2.0));
-        if now + lasts < nanos(self.fleet.runs) {
-            self.after(now, lasts, Event::Phase);
-        }
-    }
-
-    fn request(&mut self, now: Time) {
-        let rate = self.fleet.rps * self.fleet.keys as f64 * self.phase.factor;
-        let pause = -(1.0 - self.random.share()).ln() / rate;
-        if now + seconds(pause) < nanos(self.fleet.runs) {
-            self.after(now, seconds(pause), Event::Request);
-        }
-        self.report.requests += 1;
-        let number = self.report.requests;
-        let worker = self.phase.first_worker + self.random.below(self.phase.workers);
-        let arrived = Arrived { at: now, holder: worker % self.holders.len(), key: self.random.below(self.keys.len()) };
-        let holder = arrived.holder;
-        match self.take(number, &arrived, now) {
-            Taken::Wait => {
-                self.waiting.insert(number, arrived);
-            }
-            taken => self.verdict(&arrived, taken, now, now),
-        }
-        self.pump(holder, now);
-    }
-
-    fn take(&mut self, number: u64, arrived: &Arrived, now: Time) -> Taken {
-        let (identity, value) = self.keys[arrived.key];
-        let demand = FleetDemand { limit: &self.limit, identity, value: &|| value, cost: 1, waiter: Waiter(number) };
-        self.holders[arrived.holder].take(&demand, mono(now))
-    }
-
-    fn wake(&mut self, woken: Vec<Waiter>, asked: Time, now: Time) {
-        for Waiter(number) in woken {
-            let arrived = self.waiting.remove(&number).expect("woken once, and only while it waits");
-            let waited = Duration::from_nanos(now - arrived.at);
-            assert!(waited <= self.fleet.timeout, "request {number} waited {waited:?}");
-            self.report.waited += 1;
-            self.report.longest_wait = self.report.longest_wait.max(waited);
-            let taken = self.take(number, &arrived, now);
-            self.verdict(&arrived, taken, asked, now);
-        }
-    }
-
-    fn verdict(&mut self, arrived: &Arrived, taken: Taken, asked: Time, now: Time) {
-        match taken {
-            Taken::Granted(_) => {
-                self.report.admitted += 1;
-                self.admitted.push((arrived.key, now, asked));
-            }
-            Taken::Over { .. } => self.report.over += 1,
-            Taken::Fallback { .. } => self.report.fallbacks += 1,
-            Taken::NoLimit | Taken::Wait => panic!("no definite verdict: {taken:?}"),
-        }
-    }
-
-    /// Sends what a worker wants sent, and sees to its next tick.
-    fn pump(&mut self, holder: usize, now: Time) {
-        while let Some(ask) = self.holders[holder].next_ask(mono(now)) {
-            self.report.calls += 1;
-            let way = self.way();
-            self.after(now, way, Event::Reach { holder, ask, asked: now });
-        }
-        let tick = self.holders[holder].next_tick().map(|at| at.as_nanos() - mono(0).as_nanos());
-        if let Some(tick) = tick.filter(|tick| self.next_tick[holder].is_none_or(|planned| *tick < planned)) {
-            self.next_tick[holder] = Some(tick);
-            self.after(tick.max(now), 0, Event::Tick { holder });
-        }
-    }
-
-    fn way(&mut self) -> Time {
-        seconds(self.random.between(0.000_2, 0.001))
-    }
-
-    /// A call reaches the service, or the place where it would be.
-    fn reach(&mut self, call: Call, body: &[u8], now: Time) {
-        let faults = &self.fleet.faults;
-        let back = self.way();
-        let left = nanos(call.timeout).saturating_sub(now - call.asked);
-        let away = faults.outages.iter().find(|away| seconds(away.from) <= now && now < seconds(away.to));
-        match away {
-            Some(Outage { black_hole: true, .. }) => return self.end(call, now, left, Err(CallFailed)),
-            Some(_) => return self.end(call, now, back.min(left), Err(CallFailed)),
-            None => {}
-        }
-        if self.random.happens(faults.lost / 2.0) {
-            return self.end(call, now, left, Err(CallFailed));
-        }
-        let ahead = Duration::from_secs_f64(self.random.share().round() * faults.skew.as_secs_f64());
-        let reply = self.server.answer(body, now, ahead);
-        if self.random.happens(faults.lost / 2.0) {
-            return self.end(call, now, left, Err(CallFailed));
-        }
-        if self.random.happens(faults.unreported) {
-            return;
-        }
-        let late = self.random.happens(faults.late);
-        let back = if late { seconds(self.random.between(0.0, 5.0 * call.timeout.as_secs_f64())) } else { back };
-        if back > left {
-            // The proxy gives up; the answer comes all the same.
-            self.end(call, now, left, Err(CallFailed));
-        }
-        let reply = if self.random.happens(faults.garbage) { b"<html>".to_vec() } else { reply };
-        if self.random.happens(faults.twice) {
-            let again = seconds(self.random.between(0.0, 0.1));
-            self.end(call, now, back + again, Ok(reply.clone()));
-        }
-        self.end(call, now, back, Ok(reply));
-    }
-
-    fn end(&mut self, call: Call, now: Time, delay: Time, reply: Result<Vec<u8>, CallFailed>) {
-        let Call { holder, id, asked, .. } = call;
-        self.after(now, delay, Event::End { holder, id, reply, asked });
-    }
-
-    /// See the module.
-    fn check(&mut self) {
-        let skew = nanos(self.fleet.faults.skew);
-        let quota = self.fleet.quota;
-        for (key, (_, value)) in self.keys.iter().enumerate() {
-            for window in self.server.windows(&value.to_string()) {
-                let within = |from: Time, to: Time| {
-                    let admitted = self.admitted.iter();
-                    admitted.filter(move |(other, at, _)| *other == key && (from..to).contains(at))
-                };
-                let (from, to) = (window.start + skew, window.end.saturating_sub(skew));
-                let all = within(from, to).count() as u64;
-                let carried = within(from, to).filter(|(_, _, asked)| *asked < from).count() as u64;
-                assert!(window.granted <= quota * (1 + window.wiped), "the model counts wrong");
-                assert!(
-                    all <= quota * (1 + window.wiped) + carried,
-                    "{all} admitted of {quota} ({carried} had waited) in {window:?}"
-                );
-                let whole = window.start > 0 && window.end <= nanos(self.fleet.runs);
-                if whole {
-                    let all = within(window.start, window.end).count();
-                    self.report.unused.push(1.0 - all as f64 / quota as f64);
-                }
-            }
-        }
-    }
+    run::run(fleet, seed)
 }

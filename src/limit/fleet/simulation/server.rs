@@ -96,7 +96,7 @@ impl Server {
         let unit = unit / SECOND;
         let status = DescriptorStatus {
             code,
-            current_limit: Some(CurrentLimit { requests_per_unit: self.quota as u32 }),
+            current_limit: Some(CurrentLimit { requests_per_unit: self.quota as u32, unit: wire_unit(self.window) }),
             limit_remaining: self.quota.saturating_sub(window.hits) as u32,
             duration_until_reset: Some(Seconds { seconds: (unit - seconds % unit) as i64, nanos: 0 }),
         };
@@ -126,6 +126,16 @@ impl Server {
             }
         }
         RateLimitResponse { overall_code: if over { 2 } else { 1 }, statuses: vec![], response_headers_to_add }
+    }
+}
+
+/// UNKNOWN for windows that the real service does not have.
+fn wire_unit(window: Duration) -> i32 {
+    match window.as_secs() {
+        1 => 1,
+        60 => 2,
+        3600 => 3,
+        _ => 0,
     }
 }
 
