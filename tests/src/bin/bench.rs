@@ -85,7 +85,9 @@ impl Case {
 }
 
 fn other_modules() -> Vec<PathBuf> {
-    std::env::var_os("BENCH_MODULE").map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default()
+    std::env::split_paths(&std::env::var_os("BENCH_MODULE").unwrap_or_default())
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect()
 }
 
 fn plugin() -> PluginConfig {
