@@ -17,7 +17,7 @@ use crate::exchange::{Exchange, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
-use crate::limit::Dialects;
+use crate::limit::{Change, Dialects};
 use crate::observe::{Decision, audit_record};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -187,6 +187,12 @@ fn upstream_status(forward: &Forward) -> Option<u16> {
     std::str::from_utf8(&status).ok()?.parse().ok()
 }
 
+/// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
+fn response_field(name: &'static str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()?;
+    hostcalls::get_property(vec!["response", "headers", name]).ok().flatten()
+}
+
 impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
@@ -210,9 +216,13 @@ impl HttpContext for HttpStream {
                         set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
                     }
                 }
-                for (name, value) in forward.permits().fields(*dialects, now().wall) {
+                for change in forward.permits().fields(*dialects, now().wall, response_field) {
+                    const MAP: MapType = MapType::HttpResponseHeaders;
                     // The response goes on without the field if the proxy refuses it.
-                    let _ = hostcalls::add_map_value(MapType::HttpResponseHeaders, name, &value);
+                    let _ = match change {
+                        Change::Add(name, value) => hostcalls::add_map_value(MAP, name, &value),
+                        Change::Set(name, value) => hostcalls::set_map_value(MAP, name, Some(&value)),
+                    };
                 }
             }
         }

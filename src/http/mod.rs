@@ -1,9 +1,8 @@
 //! HTTP as this filter reads it: where a request goes and what its head says, in one reading only. In: header bytes as
-//! the proxy holds them. Out: [`Head`], [`Authority`], [`CanonicalPath`]; and structured fields to send.
+//! the proxy holds them. Out: [`Head`], [`Authority`], [`CanonicalPath`].
 //! Not here: which routes exist (`policy`).
 
 mod authority;
-pub mod fields;
 mod head;
 mod path;
 

@@ -1,5 +1,6 @@
 //! The RateLimit and RateLimit-Policy fields (draft-ietf-httpapi-ratelimit-headers-11). In: where a caller stands.
-//! Out: field names and values. Not here: Retry-After, which every refusal may carry (`verdict`).
+//! Out: field names and values. Not here: fields that the upstream sent (`merge`), and Retry-After, which every refusal
+//! may carry (`verdict`).
 //!
 //! On request also the fields that came before: `X-RateLimit-Limit`, `-Remaining` and `-Reset`, in Envoy's dialect
 //! (draft-polli-ratelimit-headers-03, seconds until the reset) or with the reset as seconds since 1970. They speak of
@@ -11,12 +12,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::http::fields::List;
-use crate::limit::outcome::{OverLimit, Permits, Standing};
+use sfv::{Integer, KeyRef, ListSerializer, StringRef};
+
+use crate::limit::outcome::{OverLimit, Standing};
 use crate::time::{UnixMillis, whole_seconds_up};
 
 /// A response field: its name in lower case, and its value.
-type Field = (&'static str, String);
+pub(super) type Field = (&'static str, String);
 
 /// Which fields callers are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,30 +38,19 @@ pub enum Older {
     Epoch,
 }
 
-impl Permits {
-    /// The fields of a response; none for a request without limits.
-    pub fn fields(&self, dialects: Dialects, now: UnixMillis) -> Vec<Field> {
-        told(self.standings(), dialects, now)
-    }
-}
-
 impl OverLimit {
     /// The fields of a refusal. They speak of the violated limits alone.
     pub fn fields(&self, dialects: Dialects, now: UnixMillis) -> Vec<Field> {
-        told(self.violated(), dialects, now)
+        let mut told = if dialects.draft { draft(self.violated()) } else { Vec::new() };
+        told.extend(dialects.older.and_then(|dialect| older(self.violated(), dialect, now)).into_iter().flatten());
+        told
     }
 }
 
-fn told(standings: &[Standing], dialects: Dialects, now: UnixMillis) -> Vec<Field> {
-    let mut told = if dialects.draft { fields(standings) } else { Vec::new() };
-    told.extend(dialects.older.into_iter().flat_map(|dialect| older(standings, dialect, now)));
-    told
-}
-
-fn older(standings: &[Standing], dialect: Older, now: UnixMillis) -> Vec<Field> {
+/// X-RateLimit-Limit, -Remaining and -Reset, in this order; `None` without standings.
+pub(super) fn older(standings: &[Standing], dialect: Older, now: UnixMillis) -> Option<[Field; 3]> {
     // The tightest: the fewest permits, and of equals the longest wait.
-    let tightest = standings.iter().min_by_key(|standing| (standing.remaining, std::cmp::Reverse(standing.reset)));
-    let Some(tightest) = tightest else { return Vec::new() };
+    let tightest = standings.iter().min_by_key(|standing| (standing.remaining, std::cmp::Reverse(standing.reset)))?;
     let mut limit = tightest.quota.burst().to_string();
     let reset = whole_seconds_up(tightest.reset).max(1);
     let reset = match dialect {
@@ -72,28 +63,36 @@ fn older(standings: &[Standing], dialect: Older, now: UnixMillis) -> Vec<Field> 
         }
         Older::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis())).saturating_add(reset),
     };
-    vec![
+    Some([
         ("x-ratelimit-limit", limit),
         ("x-ratelimit-remaining", tightest.remaining.to_string()),
         ("x-ratelimit-reset", reset.to_string()),
-    ]
+    ])
 }
 
-fn fields(standings: &[Standing]) -> Vec<Field> {
-    let (mut policy, mut state) = (List::default(), List::default());
-    for standing in standings {
-        let name = &standing.limit.origin.name;
-        let quota = &standing.quota;
+/// RateLimit-Policy and RateLimit; none without standings.
+pub(super) fn draft(standings: &[Standing]) -> Vec<Field> {
+    const KEYS: [&KeyRef; 4] =
+        [KeyRef::constant("q"), KeyRef::constant("w"), KeyRef::constant("r"), KeyRef::constant("t")];
+    let [q, w, r, t] = KEYS;
+    let (mut policy, mut state) = (ListSerializer::new(), ListSerializer::new());
+    for Standing { limit, quota, remaining, reset } in standings {
         // A name that is no structured-field string cannot be told; configuration refuses such names.
-        if let Ok(item) = policy.string(name) {
-            item.integer("q", quota.burst().into()).integer("w", quota.window_seconds());
-        }
-        if let Ok(item) = state.string(name) {
-            item.integer("r", standing.remaining).integer("t", whole_seconds_up(standing.reset).max(1));
-        }
+        let Ok(name) = StringRef::from_str(&limit.origin.name) else { continue };
+        let reset = whole_seconds_up(*reset).max(1);
+        let _ = policy
+            .bare_item(name)
+            .parameter(q, integer(quota.burst().into()))
+            .parameter(w, integer(quota.window_seconds()));
+        let _ = state.bare_item(name).parameter(r, integer(*remaining)).parameter(t, integer(reset));
     }
     let named = [("ratelimit-policy", policy.finish()), ("ratelimit", state.finish())];
     named.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+}
+
+/// A number out of range is cut to the largest Integer (RFC 9651 §3.3.1).
+fn integer(number: u64) -> Integer {
+    Integer::try_from(number).unwrap_or(Integer::MAX)
 }
 
 #[cfg(test)]
@@ -128,10 +127,6 @@ mod tests {
         Quota::new(permits, Duration::from_secs(1), burst).unwrap()
     }
 
-    fn permits(standings: Vec<Standing>) -> Permits {
-        Permits::new(standings, Strain::default())
-    }
-
     #[test]
     fn a_response_tells_the_quota_and_what_is_left_of_it() {
         let standing = standing("per-client", per_second(100, 200), 12, Duration::from_millis(1880));
@@ -139,19 +134,16 @@ mod tests {
             ("ratelimit-policy", r#""per-client";q=200;w=2"#.to_owned()),
             ("ratelimit", r#""per-client";r=12;t=2"#.to_owned()),
         ];
-        assert_eq!(permits(vec![standing]).fields(DRAFT, NOW), expected);
+        assert_eq!(draft(&[standing]), expected);
     }
 
     #[test]
     fn the_older_fields_speak_of_the_tightest_limit() {
-        let standings = || {
-            vec![
-                standing("wide", per_second(100, 200), 12, Duration::from_millis(1880)),
-                standing("tight", per_second(1, 5), 3, Duration::from_secs(2)),
-            ]
-        };
-        let told = |older| permits(standings()).fields(Dialects { draft: false, older: Some(older) }, NOW);
-        let values = |older| told(older).into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        let standings = [
+            standing("wide", per_second(100, 200), 12, Duration::from_millis(1880)),
+            standing("tight", per_second(1, 5), 3, Duration::from_secs(2)),
+        ];
+        let values = |dialect| older(&standings, dialect, NOW).unwrap().map(|(_, value)| value);
         assert_eq!(values(Older::Envoy), [r#"5, 200;w=2;name="wide", 5;w=5;name="tight""#, "3", "2"]);
         assert_eq!(values(Older::Epoch), ["5", "3", "1767225603"]);
     }
@@ -166,19 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_limits_gets_no_fields() {
-        assert_eq!(Permits::none().fields(DRAFT, NOW), []);
-    }
-
-    #[test]
     fn any_standing_gives_fields_that_parse_as_a_list_of_strings_with_integers() {
         let slowest = Quota::new(1, Duration::from_nanos(1 << 62), 1).unwrap();
-        let standings = vec![
+        let standings = [
             standing(r#"quote " and \"#, per_second(1_000_000_000, u32::MAX), u64::MAX, Duration::MAX),
             standing("slow", slowest, 0, Duration::ZERO),
             standing("not printable: ü", slowest, 0, Duration::ZERO),
         ];
-        for (name, value) in permits(standings).fields(DRAFT, NOW) {
+        for (name, value) in draft(&standings) {
             let parsed = Parser::new(&value).parse::<List>().unwrap();
             assert_eq!(parsed.len(), 2, "{name}");
             for entry in parsed {

@@ -5,7 +5,8 @@
 //!
 //! Bottom up: [`gcra`] is the pure algorithm; `parts` turns a key into bytes and `identity` those into a keyed hash; `slot` is the
 //! value stored in shared data; `table` names the slots; `page` is one slot in one decision; `meter` decides over
-//! several limits at once; `outcome` is what it answers; `fields` puts that into response fields.
+//! several limits at once; `outcome` is what it answers; `fields` puts that into response fields and `merge` those
+//! beside the upstream's own.
 //! Not here: what the limits are (`policy`), which facts of a request make its identity (`exchange`).
 
 pub mod fleet;
@@ -13,6 +14,7 @@ pub mod gcra;
 
 mod fields;
 mod identity;
+mod merge;
 mod meter;
 mod outcome;
 mod page;
@@ -23,6 +25,7 @@ mod table;
 pub use fields::{Dialects, Older};
 pub use gcra::{Quota, QuotaFault};
 pub use identity::{Identity, KeyValue};
+pub use merge::Change;
 pub use meter::{Demand, look, release, take};
 pub use outcome::{OverLimit, Pending, Permits, Standing, Strain};
 pub use table::SharedTable;

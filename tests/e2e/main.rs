@@ -10,6 +10,7 @@ mod expectations;
 mod grpc;
 mod interlock;
 mod keys;
+mod limit_fields;
 mod limits;
 mod module;
 mod observability;

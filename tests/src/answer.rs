@@ -34,9 +34,14 @@ impl Answer {
         values(&self.headers, name).next()
     }
 
+    /// Every header field of this name, as text.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        values(&self.headers, name).collect()
+    }
+
     /// Every `WWW-Authenticate` value: one challenge each.
     pub fn challenges(&self) -> Vec<String> {
-        values(&self.headers, "www-authenticate").collect()
+        self.lines("www-authenticate")
     }
 
     /// The problem document (RFC 9457), or `Null` if the body is none.

@@ -1,7 +1,8 @@
 //! The service behind the proxy. In: requests, over HTTP/1.1 or HTTP/2 without TLS. Out: 200 with what it received as
 //! JSON, and a record of every request.
 //!
-//! The caller can steer it with `x-upstream-status: <code>`, `x-upstream-delay-ms: <n>` and `x-upstream-hang: 1`.
+//! The caller can steer it with `x-upstream-status: <code>`, `x-upstream-field: <name>: <value>` as often as it likes,
+//! `x-upstream-delay-ms: <n>` and `x-upstream-hang: 1`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -106,7 +107,12 @@ impl Service for Echo {
         }
         let status = steer("x-upstream-status").and_then(|status| status.parse().ok()).unwrap_or(200_u16);
         let grpc = steer("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
-        let response = Response::builder().status(status);
+        let mut response = Response::builder().status(status);
+        for field in head.headers.get_all("x-upstream-field") {
+            let field = field.to_str().expect("a field of text");
+            let (name, value) = field.split_once(": ").expect("a name and a value");
+            response = response.header(name, value);
+        }
         let response = if grpc {
             response.header("content-type", "application/grpc").header("grpc-status", "0").body(Full::default())
         } else {

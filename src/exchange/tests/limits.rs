@@ -1,18 +1,22 @@
 //! Limits: whose budget, how large, and what counts.
 
 use super::*;
+use crate::limit::Change;
 use crate::policy::Event;
+
+/// What is told with a response without fields of its own.
+fn told(forward: &Forward) -> Vec<Change> {
+    forward.permits().fields(TOLD, at(0.0).wall, |_| None)
+}
 
 #[test]
 fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     let mut scene = Scene::new(&config());
     let limited = get("/limited").peer(ALICE).token(&token());
     forwarded(scene.run(&limited));
-    let fields = forwarded(scene.run(&limited)).permits().fields(TOLD, at(0.0).wall);
-    assert!(
-        fields.iter().any(|(name, value)| *name == "ratelimit" && value.starts_with("\"per-client\";r=0;t=")),
-        "{fields:?}"
-    );
+    let told = told(&forwarded(scene.run(&limited)));
+    let spent = |change: &Change| matches!(change, Change::Add("ratelimit", value) if value.starts_with("\"per-client\";r=0;t="));
+    assert!(told.iter().any(spent), "{told:?}");
     let refusal = refused(scene.run(&limited));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
     assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("\"violated-policies\":[\"per-client\"]"));
@@ -65,7 +69,7 @@ fn a_shadow_limit_counts_and_reports_and_never_refuses() {
     assert!(
         crate::observe::audit_record(exchange.seen(), (&verdict).into()).contains(r#""shadow_limits":["per-client"]"#)
     );
-    assert!(forwarded(verdict).permits().fields(TOLD, at(0.0).wall).is_empty(), "callers are not told");
+    assert!(told(&forwarded(verdict)).is_empty(), "callers are not told");
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn requests_at_once_are_limited_until_one_of_them_ends() {
     forwarded(scene.run(&request));
     let refusal = refused(scene.run(&request));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
-    assert!(first.permits().fields(TOLD, at(0.0).wall).is_empty(), "no quota to pace oneself by");
+    assert!(told(&first).is_empty(), "no quota to pace oneself by");
     for _ in 0..10 {
         ended(first.permits(), &scene.worker, &scene.host, at(scene.seconds));
         forwarded(scene.run(&request));
