@@ -11,6 +11,7 @@
 
 mod fleet;
 mod limits;
+mod outcome;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod tests;
 use std::rc::Rc;
 
 pub use limits::{ended, responded};
+pub use outcome::Outcome;
 pub use seen::Seen;
 
 use fleet::FleetGrants;

@@ -3,7 +3,7 @@
 //! ```text
 //! Fresh ──head──▶ Forwarded | Reported | Answered | Paused
 //! Paused ──the worker named it──▶ Forwarded | Reported | Answered | Paused
-//! Forwarded ──response──▶ Forwarded        Answered: the response headers seen are our own
+//! Forwarded ──response, trailers──▶ Forwarded        Answered: the response headers seen are our own
 //! ```
 
 use std::cell::RefCell;
@@ -13,7 +13,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::exchange::{Exchange, Seen, Step, Surroundings, ended, responded};
+use crate::exchange::{Exchange, Outcome, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
@@ -38,10 +38,18 @@ pub struct Stream {
 
 enum State {
     Paused(Exchange),
-    /// With what was seen, if the response may show that it was more than a request.
-    Forwarded(Forward, Option<Box<Seen>>),
+    Forwarded(Forwarded),
     Reported,
     Answered,
+}
+
+struct Forwarded {
+    forward: Forward,
+    grpc: bool,
+    /// Of a response that limits wait for, until it is counted.
+    outcome: Option<Outcome>,
+    /// What was seen, if the outcome may show that it was more than a request.
+    watched: Option<Box<Seen>>,
 }
 
 impl State {
@@ -69,7 +77,9 @@ impl Stream {
         set_filter_state(AUDIT, &decided.audit);
         match decided.verdict {
             Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
-                Ok(()) => State::Forwarded(forward, decided.watched),
+                Ok(()) => {
+                    State::Forwarded(Forwarded { forward, grpc: decided.grpc, outcome: None, watched: decided.watched })
+                }
                 Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
             },
             Verdict::Report(_, upstream) => match send_upstream(&upstream) {
@@ -174,9 +184,27 @@ impl HttpStream {
     }
 }
 
-/// The status of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
-fn upstream_status(forward: &Forward) -> Option<u16> {
-    if forward.permits().pending().is_empty() {
+impl Forwarded {
+    /// Counts a response that is still to be counted, now that there is no more to learn.
+    fn count(&mut self, grpc_status: impl FnOnce() -> Option<Vec<u8>>, plugin: &Plugin) {
+        let Some(outcome) = self.outcome.take() else { return };
+        let status = outcome.finally(grpc_status().as_deref());
+        let events = responded(self.forward.permits(), status, &mut plugin.worker.borrow_mut(), &Envoy, now());
+        if let (Some(seen), false) = (&mut self.watched, events.is_empty()) {
+            seen.events = events;
+            set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
+        }
+    }
+}
+
+/// `grpc-status` of the response headers or trailers, if they have one.
+fn grpc_status(map: MapType) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(map, "grpc-status").ok().flatten()
+}
+
+/// The outcome of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
+fn upstream_outcome(forwarded: &Forwarded) -> Option<Outcome> {
+    if forwarded.forward.permits().pending().is_empty() {
         return None;
     }
     let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()?;
@@ -184,7 +212,12 @@ fn upstream_status(forward: &Forward) -> Option<u16> {
         return None;
     }
     let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten()?;
-    std::str::from_utf8(&status).ok()?.parse().ok()
+    let status = std::str::from_utf8(&status).ok()?.parse().ok()?;
+    Some(if forwarded.grpc {
+        Outcome::of_call(status, grpc_status(MapType::HttpResponseHeaders).as_deref())
+    } else {
+        Outcome::Known(status)
+    })
 }
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
@@ -207,16 +240,12 @@ impl HttpContext for HttpStream {
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let Stream { state, dialects } = &mut *stream.borrow_mut();
-            if let State::Forwarded(forward, watched) = state {
-                if let Some(status) = upstream_status(forward) {
-                    let worker = &mut plugin.worker.borrow_mut();
-                    let events = responded(forward.permits(), status, worker, &Envoy, now());
-                    if let (Some(seen), false) = (watched, events.is_empty()) {
-                        seen.events = events;
-                        set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
-                    }
+            if let State::Forwarded(forwarded) = state {
+                forwarded.outcome = upstream_outcome(forwarded);
+                if matches!(forwarded.outcome, Some(Outcome::Known(_))) {
+                    forwarded.count(|| None, plugin);
                 }
-                for change in forward.permits().fields(*dialects, now().wall, response_field) {
+                for change in forwarded.forward.permits().fields(*dialects, now().wall, response_field) {
                     const MAP: MapType = MapType::HttpResponseHeaders;
                     // The response goes on without the field if the proxy refuses it.
                     let _ = match change {
@@ -229,15 +258,27 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+        {
+            forwarded.count(|| grpc_status(MapType::HttpResponseTrailers), plugin);
+        }
+        Action::Continue
+    }
+
     /// Comes once for every stream, however it ended.
     fn on_log(&mut self) {
         let Some((plugin, _)) = &self.setup else { return };
         plugin.abandon(self.id);
         if let Some(stream) = self.stream.take()
-            && let State::Forwarded(forward, _) = &stream.borrow().state
-            && !forward.permits().held().is_empty()
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
         {
-            ended(forward.permits(), &plugin.worker.borrow(), &Envoy, now());
+            forwarded.count(|| None, plugin);
+            let permits = forwarded.forward.permits();
+            if !permits.held().is_empty() {
+                ended(permits, &plugin.worker.borrow(), &Envoy, now());
+            }
         }
     }
 }

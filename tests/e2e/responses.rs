@@ -62,6 +62,42 @@ async fn the_audit_record_tells_of_a_caller_who_tries_out_what_exists() {
 }
 
 #[tokio::test]
+async fn the_outcome_of_a_grpc_call_is_counted_as_its_http_status() {
+    let counting = |config: &mut serde_json::Value| {
+        let limit = json!({"key": ["client_id", "header.x-case"], "rate": "1/min", "burst": 3, "on": [404]});
+        config["limits"]["enumeration"] = limit;
+        config["resources"][0]["routes"][5]["limits"] = json!(["enumeration"]);
+    };
+    let http2 = |config: &mut serde_json::Value| {
+        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        config["static_resources"]["clusters"][0]["typed_extension_protocol_options"][OPTIONS] = json!({
+            "@type": format!("type.googleapis.com/{OPTIONS}"),
+            "explicit_http_config": {"http2_protocol_options": {}}
+        });
+    };
+    let bed = Testbed::start(with(counting).edit(http2)).await;
+    let (alice, token) = (bed.client("alice").http2(), alices_token(&bed).await);
+    // The code for NOT_FOUND in trailers and in a response that has no others, and no code at all.
+    for (field, found, not_found) in [
+        ("x-upstream-grpc-trailers", "0", "5"),
+        ("x-upstream-grpc-status", "0", "5"),
+        ("x-upstream-status", "200", "404"),
+    ] {
+        let before = bed.upstream.count();
+        let call = |outcome| {
+            let call = alice.grpc("/orders.Orders/Get").token(&token).header("x-case", field);
+            call.header(field, outcome).send()
+        };
+        for outcome in [found, found, found, found, not_found, not_found, not_found] {
+            assert_ne!(call(outcome).await.grpc_status(), Some(8), "{field}");
+        }
+        let answer = call(not_found).await;
+        assert_eq!(bed.envoy.details(&answer).await, "boundgate:over-limit", "{field}");
+        assert_eq!(bed.upstream.count(), before + 7, "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_of_forged_tokens_is_locked_out_and_a_known_token_still_passes() {
     let bed = bed().await;
     let (alice, token) = (bed.client("alice"), alices_token(&bed).await);

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 
 use crate::claims::Claims;
 use crate::pki::{CLIENT_URI, Pki, provider, thumbprint};
-use crate::server::{Server, Service, Tls};
+use crate::server::{Body, Server, Service, Tls};
 use crate::signing::{Algorithm, SigningKeys};
 
 /// The issuer identifier.
@@ -151,13 +151,14 @@ impl Service for State {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Option<CertificateDer<'static>>,
-    ) -> Response<Full<Bytes>> {
-        match (request.method(), request.uri().path()) {
+    ) -> Response<Body> {
+        let response = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => self.token(request, peer).await,
             (&Method::GET, "/jwks") => self.jwks().await,
             (&Method::GET, "/.well-known/oauth-authorization-server") => json_response(200, &metadata()),
             _ => json_response(404, &json!({ "error": "not_found" })),
-        }
+        };
+        response.map(Full::boxed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One HTTP server for both roles here: HTTP/1.1 and HTTP/2, plain or mTLS. In: a [`Service`]. Out: an address.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,7 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -44,6 +45,9 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
     tokio::time::timeout(Duration::from_secs(10), wait).await.map_err(|_| Timeout(what.to_owned()))
 }
 
+/// The body of a response, with or without trailers.
+pub(crate) type Body = BoxBody<Bytes, Infallible>;
+
 /// What a server does with a request.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Answers; `peer` is the client's certificate, if it sent one.
@@ -51,7 +55,7 @@ pub(crate) trait Service: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: Option<CertificateDer<'static>>,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// A running server. It ends when dropped.
@@ -147,7 +151,7 @@ async fn serve_http<S: Service>(
 ) {
     let answer = service_fn(move |request| {
         let (service, peer) = (service.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(service.answer(request, peer).await) }
+        async move { Ok::<_, Infallible>(service.answer(request, peer).await) }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
     // A client that goes away is nothing to report.

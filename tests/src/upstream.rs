@@ -1,20 +1,25 @@
 //! The service behind the proxy. In: requests, over HTTP/1.1 or HTTP/2 without TLS. Out: 200 with what it received as
 //! JSON, and a record of every request.
 //!
-//! The caller can steer it with `x-upstream-status: <code>`, `x-upstream-field: <name>: <value>` as often as it likes,
-//! `x-upstream-delay-ms: <n>` and `x-upstream-hang: 1`.
+//! The caller can steer it:
+//! * `x-upstream-status: <code>`; it then answers gRPC calls as a server that knows no gRPC.
+//! * `x-upstream-field: <name>: <value>` adds a field, as often as it is there.
+//! * `x-upstream-grpc-status: <code>` ends a gRPC call in a head without body, `x-upstream-grpc-trailers: <code>` in trailers behind
+//!   a message.
+//! * `x-upstream-delay-ms: <n>`, `x-upstream-hang: 1`.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName};
 use hyper::{Request, Response};
 use serde_json::json;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use crate::server::{Server, Service};
+use crate::server::{Body, Server, Service};
 
 /// A request as it reached the upstream.
 #[derive(Clone, Debug)]
@@ -71,11 +76,7 @@ impl Upstream {
 }
 
 impl Service for Echo {
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        _: Option<CertificateDer<'static>>,
-    ) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: Option<CertificateDer<'static>>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let body_len = body.collect().await.map_or(0, |body| body.to_bytes().len());
         let received = Received {
@@ -105,18 +106,27 @@ impl Service for Echo {
         if let Some(delay) = steer("x-upstream-delay-ms").and_then(|delay| delay.parse().ok()) {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        let status = steer("x-upstream-status").and_then(|status| status.parse().ok()).unwrap_or(200_u16);
-        let grpc = steer("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
-        let mut response = Response::builder().status(status);
+        let status = steer("x-upstream-status").and_then(|status| status.parse().ok());
+        let grpc = steer("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) && status.is_none();
+        let mut response = Response::builder().status(status.unwrap_or(200_u16));
         for field in head.headers.get_all("x-upstream-field") {
             let field = field.to_str().expect("a field of text");
             let (name, value) = field.split_once(": ").expect("a name and a value");
             response = response.header(name, value);
         }
-        let response = if grpc {
-            response.header("content-type", "application/grpc").header("grpc-status", "0").body(Full::default())
-        } else {
-            response.header("content-type", "application/json").body(Full::from(format!("{echo}\n")))
+        let kind = if grpc { "application/grpc" } else { "application/json" };
+        let response = response.header("content-type", kind);
+        let response = match (grpc, steer("x-upstream-grpc-trailers")) {
+            (false, _) => response.body(Full::from(format!("{echo}\n")).boxed()),
+            (true, None) => {
+                let code = steer("x-upstream-grpc-status").unwrap_or(String::from("0"));
+                response.header("grpc-status", code).body(Body::default())
+            }
+            (true, Some(code)) => {
+                let code = code.parse().expect("a code that a field can carry");
+                let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), code)]);
+                response.body(Full::from(vec![0; 5]).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed())
+            }
         };
         response.expect("status and headers are valid")
     }
