@@ -28,7 +28,7 @@ use limits::Caller;
 use crate::authz::Grant;
 use crate::binding::bind;
 use crate::host::{Connection, Host};
-use crate::http::{Head, HeadFault, wants_grpc};
+use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
@@ -67,7 +67,7 @@ pub struct Exchange {
 }
 
 enum Stage {
-    Fresh(Vec<(String, Vec<u8>)>),
+    Fresh(HeaderMap),
     Waiting(Way, FleetGrants),
     Judged,
 }
@@ -96,7 +96,7 @@ impl<R: Into<Refusal>> From<R> for Stop {
 
 impl Exchange {
     /// A request with the header map `head`, to be judged by `policy` however long it waits.
-    pub fn new(id: ExchangeId, policy: Rc<Policy>, head: Vec<(String, Vec<u8>)>) -> Self {
+    pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap) -> Self {
         Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default() }
     }
 
@@ -141,7 +141,7 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: Vec<(String, Vec<u8>)>, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
+    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
         self.seen.grpc = wants_grpc(&head);
         let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
         let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;

@@ -15,6 +15,7 @@ use super::*;
 use crate::config;
 use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
+use crate::http::encode;
 use crate::jose::base64url;
 use crate::limit::Dialects;
 use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
@@ -145,7 +146,8 @@ impl Scene {
     }
 
     fn exchange(&self, request: &Request) -> Exchange {
-        Exchange::new(ExchangeId(request.id), self.policy.clone(), request.head.clone())
+        let head = request.head.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        Exchange::new(ExchangeId(request.id), self.policy.clone(), HeaderMap::decode(encode(head)).unwrap())
     }
 
     fn fetch(&mut self) -> Option<Fetch> {

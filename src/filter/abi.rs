@@ -1,10 +1,13 @@
 //! Host calls that the SDK does not offer, and the only unsafe code of the crate.
 //!
 //! In: plain Rust values. Out: the same calls the SDK makes, with what it leaves out: response code details, the
-//! kernel's monotonic clock, and re-entry into the root context.
+//! kernel's monotonic clock, and re-entry into the root context. And request headers in one buffer, where the SDK copies each
+//! and panics at names that are no text.
 
 #![allow(unsafe_code)]
 
+use crate::http::{HeaderMap, encode};
+use crate::reason::Reason;
 use crate::time::MonoNanos;
 use crate::verdict::Answer;
 
@@ -20,6 +23,8 @@ unsafe extern "C" {
         headers_len: usize,
         grpc_status: i32,
     ) -> u32;
+
+    fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
 }
 
 #[link(wasm_import_module = "wasi_snapshot_preview1")]
@@ -42,7 +47,7 @@ pub fn tick_root(root: u32) {
 /// Answers the request of the effective context. One call for HTTP and gRPC: the proxy turns it into a trailers-only
 /// response where the request is gRPC.
 pub fn send_local_response(answer: &Answer) -> Result<(), u32> {
-    let headers = header_pairs(&answer.headers);
+    let headers = encode(answer.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
     // SAFETY: every pointer comes with the length of the slice it was taken from, all outlive the call, and the
     // host copies before it returns.
     let status = unsafe {
@@ -60,6 +65,21 @@ pub fn send_local_response(answer: &Answer) -> Result<(), u32> {
     if status == 0 { Ok(()) } else { Err(status) }
 }
 
+/// The request headers of the effective context.
+pub fn request_headers() -> Result<HeaderMap, Reason> {
+    const REQUEST_HEADERS: u32 = 0;
+    let (mut data, mut len) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host writes a pointer and a length to places that outlive the call.
+    let status = unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, &mut data, &mut len) };
+    if status != 0 || data.is_null() {
+        return Err(Reason::FilterUnavailable);
+    }
+    // SAFETY: the host had the SDK's `proxy_on_memory_allocate` make it: a Vec of just this capacity, which the SDK forgot
+    // and the host filled.
+    let bytes = unsafe { Vec::from_raw_parts(data, len, len) };
+    HeaderMap::decode(bytes).map_err(|_| Reason::HeadMalformed)
+}
+
 /// The kernel's CLOCK_MONOTONIC: one epoch for all workers. The end of time if it cannot be read, which spends
 /// no limit and serves no stale key.
 pub fn monotonic() -> MonoNanos {
@@ -68,22 +88,4 @@ pub fn monotonic() -> MonoNanos {
     // SAFETY: the host writes eight bytes to the pointer, which is aligned and outlives the call.
     let errno = unsafe { clock_time_get(CLOCK_MONOTONIC, 0, &mut nanos) };
     MonoNanos::from_nanos(if errno == 0 { nanos } else { u64::MAX })
-}
-
-/// `u32 n`, n × (`u32` name length, `u32` value length), then name NUL value NUL ….
-fn header_pairs(headers: &[(&'static str, String)]) -> Vec<u8> {
-    let length = |text: &str| u32::try_from(text.len()).unwrap_or(0).to_le_bytes();
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend(u32::try_from(headers.len()).unwrap_or(0).to_le_bytes());
-    for (name, value) in headers {
-        bytes.extend(length(name));
-        bytes.extend(length(value));
-    }
-    for (name, value) in headers {
-        for text in [name, value.as_str()] {
-            bytes.extend(text.as_bytes());
-            bytes.push(0);
-        }
-    }
-    bytes
 }

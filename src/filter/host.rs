@@ -1,5 +1,6 @@
 //! The core's seam answered by Envoy: shared data, native signatures, randomness, connection properties, the clocks.
 
+use std::cell::Cell;
 use std::time::UNIX_EPOCH;
 
 use prost::Message;
@@ -7,7 +8,7 @@ use proxy_wasm::hostcalls;
 
 use crate::filter::abi;
 use crate::host::{Cas, Conflict, Connection, ConnectionProperty, Digest, Expect, Host, NativeVerdict};
-use crate::time::{Now, UnixMillis};
+use crate::time::{MonoNanos, Now, UnixMillis};
 
 /// The proxy. As a [`Connection`] it is that of the effective context.
 pub struct Envoy;
@@ -89,10 +90,31 @@ impl Connection for Envoy {
     }
 }
 
+thread_local! {
+    /// How far the wall clock is ahead of the monotonic one, in milliseconds.
+    static AHEAD: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Reads the wall clock, which may have been set. At every tick: requests in between reckon with what it said, and save a
+/// call of the proxy.
+pub fn set_clock() {
+    AHEAD.set(Some(ahead(abi::monotonic())));
+}
+
 /// Both clocks, now.
 pub fn now() -> Now {
+    let mono = abi::monotonic();
+    let ahead = AHEAD.get().unwrap_or_else(|| ahead(mono));
+    Now { wall: UnixMillis::from_millis(ahead.saturating_add(millis(mono))), mono }
+}
+
+fn ahead(mono: MonoNanos) -> u64 {
     let since_epoch = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let wall = since_epoch.and_then(|since| u64::try_from(since.as_millis()).ok());
     // Without a wall clock every token has expired.
-    let wall = since_epoch.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(u64::MAX);
-    Now { wall: UnixMillis::from_millis(wall), mono: abi::monotonic() }
+    wall.map_or(u64::MAX, |wall| wall.saturating_sub(millis(mono)))
+}
+
+fn millis(mono: MonoNanos) -> u64 {
+    mono.as_nanos() / 1_000_000
 }

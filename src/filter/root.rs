@@ -13,7 +13,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 
 use crate::config;
-use crate::filter::host::{Envoy, now};
+use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
 use crate::jose::MAX_KEY_SET_BYTES;
@@ -183,6 +183,7 @@ impl RootContext for Root {
         for warning in policy.warnings() {
             log::warn!("{warning}");
         }
+        set_clock();
         self.setup = Some((Plugin::adopt(&policy), policy));
         if hostcalls::set_tick_period(TICK).is_err() {
             log::error!("the proxy gives no tick: keys are fetched on demand only");
@@ -196,6 +197,7 @@ impl RootContext for Root {
             self.send_calls(&plugin);
             return;
         }
+        set_clock();
         for call in plugin.take_unsent() {
             match call {
                 Call::Fetch(fetch) => self.fetched(&plugin, fetch.id, Err(FetchFailed::NotSent)),

@@ -21,7 +21,7 @@ use crate::limit::{Change, Dialects};
 use crate::observe::{Decision, audit_record};
 use crate::policy::Policy;
 use crate::reason::Reason;
-use crate::time::Now;
+use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
 use crate::worker::ExchangeId;
 
@@ -46,6 +46,8 @@ enum State {
 struct Forwarded {
     forward: Forward,
     grpc: bool,
+    /// When it was decided: what callers are told counts from then.
+    at: UnixMillis,
     /// Of a response that limits wait for, until it is counted.
     outcome: Option<Outcome>,
     /// What was seen, if the outcome may show that it was more than a request.
@@ -77,9 +79,13 @@ impl Stream {
         set_filter_state(AUDIT, &decided.audit);
         match decided.verdict {
             Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
-                Ok(()) => {
-                    State::Forwarded(Forwarded { forward, grpc: decided.grpc, outcome: None, watched: decided.watched })
-                }
+                Ok(()) => State::Forwarded(Forwarded {
+                    forward,
+                    grpc: decided.grpc,
+                    at: decided.at,
+                    outcome: None,
+                    watched: decided.watched,
+                }),
                 Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
             },
             Verdict::Report(_, upstream) => match send_upstream(&upstream) {
@@ -95,6 +101,7 @@ struct Decided {
     verdict: Verdict,
     audit: String,
     grpc: bool,
+    at: UnixMillis,
     watched: Option<Box<Seen>>,
 }
 
@@ -102,16 +109,16 @@ struct Decided {
 fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
     let mut worker = plugin.worker.borrow_mut();
     match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
-        Step::Done(verdict) => Some(decided(exchange, verdict)),
+        Step::Done(verdict) => Some(decided(exchange, verdict, now.wall)),
         Step::Wait => None,
     }
 }
 
-fn decided(exchange: &mut Exchange, verdict: Verdict) -> Decided {
+fn decided(exchange: &mut Exchange, verdict: Verdict, at: UnixMillis) -> Decided {
     let audit = audit_record(exchange.seen(), (&verdict).into());
     let grpc = exchange.seen().grpc;
     let watched = matches!(&verdict, Verdict::Forward(forward) if forward.permits().watched());
-    Decided { audit, grpc, verdict, watched: watched.then(|| Box::new(exchange.take_seen())) }
+    Decided { audit, grpc, at, verdict, watched: watched.then(|| Box::new(exchange.take_seen())) }
 }
 
 /// The proxy did not do what letting a request through rests on.
@@ -139,6 +146,12 @@ fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
     State::Answered
 }
 
+/// Refuses a request whose head cannot be read, or that nobody may judge.
+fn refuse_unread(reason: Reason) -> Action {
+    refuse(&reason.into(), false, Dialects { draft: false, older: None });
+    Action::Pause
+}
+
 fn set_filter_state(key: &str, value: &str) {
     // A lost audit record must not stop a request; Envoy refuses none of a declared or new key.
     let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
@@ -159,10 +172,10 @@ impl HttpStream {
     }
 
     fn begin(&mut self) -> Action {
-        let (Some((plugin, policy)), Ok(head)) = (&self.setup, hostcalls::get_map_bytes(MapType::HttpRequestHeaders))
-        else {
-            refuse(&Reason::FilterUnavailable.into(), false, Dialects { draft: false, older: None });
-            return Action::Pause;
+        let Some((plugin, policy)) = &self.setup else { return refuse_unread(Reason::FilterUnavailable) };
+        let head = match abi::request_headers() {
+            Ok(head) => head,
+            Err(reason) => return refuse_unread(reason),
         };
         let mut exchange = Exchange::new(self.id, policy.clone(), head);
         let dialects = policy.limit_fields;
@@ -245,7 +258,7 @@ impl HttpContext for HttpStream {
                 if matches!(forwarded.outcome, Some(Outcome::Known(_))) {
                     forwarded.count(|| None, plugin);
                 }
-                for change in forwarded.forward.permits().fields(*dialects, now().wall, response_field) {
+                for change in forwarded.forward.permits().fields(*dialects, forwarded.at, response_field) {
                     const MAP: MapType = MapType::HttpResponseHeaders;
                     // The response goes on without the field if the proxy refuses it.
                     let _ = match change {

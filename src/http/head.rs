@@ -2,6 +2,7 @@
 //! and path, each parsed, and header fields by name.
 
 use crate::http::authority::{Authority, AuthorityFault};
+use crate::http::header_map::HeaderMap;
 use crate::http::path::{CanonicalPath, PathFault};
 
 /// The longest method.
@@ -10,7 +11,7 @@ const MAX_METHOD: usize = 32;
 /// A request's head whose pseudo headers are well formed.
 #[derive(Debug)]
 pub struct Head {
-    map: Vec<(String, Vec<u8>)>,
+    map: HeaderMap,
     method: Box<str>,
     authority: Authority,
     path: CanonicalPath,
@@ -29,7 +30,7 @@ pub enum HeadFault {
 
 impl Head {
     /// Reads the pseudo headers, each of which must be there exactly once (RFC 9113 §8.3.1).
-    pub fn parse(map: Vec<(String, Vec<u8>)>) -> Result<Self, HeadFault> {
+    pub fn parse(map: HeaderMap) -> Result<Self, HeadFault> {
         let method = method(once(&map, ":method")?).ok_or(HeadFault::Malformed)?;
         // CONNECT has no path (RFC 9113 §8.5), and is refused by its name.
         let path = if &*method == "CONNECT" { b"/" } else { once(&map, ":path")? };
@@ -55,12 +56,14 @@ impl Head {
 
     /// All values of a header field; `name` in lower case.
     pub fn headers<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        fields(&self.map, name)
+        self.map.all(name)
     }
 
     /// The names of all header fields, pseudo headers left out, as often as they occur.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.map.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with(':'))
+        // All are ASCII.
+        let names = self.map.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+        names.filter(|name| !name.starts_with(':'))
     }
 
     /// The method that a CORS preflight asks about (Fetch standard, "CORS-preflight request"), if this is one.
@@ -75,16 +78,12 @@ impl Head {
 }
 
 /// Whether a request with this header map wants gRPC answers; for one that may be malformed otherwise.
-pub fn wants_grpc(map: &[(String, Vec<u8>)]) -> bool {
-    fields(map, "content-type").next().is_some_and(|kind| kind.starts_with(b"application/grpc"))
+pub fn wants_grpc(map: &HeaderMap) -> bool {
+    map.all("content-type").next().is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
-fn fields<'h>(map: &'h [(String, Vec<u8>)], name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-    map.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_slice())
-}
-
-fn once<'h>(map: &'h [(String, Vec<u8>)], name: &'h str) -> Result<&'h [u8], HeadFault> {
-    let mut values = fields(map, name);
+fn once<'h>(map: &'h HeaderMap, name: &'h str) -> Result<&'h [u8], HeadFault> {
+    let mut values = map.all(name);
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
         _ => Err(HeadFault::Malformed),
@@ -101,9 +100,11 @@ fn method(bytes: &[u8]) -> Option<Box<str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::header_map::encode;
 
     fn head(fields: &[(&str, &str)]) -> Result<Head, HeadFault> {
-        Head::parse(fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect())
+        let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+        Head::parse(HeaderMap::decode(encode(fields)).unwrap())
     }
 
     #[test]

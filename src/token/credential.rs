@@ -82,13 +82,13 @@ fn is_token68(token: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::{HeaderMap, encode};
 
     fn request(path: &str, authorization: &[&[u8]]) -> Result<Vec<u8>, Reason> {
-        let mut map: Vec<(String, Vec<u8>)> = [(":method", "GET"), (":authority", "api.example.com"), (":path", path)]
-            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
-            .to_vec();
-        map.extend(authorization.iter().map(|value| ("authorization".to_owned(), value.to_vec())));
-        let head = Head::parse(map).unwrap();
+        let pseudo = [(":method", "GET"), (":authority", "api.example.com"), (":path", path)];
+        let fields = pseudo.iter().map(|(name, value)| (*name, value.as_bytes()));
+        let fields = fields.chain(authorization.iter().map(|value| ("authorization", *value)));
+        let head = Head::parse(HeaderMap::decode(encode(fields)).unwrap()).unwrap();
         let token = presented(&head, 40)?;
         token.check_syntax().map(|()| token.as_bytes().to_vec())
     }
