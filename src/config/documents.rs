@@ -87,7 +87,11 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
         return found.push(Document { place: Some(format!("WasmPlugin {name}")), content });
     }
     let before = found.len();
-    filters(&value, found);
+    let mut wasm = Vec::new();
+    filters(&value, &mut wasm);
+    // A proxy may have wasm filters of others. Where any says that it is Boundgate, those are meant.
+    let named = wasm.iter().any(|filter| is_named(filter));
+    found.extend(wasm.into_iter().filter(|wasm| !named || is_named(wasm)).map(filter));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
@@ -96,15 +100,23 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
 }
 
 /// The wasm filters in `value`, however deep. As deep as the file, which is bounded.
-fn filters(value: &Value, found: &mut Vec<Document>) {
+fn filters<'v>(value: &'v Value, found: &mut Vec<&'v Object>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| filters(item, found)),
-        Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => {
-            found.push(filter(object))
-        }
+        Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => found.push(object),
         Value::Object(object) => object.members().for_each(|(_, member)| filters(member, found)),
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
     }
+}
+
+/// Whether its names or the place of its module say Boundgate.
+fn is_named(wasm: &Object) -> bool {
+    let code: [&[&str]; 2] =
+        [&["vm_config", "code", "local", "filename"], &["vm_config", "code", "remote", "http_uri", "uri"]];
+    let places = code.into_iter().chain([&["name"][..], &["root_id"]]);
+    let config = wasm.get("config");
+    let mut texts = places.filter_map(|path| at(config?, path)?.as_text());
+    texts.any(|text| text.contains("boundgate"))
 }
 
 fn filter(wasm: &Object) -> Document {
@@ -159,6 +171,22 @@ mod tests {
                 (Some("filter ours".into()), Err(wrong)),
             ]
         );
+    }
+
+    #[test]
+    fn the_wasm_filters_of_others_are_left_alone_where_one_is_named_boundgate() {
+        let ours = format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}");
+        let other = "{ \"@type\": type.googleapis.com/google.protobuf.StringValue, value: other }";
+        let both = |name: &str| {
+            let ours = filter(&ours).replace("name: ours", name);
+            places(&format!("all: {{ x: {{ {} }}, y: {{ {} }} }}", ours, filter(other)))
+        };
+        for name in
+            ["name: boundgate", "root_id: boundgate", "vm_config: { code: { local: { filename: /a/boundgate.wasm } } }"]
+        {
+            assert!(matches!(&both(name)[..], [(_, Ok(()))]), "{name}");
+        }
+        assert!(matches!(&both("name: ours")[..], [(_, Ok(())), (_, Err(_))]));
     }
 
     #[test]

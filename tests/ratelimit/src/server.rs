@@ -125,6 +125,11 @@ impl RateLimitServer {
         *self.service.answer.lock().expect("nobody panicked with it") = answer;
     }
 
+    /// Every answer takes that much longer, as if the server were farther away.
+    pub fn set_distance(&self, distance: Duration) {
+        *self.service.distance.lock().expect("nobody panicked with it") = distance;
+    }
+
     /// Connections are accepted and asks counted, but answers wait until [`release_answers`](Self::release_answers).
     pub fn hold_answers(&self) {
         self.service.held.send_replace(true);

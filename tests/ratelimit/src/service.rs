@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
@@ -67,6 +68,7 @@ pub(crate) struct Service {
     pub(crate) last: Mutex<Option<Asked>>,
     pub(crate) answer: Mutex<Answer>,
     pub(crate) held: watch::Sender<bool>,
+    pub(crate) distance: Mutex<Duration>,
     pub(crate) shadow: AtomicBool,
     pub(crate) store_down: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl Service {
             last: Mutex::default(),
             answer: Mutex::default(),
             held: watch::Sender::new(false),
+            distance: Mutex::default(),
             shadow: AtomicBool::new(false),
             store_down: AtomicBool::new(false),
         }
@@ -110,6 +113,10 @@ impl RateLimitService for Service {
         *self.last.lock().expect("nobody panicked with it") = Some(Asked::from(&request));
 
         let decision = self.decide(&request).await;
+        let distance = *self.distance.lock().expect("nobody panicked with it");
+        if !distance.is_zero() {
+            tokio::time::sleep(distance).await;
+        }
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         match self.answer() {
             Answer::Failure(code) => Err(Status::new(code, "as the test wanted")),

@@ -108,9 +108,10 @@ impl Seen {
     }
 }
 
-async fn measure(case: Case, seconds: usize, seen: &mut Seen) {
+async fn measure(case: Case, distance: Duration, seconds: usize, seen: &mut Seen) {
     let redis = Redis::start().await;
     let service = service(Mode::Fixed { redis_url: redis.url() }, PER_MINUTE, Unit::Minute).await;
+    service.set_distance(distance);
     let bed = Testbed::start_with(|authority| with_service(case.envoy(authority), service.address())).await;
     if case == Case::Boundgate {
         keys_are_there(&bed, 1).await;
@@ -154,17 +155,25 @@ async fn load(bed: &Testbed, token: &str, seconds: usize) -> Vec<Vec<f64>> {
     (0..seconds).map(|number| second(number).collect()).collect()
 }
 
-/// Measures everything and prints it.
+/// Measures everything and prints it: with the service on this machine, and where its answers take a millisecond more, as
+/// over a network.
 pub async fn print(rounds: usize, seconds: usize) {
+    println!("## A limit counted by a service\n");
+    println!("A thousand requests a second; medians of {} seconds.\n", rounds * seconds);
+    for (title, distance) in [("On this machine", Duration::ZERO), ("A millisecond away", Duration::from_millis(1))] {
+        println!("### {title}\n");
+        compare(distance, rounds, seconds).await;
+    }
+}
+
+async fn compare(distance: Duration, rounds: usize, seconds: usize) {
     let mut cases = CASES.map(|case| (case, Seen::default()));
     for round in 1..=rounds {
         for (case, seen) in &mut cases {
             eprintln!("fleet limit, round {round} of {rounds}: {}", case.name());
-            measure(*case, seconds, seen).await;
+            measure(*case, distance, seconds, seen).await;
         }
     }
-    println!("## A limit counted by a service\n");
-    println!("A thousand requests a second; medians of {} seconds.\n", rounds * seconds);
     println!("| | p50 µs | added | p99 µs | added | p99 min – max | calls per 1,000 requests | failed calls |");
     println!("|---|---|---|---|---|---|---|---|");
     let mut base = (0.0, 0.0);
@@ -188,5 +197,5 @@ pub async fn print(rounds: usize, seconds: usize) {
             "| {name} | {p50:.0} | {add50:+.0} | {p99:.0} | {add99:+.0} | {least:.0} – {most:.0} | {calls:.1} | {failed} |"
         );
     }
-    println!("\n{}", ratios.join("\n\n"));
+    println!("\n{}\n", ratios.join("\n\n"));
 }
