@@ -77,22 +77,18 @@ impl Stream {
     fn apply(&self, decided: Decided, plugin: &Plugin) -> State {
         plugin.metrics.decided(&decided.verdict);
         set_filter_state(AUDIT, &decided.audit);
-        match decided.verdict {
-            Verdict::Forward(forward) => match send_upstream(forward.upstream()) {
-                Ok(()) => State::Forwarded(Forwarded {
-                    forward,
-                    grpc: decided.grpc,
-                    at: decided.at,
-                    outcome: None,
-                    watched: decided.watched,
-                }),
-                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
-            },
-            Verdict::Report(_, upstream) => match send_upstream(&upstream) {
-                Ok(()) => State::Reported,
-                Err(FilterFailed) => refuse(&Reason::FilterUnavailable.into(), decided.grpc, self.dialects),
-            },
-            Verdict::Refuse(refusal) => refuse(&refusal, decided.grpc, self.dialects),
+        let Decided { verdict, grpc, at, watched, .. } = decided;
+        let sent = match &verdict {
+            Verdict::Forward(forward) => send_upstream(forward.upstream()),
+            Verdict::Report(_, upstream) => send_upstream(upstream),
+            Verdict::Refuse(refusal) => return refuse(refusal, grpc, self.dialects),
+        };
+        match (sent, verdict) {
+            (Err(FilterFailed), _) => refuse(&Reason::FilterUnavailable.into(), grpc, self.dialects),
+            (Ok(()), Verdict::Forward(forward)) => {
+                State::Forwarded(Forwarded { forward, grpc, at, outcome: None, watched })
+            }
+            (Ok(()), _) => State::Reported,
         }
     }
 }

@@ -1,9 +1,14 @@
 //! One budget for several proxies, without a call per request.
 
-use boundgate_ratelimit::{Mode, Redis};
+use std::time::Duration;
+
+use boundgate_ratelimit::{Clock, Config, Limits, Mode, RateLimitServer, Redis, Unit};
 use serde_json::json;
 
 use crate::{Caller, counter, proxy, service};
+
+/// A moment at which an hour of the service ends.
+const HOUR_ENDS: i64 = 500_000 * 3_600;
 
 #[tokio::test]
 async fn two_proxies_share_one_budget_counted_in_redis() {
@@ -35,6 +40,39 @@ async fn limitador_shares_a_budget_as_well() {
         }
     }
     assert!((90..=100).contains(&passed), "{passed} of 100");
+}
+
+#[tokio::test]
+async fn at_the_end_of_a_window_both_proxies_wait_as_told_and_share_the_next_one() {
+    let redis = Redis::start().await;
+    let clock = Clock::at(HOUR_ENDS - 1_000);
+    let limits = Limits::new("boundgate").limit("per-client", 100, Unit::Hour);
+    let mode = Mode::Fixed { redis_url: redis.url() };
+    let service = RateLimitServer::start(Config { clock: clock.clone(), ..Config::new(mode, limits) }).await.unwrap();
+    let (one, two) = (proxy(service.address(), json!({})).await, proxy(service.address(), json!({})).await);
+    let callers = [Caller::of(&one, "alice").await, Caller::of(&two, "alice").await];
+    let left = u64::try_from(HOUR_ENDS - clock.unix()).unwrap();
+    clock.advance(Duration::from_secs(left - 6));
+    let mut waits = Vec::new();
+    let mut before = 0;
+    for caller in &callers {
+        before += caller.passes(110).await;
+        let refusal = caller.call().await;
+        waits.push(refusal.header("retry-after").unwrap().parse::<u64>().unwrap());
+    }
+    assert!(clock.unix() < HOUR_ENDS, "too slow a machine: the window is over");
+    assert!((90..=100).contains(&before), "{before} of 100");
+    assert!(waits.iter().all(|wait| (1..=8).contains(wait)), "{waits:?}");
+    tokio::time::sleep(Duration::from_secs(*waits.iter().max().unwrap())).await;
+    let mut after = 0;
+    for caller in &callers {
+        assert_eq!(caller.call().await.status, 200, "it waited as told");
+        after += 1;
+    }
+    for caller in callers.iter().cycle().take(50) {
+        after += caller.passes(4).await;
+    }
+    assert!((90..=100).contains(&after), "{after} of 100");
 }
 
 #[tokio::test]
