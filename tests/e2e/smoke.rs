@@ -1,5 +1,7 @@
 //! The testbed itself: Envoy comes up with mTLS, carries a request, and goes away.
 
+use std::time::Instant;
+
 use boundgate_testbed::{Client, ClientCertificates, Envoy, EnvoyConfig, Pki, PluginConfig, Testbed};
 
 fn unfiltered() -> EnvoyConfig {
@@ -59,6 +61,23 @@ async fn kept_connections_and_grpc_calls_find_their_lines_in_the_access_log() {
     }
     let call = bed.client("alice").http2().grpc("/orders.Orders/Get").send().await;
     assert_eq!((call.status, call.grpc_status()), (200, Some(0)));
+}
+
+#[tokio::test]
+async fn the_shipped_proxy_of_a_fleet_counts_alone_without_its_service() {
+    let pki = Pki::shared();
+    let envoy = Envoy::start_shipped("envoy/fleet.yaml", &pki).await.unwrap();
+    assert_eq!(envoy.address("boundgate").port(), 9443);
+
+    let alice = Client::tls(envoy.address("boundgate"), "localhost:9443", &pki, Some(pki.client("alice"))).kept();
+    let started = Instant::now();
+    let mut admitted = 0;
+    for _ in 0..80 {
+        admitted += u64::from(alice.get("/orders").send().await.status == 200);
+    }
+    assert!((60..=60 + started.elapsed().as_secs()).contains(&admitted), "{admitted} admitted");
+    envoy.stat_reaches("wasmcustom.boundgate.fleet_fallback", 80).await.unwrap();
+    assert_eq!(envoy.stop(), 0);
 }
 
 #[tokio::test]

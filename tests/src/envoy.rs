@@ -97,7 +97,8 @@ impl Envoy {
         let listeners = config["static_resources"]["listeners"].as_array().map_or(0, Vec::len);
 
         let mut command = Command::new(binary());
-        command.current_dir(folder.path()).args(["-c", file]);
+        // Several may run at once.
+        command.current_dir(folder.path()).args(["-c", file, "--use-dynamic-base-id"]);
         if config["admin"].is_null() {
             let admin = "admin: {address: {socket_address: {address: '127.0.0.1', port_value: 0}}}";
             command.args(["--config-yaml", admin]);
