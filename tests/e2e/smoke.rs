@@ -67,9 +67,9 @@ async fn kept_connections_and_grpc_calls_find_their_lines_in_the_access_log() {
 async fn the_shipped_proxy_of_a_fleet_counts_alone_without_its_service() {
     let pki = Pki::shared();
     let envoy = Envoy::start_shipped("envoy/fleet.yaml", &pki).await.unwrap();
-    assert_eq!(envoy.address("boundgate").port(), 9443);
+    assert_eq!(envoy.address("boundgate").port(), 7443);
 
-    let alice = Client::tls(envoy.address("boundgate"), "localhost:9443", &pki, Some(pki.client("alice"))).kept();
+    let alice = Client::tls(envoy.address("boundgate"), "localhost:7443", &pki, Some(pki.client("alice"))).kept();
     let started = Instant::now();
     let mut admitted = 0;
     for _ in 0..80 {
