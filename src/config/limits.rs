@@ -105,16 +105,8 @@ fn watch(origin: &Origin, table: &LimitTable, key: &[KeyPart], findings: &mut Fi
             findings.add(&table.at.key("distinct"), "is in the key already", "Name what differs, like source.");
         }
         let quota = Quota::new(1, table.rate?.per, 1).ok()?;
-        Some(Rc::new(Limit {
-            origin: origin.clone(),
-            key: key.iter().chain([&part.0]).cloned().collect(),
-            quota,
-            overrides: Vec::new(),
-            shadow: false,
-            counts: Counts::Outcomes(Outcomes::default()),
-            fleet: None,
-            watch: None,
-        }))
+        let key = key.iter().chain([&part.0]).cloned().collect();
+        Some(Rc::new(Limit::new(origin.clone(), key, quota)))
     });
     Some(Watch { event: table.event?.event(), distinct })
 }

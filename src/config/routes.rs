@@ -12,7 +12,7 @@ use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::table::At;
 use crate::limit::MAX_LIMITS_PER_KEY;
 use crate::policy::{
-    Access, BindingRule, Charge, KeyPart, Limit, MethodSet, Origin, PeerRule, Route, RouteConflict, Routes,
+    Access, BindingRule, Charge, Charges, KeyPart, Limit, MethodSet, Origin, PeerRule, Route, RouteConflict, Routes,
     RoutesBuilder, ScopeRule, TokenRule,
 };
 
@@ -152,7 +152,7 @@ fn peers(table: &RouteTable, findings: &mut Findings) -> Option<PeerRule> {
     Some(PeerRule(written.iter().map(|peer| peer.value.0.clone()).collect()))
 }
 
-fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -> Vec<Charge> {
+fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -> Charges {
     if findings.touch(&table.at.key("limits")) {
         limits.reference_unclear();
     }

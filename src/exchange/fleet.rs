@@ -41,7 +41,7 @@ impl FleetGrants {
     /// Asks for what is still missing.
     pub(super) fn complete(
         mut self,
-        charges: &[&Charge],
+        charges: &[Charge],
         caller: &Caller<'_>,
         exchange: ExchangeId,
         around: &mut Surroundings<'_>,

@@ -11,7 +11,7 @@ use crate::exchange::{Stop, Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Charge, Condition, Counts, Event, KeyPart, Limit, Route};
+use crate::policy::{Charge, Condition, Counts, Event, KeyPart, Limit};
 use crate::time::{Now, UnixMillis};
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
@@ -24,45 +24,6 @@ pub(super) struct Caller<'c> {
     pub(super) token: Option<&'c Rc<AccessToken>>,
     pub(super) peer: Option<&'c PeerIdentity>,
     pub(super) wall: UnixMillis,
-}
-
-/// The limits of a route by what they count.
-#[derive(Default)]
-struct Sorted<'r> {
-    /// Requests, here: how often, and how many at once.
-    here: Vec<&'r Charge>,
-    /// Requests, here, without consequence.
-    shadow: Vec<&'r Charge>,
-    /// Requests, by a service.
-    fleet: Vec<&'r Charge>,
-    /// Outcomes, here.
-    outcomes: Vec<&'r Charge>,
-    /// Outcomes, to raise events.
-    watching: Vec<&'r Charge>,
-}
-
-impl<'r> Sorted<'r> {
-    fn of(route: &'r Route) -> Self {
-        let mut sorted = Self::default();
-        for charge in &route.limits {
-            let kind = match &*charge.limit {
-                Limit { fleet: Some(_), .. } => &mut sorted.fleet,
-                Limit { watch: Some(_), .. } => &mut sorted.watching,
-                Limit { shadow: true, .. } => &mut sorted.shadow,
-                Limit { counts: Counts::Outcomes(_), .. } => &mut sorted.outcomes,
-                Limit { counts: Counts::Requests | Counts::InFlight, .. } => &mut sorted.here,
-            };
-            kind.push(charge);
-        }
-        sorted
-    }
-
-    /// Limits of a route that count what comes of a source's requests, whoever sends them.
-    fn of_sources(route: &'r Route) -> Vec<&'r Charge> {
-        let mut outcomes = Self::of(route).outcomes;
-        outcomes.retain(|charge| charge.limit.is_of_source());
-        outcomes
-    }
 }
 
 /// Counts a response of the upstream with this status, and says what it makes of what was seen before.
@@ -112,18 +73,17 @@ impl Caller<'_> {
         if route.limits.is_empty() || self.way.preflight {
             return Ok((Permits::none(), Vec::new()));
         }
-        let sorted = Sorted::of(route);
-        let outcomes = self.demands(&sorted.outcomes, around);
+        let outcomes = self.demands(&route.limits.outcomes, around);
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
         let asked = |demand: &&Demand<'_>| self.token.is_none() || !demand.limit.is_of_source();
         let open: Vec<_> = outcomes.iter().filter(asked).cloned().collect();
         look_at(&open, around).map_err(Refusal::over_limit)?;
-        let here = self.demands(&sorted.here, around);
-        let granted = if sorted.fleet.is_empty() {
+        let here = self.demands(&route.limits.here, around);
+        let granted = if route.limits.fleet.is_empty() {
             granted
         } else {
             look_at(&here, around).map_err(Refusal::over_limit)?;
-            granted.complete(&sorted.fleet, self, exchange, around)?
+            granted.complete(&route.limits.fleet, self, exchange, around)?
         };
         let held = here.iter().filter(|demand| demand.limit.counts == Counts::InFlight).cloned().map(Pending::from);
         let held = held.collect();
@@ -137,10 +97,10 @@ impl Caller<'_> {
         match taken {
             Ok(permits) => {
                 let pending = outcomes.into_iter().filter(|demand| demand.limit.counts.any_response());
-                let watched = self.watched(&sorted.watching, around);
+                let watched = self.pending(&route.limits.watching, around);
                 let pending = pending.map(Pending::from).chain(watched).collect();
                 let permits = permits.beside(granted.standings()).until_end(pending, held);
-                Ok((permits, self.shadowed(&sorted.shadow, around)))
+                Ok((permits, self.shadowed(&route.limits.shadow, around)))
             }
             Err(over) => {
                 granted.give_back(around);
@@ -151,43 +111,37 @@ impl Caller<'_> {
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
-        let demands = self.demands(&Sorted::of_sources(&self.way.route), around);
+        let demands = self.demands(self.way.route.limits.of_sources(), around);
         look_at(&demands, around).map_err(|over| Refusal::locked_out(over).into())
     }
 
     /// Charges the source for a verification.
     pub(super) fn charge_source(&self, around: &mut Surroundings<'_>) -> Result<(), Stop> {
-        let mut charges = Sorted::of_sources(&self.way.route);
-        charges.retain(|charge| charge.limit.counts.verification());
-        if charges.is_empty() {
+        let charges = self.way.route.limits.of_sources().filter(|charge| charge.limit.counts.verification());
+        let demands = self.demands(charges, around);
+        if demands.is_empty() {
             return Ok(());
         }
-        let taken = take(&self.demands(&charges, around), around.worker.limits(), around.host, around.now.mono);
+        let taken = take(&demands, around.worker.limits(), around.host, around.now.mono);
         note_strain(&taken, around);
         taken.map(drop).map_err(|over| Refusal::locked_out(over).into())
     }
 
-    /// Counts a refusal of ours against the source of the request. Only that: whoever sends another's token must not spend
-    /// the other's budget.
-    pub(super) fn refused(&self, status: u16, around: &mut Surroundings<'_>) {
-        let mut charges = Sorted::of_sources(&self.way.route);
-        charges.retain(|charge| charge.limit.counts.response(status));
-        let pending: Vec<_> = self.demands(&charges, around).into_iter().map(Pending::from).collect();
-        for pending in &pending {
-            count_afterwards(pending, around.worker, around.host, around.now);
-        }
-    }
-
-    /// Counts a refusal of ours where it may be a sign of something, and says of what.
-    pub(super) fn refused_watched(&self, status: u16, around: &mut Surroundings<'_>) -> Vec<Event> {
-        let mut charges = Sorted::of(&self.way.route).watching;
-        charges.retain(|charge| charge.limit.counts.response(status));
-        let pending = self.watched(&charges, around);
+    /// Counts a refusal of ours with this status, by those of the route's limits, and says what it makes of what was seen
+    /// before.
+    pub(super) fn refused<'d>(
+        &self,
+        charges: impl IntoIterator<Item = &'d Charge>,
+        status: u16,
+        around: &mut Surroundings<'_>,
+    ) -> Vec<Event> {
+        let counting = charges.into_iter().filter(|charge| charge.limit.counts.response(status));
+        let pending = self.pending(counting, around);
         let counted = pending.iter();
         counted.filter_map(|pending| count_afterwards(pending, around.worker, around.host, around.now)).collect()
     }
 
-    fn watched(&self, charges: &[&Charge], around: &Surroundings<'_>) -> Vec<Pending> {
+    fn pending<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>, around: &Surroundings<'_>) -> Vec<Pending> {
         let distinct = |limit: &Limit| {
             let first = limit.watch.as_ref()?.distinct.as_ref()?;
             let table = around.worker.limits();
@@ -198,7 +152,7 @@ impl Caller<'_> {
     }
 
     /// The shadow limits that would refuse.
-    fn shadowed(&self, charges: &[&Charge], around: &mut Surroundings<'_>) -> Vec<Rc<Limit>> {
+    fn shadowed(&self, charges: &[Charge], around: &mut Surroundings<'_>) -> Vec<Rc<Limit>> {
         if charges.is_empty() {
             return Vec::new();
         }
@@ -211,13 +165,13 @@ impl Caller<'_> {
         over.violated().iter().map(|standing| standing.limit.clone()).collect()
     }
 
-    fn demands<'d>(&self, charges: &[&'d Charge], around: &Surroundings<'_>) -> Vec<Demand<'d>> {
-        let demand = |charge: &&'d Charge| {
+    fn demands<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>, around: &Surroundings<'_>) -> Vec<Demand<'d>> {
+        let demand = |charge: &'d Charge| {
             let table = around.worker.limits();
             let identity = table.identity(&charge.limit.key, |part| self.value(part, around.connection));
             Demand { limit: &charge.limit, quota: self.quota(&charge.limit), identity, cost: charge.cost }
         };
-        charges.iter().map(demand).collect()
+        charges.into_iter().map(demand).collect()
     }
 
     /// The quota of the first override that fits, else the limit's own.

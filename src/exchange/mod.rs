@@ -156,12 +156,13 @@ impl Exchange {
         Ok(Way { head, resource, route, preflight, peer })
     }
 
-    /// Refusals are outcomes as well.
+    /// Refusals are outcomes as well. They count against the source alone, and for events: whoever sends another's token must
+    /// not spend the other's budget.
     fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
         let source = Caller { way, token: None, peer: self.seen.identity.as_ref(), wall: around.now.wall };
-        source.refused(status, around);
+        source.refused(way.route.limits.of_sources(), status, around);
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
-        self.seen.events = sender.refused_watched(status, around);
+        self.seen.events = sender.refused(&way.route.limits.watching, status, around);
     }
 
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.

@@ -103,23 +103,14 @@ mod tests {
 
     use super::*;
     use crate::limit::{Quota, Strain};
-    use crate::policy::{Counts, Limit, Origin};
+    use crate::policy::{Limit, Origin};
 
     const DRAFT: Dialects = Dialects { draft: true, older: None };
     const NOW: UnixMillis = UnixMillis::from_millis(1_767_225_600_500);
 
     fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
         let origin = Origin { name: name.into(), path: "limits".into() };
-        let limit = Limit {
-            origin,
-            key: vec![],
-            quota,
-            overrides: vec![],
-            shadow: false,
-            counts: Counts::Requests,
-            fleet: None,
-            watch: None,
-        };
+        let limit = Limit::new(origin, vec![], quota);
         Standing { limit: Rc::new(limit), quota, remaining, reset }
     }
 

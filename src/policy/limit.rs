@@ -128,6 +128,12 @@ pub struct Outcomes {
 }
 
 impl Limit {
+    /// A limit of requests, the same for every caller and counted here.
+    pub fn new(origin: Origin, key: Vec<KeyPart>, quota: Quota) -> Self {
+        let counts = Counts::Requests;
+        Self { origin, key, quota, overrides: Vec::new(), shadow: false, counts, fleet: None, watch: None }
+    }
+
     /// Everything about a request that it tells apart.
     pub fn parts(&self) -> &[KeyPart] {
         let distinct = self.watch.as_ref().and_then(|watch| watch.distinct.as_ref());

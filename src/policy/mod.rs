@@ -3,6 +3,7 @@
 //!
 //! Not here: what the operator writes and its errors (`config`), the checks themselves (`exchange` and its rooms).
 
+mod charges;
 mod issuer;
 mod limit;
 mod resource;
@@ -11,6 +12,7 @@ mod routes;
 
 use std::rc::Rc;
 
+pub use charges::Charges;
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, Watch};
 pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};

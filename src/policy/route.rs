@@ -1,7 +1,7 @@
 //! A route: the request it matches and what it demands.
 
 use crate::peer::SpiffeId;
-use crate::policy::{Charge, Condition, KeyPart, Limit, Origin, Pattern};
+use crate::policy::{Charges, Condition, KeyPart, Limit, Origin, Pattern};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Route {
     /// Who may pass.
     pub access: Access,
     /// What a request is counted by.
-    pub limits: Vec<Charge>,
+    pub limits: Charges,
     /// Whether a CORS preflight for it passes without a token.
     pub preflight: bool,
 }

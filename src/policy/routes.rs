@@ -161,7 +161,7 @@ impl RoutesBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::MethodSet;
+    use crate::policy::{Charges, MethodSet};
 
     fn route(path: &str, methods: &[&str], public: bool) -> Route {
         let methods = match methods {
@@ -170,7 +170,14 @@ mod tests {
         };
         let access = if public { Access::Public } else { Access::Peer(crate::policy::PeerRule(Vec::new())) };
         let origin = Origin { name: path.into(), path: format!("routes {path}").into() };
-        Route { origin, pattern: Pattern::parse(path).unwrap(), methods, access, limits: Vec::new(), preflight: false }
+        Route {
+            origin,
+            pattern: Pattern::parse(path).unwrap(),
+            methods,
+            access,
+            limits: Charges::default(),
+            preflight: false,
+        }
     }
 
     fn routes(paths: &[(&str, &[&str])]) -> Routes {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fake::FakeHost;
 use crate::limit::{Demand, KeyValue, OverLimit, Permits, Quota, SharedTable, take};
-use crate::policy::{Counts, KeyPart, Limit, Origin};
+use crate::policy::{KeyPart, Limit, Origin};
 use crate::time::MonoNanos;
 
 pub(super) const START: MonoNanos = MonoNanos::from_nanos(1_000_000_000_000);
@@ -18,16 +18,8 @@ pub(super) fn after(nanos: u64) -> MonoNanos {
 /// A burst that comes back one permit each `interval` ns.
 pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> Rc<Limit> {
     let quota = Quota::new(1, Duration::from_nanos(interval), burst).unwrap();
-    Rc::new(Limit {
-        origin: Origin { name: name.into(), path: "limits".into() },
-        key: key.to_vec(),
-        quota,
-        overrides: vec![],
-        shadow: false,
-        counts: Counts::Requests,
-        fleet: None,
-        watch: None,
-    })
+    let origin = Origin { name: name.into(), path: "limits".into() };
+    Rc::new(Limit::new(origin, key.to_vec(), quota))
 }
 
 pub(super) fn by_peer(name: &str, interval: u64, burst: u32) -> Rc<Limit> {

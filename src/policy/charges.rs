@@ -1,0 +1,54 @@
+//! The limits of a route, sorted by what they count: once, when the configuration is loaded. In: charges in the order in
+//! which they were written. Out: [`Charges`]. Not here: charging them (`exchange::limits`).
+
+use crate::policy::{Charge, Counts, Limit};
+
+/// See the module. Each list is in the order in which it was written.
+#[derive(Debug, Default)]
+pub struct Charges {
+    /// Requests, here: how often, and how many at once.
+    pub here: Vec<Charge>,
+    /// Requests, here, without consequence.
+    pub shadow: Vec<Charge>,
+    /// Requests, by a service.
+    pub fleet: Vec<Charge>,
+    /// Outcomes, here.
+    pub outcomes: Vec<Charge>,
+    /// Outcomes, to raise events.
+    pub watching: Vec<Charge>,
+}
+
+impl Charges {
+    /// Whether nothing is counted.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Charge> {
+        let Self { here, shadow, fleet, outcomes, watching } = self;
+        [here, shadow, fleet, outcomes, watching].into_iter().flatten()
+    }
+
+    /// Those that count what comes of a source's requests, whoever sends them.
+    pub fn of_sources(&self) -> impl Iterator<Item = &Charge> {
+        self.outcomes.iter().filter(|charge| charge.limit.is_of_source())
+    }
+}
+
+impl FromIterator<Charge> for Charges {
+    fn from_iter<I: IntoIterator<Item = Charge>>(charges: I) -> Self {
+        let mut sorted = Self::default();
+        for charge in charges {
+            let kind = match &*charge.limit {
+                Limit { fleet: Some(_), .. } => &mut sorted.fleet,
+                Limit { watch: Some(_), .. } => &mut sorted.watching,
+                Limit { shadow: true, .. } => &mut sorted.shadow,
+                Limit { counts: Counts::Outcomes(_), .. } => &mut sorted.outcomes,
+                Limit { counts: Counts::Requests | Counts::InFlight, .. } => &mut sorted.here,
+            };
+            kind.push(charge);
+        }
+        sorted
+    }
+}
