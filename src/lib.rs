@@ -23,6 +23,7 @@ pub mod observe;
 pub mod peer;
 pub mod policy;
 pub mod reason;
+pub mod shared;
 pub mod time;
 pub mod token;
 pub mod verdict;

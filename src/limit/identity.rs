@@ -5,15 +5,14 @@
 //! can choose identities that meet in one slot. Not here: how a key becomes bytes (`parts`).
 
 use std::borrow::Cow;
-use std::fmt;
 use std::hash::Hasher;
 use std::net::IpAddr;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::Hasher128;
 
-use crate::host::{Expect, Host};
 use crate::limit::parts::{write_key, write_text};
 use crate::policy::KeyPart;
+use crate::shared::Secret;
 
 /// What a part of a key is in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,39 +48,8 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag(pub(super) u64);
 
-/// The key of the hash: one for all workers of a process.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(u64, u64);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// Where the process keeps it.
-const SHARED_KEY: &str = "boundgate/secret/1";
-
+/// The hashes of limits under the secret of the process.
 impl Secret {
-    /// The secret of this process: whoever comes first chooses it.
-    ///
-    /// Whatever stands under the key is used, even if another plugin wrote it there: a secret that is known weakens
-    /// the spread over the slots, but two secrets would give every identity two budgets.
-    pub(super) fn agree(host: &dyn Host) -> Self {
-        let read = || host.shared_get(SHARED_KEY).map(|(value, _)| value);
-        let agreed = read().unwrap_or_else(|| {
-            let mine = host.random();
-            match host.shared_set(SHARED_KEY, &mine, Expect::Absent) {
-                Ok(()) => mine.to_vec(),
-                Err(_) => read().unwrap_or_default(),
-            }
-        });
-        let mut hasher = SipHasher13::new();
-        hasher.write(&agreed);
-        let hash = hasher.finish128();
-        Self(hash.h1, hash.h2)
-    }
-
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
     pub(super) fn identity<'k, 'v>(
         &self,
@@ -100,19 +68,11 @@ impl Secret {
         write_text(&mut hasher, limit);
         Tag(hasher.finish().max(1))
     }
-
-    /// `purpose` keeps hashes of different things apart.
-    fn hasher(&self, purpose: u8) -> SipHasher13 {
-        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(&[purpose]);
-        hasher
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::FakeHost;
 
     fn text(text: &str) -> KeyValue<'_> {
         KeyValue::Text(text.into())
@@ -120,7 +80,7 @@ mod tests {
 
     fn identity(key: &[KeyPart], values: &[KeyValue<'static>]) -> Identity {
         let mut values = values.iter().cloned();
-        Secret(1, 2).identity(key, |_| values.next().unwrap())
+        Secret::fixed(1, 2).identity(key, |_| values.next().unwrap())
     }
 
     fn address(text: &str) -> Identity {
@@ -165,29 +125,6 @@ mod tests {
     #[test]
     fn limits_of_one_identity_have_different_tags() {
         let identity = identity(&[], &[]);
-        assert_ne!(Secret(1, 2).tag(identity, "per-second"), Secret(1, 2).tag(identity, "per-minute"));
-    }
-
-    #[test]
-    fn all_workers_of_a_process_agree_on_one_secret_and_processes_differ() {
-        let host = FakeHost::with_random(1);
-        let first = Secret::agree(&host);
-        host.set_random(2);
-        assert_eq!(Secret::agree(&host), first);
-        assert_ne!(Secret::agree(&FakeHost::with_random(2)), first);
-    }
-
-    #[test]
-    fn workers_agree_even_when_another_plugin_wrote_the_secret() {
-        let host = FakeHost::with_random(1);
-        host.overwrite(SHARED_KEY, b"");
-        let first = Secret::agree(&host);
-        host.set_random(2);
-        assert_eq!(Secret::agree(&host), first);
-    }
-
-    #[test]
-    fn a_secret_cannot_be_printed() {
-        assert_eq!(format!("{:?}", Secret(7, 9)), "Secret(…)");
+        assert_ne!(Secret::fixed(1, 2).tag(identity, "per-second"), Secret::fixed(1, 2).tag(identity, "per-minute"));
     }
 }

@@ -9,10 +9,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::host::{Expect, Host};
-use crate::limit::identity::{Identity, KeyValue, Secret, Tag};
+use crate::limit::identity::{Identity, KeyValue, Tag};
 use crate::limit::parts::kind;
 use crate::limit::slot::{BYTES, Slot, WAYS};
 use crate::policy::KeyPart;
+use crate::shared::Secret;
 use crate::time::MonoNanos;
 
 /// Raised when the meaning of stored bytes changes: then all begin afresh instead of misreading each other.
