@@ -1,16 +1,17 @@
 //! Limits that a service counts for the whole fleet. In: the caller and the route's fleet limits. Out: what was granted,
 //! or a refusal, or leave to wait. Local limits were looked at before: a service is asked only for requests that
-//! they let pass, and what it granted is given back if they change their mind.
+//! they let pass. Not here: giving back what it granted to a request that is refused after all (the exchange does).
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::exchange::Surroundings;
 use crate::exchange::limits::Caller;
-use crate::exchange::{Stop, Surroundings};
-use crate::limit::fleet::{DescriptorValue, FleetDemand, FleetLimit, Grant, OnError, Taken};
+use crate::limit::fleet::{DescriptorValue, FleetDemand, FleetLimit, Grant, Leases, OnError, Taken};
 use crate::limit::{Demand, Identity, OverLimit, Quota, Standing};
 use crate::policy::{Charge, Limit};
 use crate::reason::Reason;
+use crate::time::MonoNanos;
 use crate::verdict::Refusal;
 use crate::worker::{Counter, ExchangeId};
 
@@ -38,14 +39,15 @@ enum By {
 const RETRY: Duration = Duration::from_secs(1);
 
 impl FleetGrants {
-    /// Asks for what is still missing.
+    /// Asks for what is still missing; `false` if it has to wait for that. What was granted so far stays granted, also
+    /// beside a refusal.
     pub(super) fn complete(
-        mut self,
+        &mut self,
         charges: &[Charge],
         caller: &Caller<'_>,
         exchange: ExchangeId,
         around: &mut Surroundings<'_>,
-    ) -> Result<Self, Stop> {
+    ) -> Result<bool, Refusal> {
         let fleet = charges.iter().filter_map(|charge| Some((charge, charge.limit.fleet.as_ref()?)));
         for (charge, fleet) in fleet.skip(self.0.len()) {
             let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
@@ -56,9 +58,8 @@ impl FleetGrants {
             let by = match around.worker.leases().take(&demand, around.now.mono) {
                 Taken::Granted(grant) => By::Service(fleet.clone(), identity, grant),
                 Taken::NoLimit => By::Nobody,
-                Taken::Wait => return Err(Stop::WaitForPermits(self)),
+                Taken::Wait => return Ok(false),
                 Taken::Over { retry_after, .. } => {
-                    self.give_back(around);
                     let reset = retry_after.unwrap_or(RETRY);
                     let (limit, quota) = (charge.limit.clone(), charge.limit.quota);
                     return Err(Refusal::over_limit(OverLimit::by_fleet(Standing {
@@ -66,24 +67,20 @@ impl FleetGrants {
                         quota,
                         remaining: 0,
                         reset,
-                    }))
-                    .into());
+                    })));
                 }
                 Taken::Fallback { on_error, .. } => {
                     around.worker.count(Counter::FleetFallback, 1);
                     match on_error {
                         OnError::Local(quota) => By::Here(quota),
                         OnError::Allow => By::Nobody,
-                        OnError::Refuse => {
-                            self.give_back(around);
-                            return Err(Refusal::unavailable(Reason::LimiterUnavailable, RETRY).into());
-                        }
+                        OnError::Refuse => return Err(Refusal::unavailable(Reason::LimiterUnavailable, RETRY)),
                     }
                 }
             };
             self.0.push(Counted { limit: charge.limit.clone(), cost: charge.cost, by });
         }
-        Ok(self)
+        Ok(true)
     }
 
     /// What this proxy counts for services that do not answer.
@@ -106,11 +103,11 @@ impl FleetGrants {
         self.0.iter().filter_map(standing).collect()
     }
 
-    /// The request is refused after all.
-    pub(super) fn give_back(self, around: &mut Surroundings<'_>) {
+    /// The request does not go upstream after all.
+    pub(super) fn give_back(self, leases: &mut Leases, now: MonoNanos) {
         for counted in self.0 {
             if let By::Service(fleet, identity, grant) = counted.by {
-                around.worker.leases().give_back(&fleet, identity, grant, around.now.mono);
+                leases.give_back(&fleet, identity, grant, now);
             }
         }
     }

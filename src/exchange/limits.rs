@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::exchange::fleet::FleetGrants;
-use crate::exchange::{Stop, Surroundings, Way};
+use crate::exchange::{Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
 use crate::peer::PeerIdentity;
@@ -61,17 +61,18 @@ fn raised(event: Event) -> Counter {
 }
 
 impl Caller<'_> {
-    /// All limits of the route are charged, or none. A preflight is not counted: it does nothing. Services are asked
-    /// once the local limits would let the request pass; shadow limits are counted once it is clear that it passes.
+    /// All limits of the route are charged, or none; `None` if it has to wait for a service. A preflight is not counted:
+    /// it does nothing. Services are asked once the local limits would let the request pass, and what they granted so
+    /// far stands in `granted` whatever comes out; shadow limits are counted once it is clear that it passes.
     pub(super) fn charge(
         &self,
         exchange: ExchangeId,
-        granted: FleetGrants,
+        granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
-    ) -> Result<(Permits, Vec<Rc<Limit>>), Stop> {
+    ) -> Result<Option<(Permits, Vec<Rc<Limit>>)>, Refusal> {
         let route = &self.way.route;
         if route.limits.is_empty() || self.way.preflight {
-            return Ok((Permits::none(), Vec::new()));
+            return Ok(Some((Permits::none(), Vec::new())));
         }
         let outcomes = self.demands(&route.limits.outcomes, around);
         // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
@@ -79,12 +80,12 @@ impl Caller<'_> {
         let open: Vec<_> = outcomes.iter().filter(asked).cloned().collect();
         look_at(&open, around).map_err(Refusal::over_limit)?;
         let here = self.demands(&route.limits.here, around);
-        let granted = if route.limits.fleet.is_empty() {
-            granted
-        } else {
+        if !route.limits.fleet.is_empty() {
             look_at(&here, around).map_err(Refusal::over_limit)?;
-            granted.complete(&route.limits.fleet, self, exchange, around)?
-        };
+            if !granted.complete(&route.limits.fleet, self, exchange, around)? {
+                return Ok(None);
+            }
+        }
         let held = here.iter().filter(|demand| demand.limit.counts == Counts::InFlight).cloned().map(Pending::from);
         let held = held.collect();
         let mut demands = here;
@@ -94,29 +95,22 @@ impl Caller<'_> {
         let taken = take(&demands, table, around.host, around.now.mono);
         drop(demands);
         note_strain(&taken, around);
-        match taken {
-            Ok(permits) => {
-                let pending = outcomes.into_iter().filter(|demand| demand.limit.counts.any_response());
-                let watched = self.pending(&route.limits.watching, around);
-                let pending = pending.map(Pending::from).chain(watched).collect();
-                let permits = permits.beside(granted.standings()).until_end(pending, held);
-                Ok((permits, self.shadowed(&route.limits.shadow, around)))
-            }
-            Err(over) => {
-                granted.give_back(around);
-                Err(Refusal::over_limit(over).into())
-            }
-        }
+        let permits = taken.map_err(Refusal::over_limit)?;
+        let pending = outcomes.into_iter().filter(|demand| demand.limit.counts.any_response());
+        let watched = self.pending(&route.limits.watching, around);
+        let pending = pending.map(Pending::from).chain(watched).collect();
+        let permits = permits.beside(granted.standings()).until_end(pending, held);
+        Ok(Some((permits, self.shadowed(&route.limits.shadow, around))))
     }
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
-    pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Stop> {
+    pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let demands = self.demands(self.way.route.limits.of_sources(), around);
-        look_at(&demands, around).map_err(|over| Refusal::locked_out(over).into())
+        look_at(&demands, around).map_err(Refusal::locked_out)
     }
 
     /// Charges the source for a verification.
-    pub(super) fn charge_source(&self, around: &mut Surroundings<'_>) -> Result<(), Stop> {
+    pub(super) fn charge_source(&self, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
         let charges = self.way.route.limits.of_sources().filter(|charge| charge.limit.counts.verification());
         let demands = self.demands(charges, around);
         if demands.is_empty() {
@@ -124,7 +118,7 @@ impl Caller<'_> {
         }
         let taken = take(&demands, around.worker.limits(), around.host, around.now.mono);
         note_strain(&taken, around);
-        taken.map(drop).map_err(|over| Refusal::locked_out(over).into())
+        taken.map(drop).map_err(Refusal::locked_out)
     }
 
     /// Counts a refusal of ours with this status, by those of the route's limits, and says what it makes of what was seen

@@ -1,13 +1,14 @@
 //! One request, from its head to a verdict. In: the head as the proxy holds it, the connection, both clocks.
 //! Out: [`Step::Done`] with a [`Verdict`], or [`Step::Wait`]: park it and poll again when the worker says so.
 //!
-//! The two functions to read are [`approach`](Exchange::approach), which finds the route without any secret, and
+//! The functions to read are [`approach`](Exchange::approach), which finds the route without any secret, and
 //! [`judge`](Exchange::judge), which decides. Every check stands in a room of its own; the order is theirs here.
 //!
 //! ```text
-//! Fresh ──poll──▶ Judged
-//!   └─▶ Waiting (for keys, or for permits of the fleet) ──poll──▶ Judged | Waiting
+//! Fresh ──▶ WaitsForKeys ──▶ WaitsForPermits ──▶ Judged        each poll goes as far to the right as it can
 //! ```
+//! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
+//! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
 mod fleet;
 mod limits;
@@ -68,7 +69,10 @@ pub struct Exchange {
 
 enum Stage {
     Fresh(HeaderMap),
-    Waiting(Way, FleetGrants),
+    /// Of the issuer of its token. Nothing is proved yet.
+    WaitsForKeys(Way),
+    /// Of services of the fleet. It may use the route, and some of them may have counted it.
+    WaitsForPermits(Way, Grant, FleetGrants),
     Judged,
 }
 
@@ -85,7 +89,7 @@ struct Way {
 enum Stop {
     Refuse(Refusal),
     WaitForKeys(Rc<Issuer>),
-    WaitForPermits(FleetGrants),
+    WaitForPermits(Grant),
 }
 
 impl<R: Into<Refusal>> From<R> for Stop {
@@ -112,32 +116,50 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let (way, granted) = match std::mem::replace(&mut self.stage, Stage::Judged) {
+        let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
-                Ok(way) => (way, FleetGrants::default()),
+                Ok(way) => (way, None, FleetGrants::default()),
                 Err(verdict) => return Step::Done(*verdict),
             },
-            Stage::Waiting(way, granted) => (way, granted),
+            Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
+            Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        match self.judge(&way, granted, around) {
-            Ok(forward) => Step::Done(Verdict::Forward(forward)),
-            Err(Stop::Refuse(refusal)) => {
-                self.count_refusal(refusal.reason.row().status, &way, around);
-                Step::Done(self.refuse(refusal, &way.resource, &way.head))
+        let refusal = match self.judge(&way, granted, &mut fleet, around) {
+            Ok(forward) => return Step::Done(Verdict::Forward(forward)),
+            Err(Stop::WaitForPermits(grant)) => {
+                self.stage = Stage::WaitsForPermits(way, grant, fleet);
+                return Step::Wait;
             }
             Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
                 Ok(()) => {
-                    self.stage = Stage::Waiting(way, FleetGrants::default());
-                    Step::Wait
+                    self.stage = Stage::WaitsForKeys(way);
+                    return Step::Wait;
                 }
-                Err(Full) => Step::Done(self.refuse(Reason::Overloaded.into(), &way.resource, &way.head)),
+                Err(Full) => Reason::Overloaded.into(),
             },
-            Err(Stop::WaitForPermits(granted)) => {
-                self.stage = Stage::Waiting(way, granted);
-                Step::Wait
+            Err(Stop::Refuse(refusal)) => {
+                self.count_refusal(refusal.reason.row().status, &way, around);
+                refusal
             }
+        };
+        self.give_back(fleet, around.worker, around.now);
+        Step::Done(self.refuse(refusal, &way.resource, &way.head))
+    }
+
+    /// The request is over, whatever ended it. If it waits, it does so no longer.
+    pub fn leave(&mut self, worker: &mut Worker, now: Now) {
+        match std::mem::replace(&mut self.stage, Stage::Judged) {
+            Stage::WaitsForPermits(_, _, fleet) => self.give_back(fleet, worker, now),
+            Stage::WaitsForKeys(_) => self.give_back(FleetGrants::default(), worker, now),
+            Stage::Fresh(_) | Stage::Judged => {}
         }
+    }
+
+    /// The one way out of every wait that does not lead upstream: what was granted serves others.
+    fn give_back(&self, fleet: FleetGrants, worker: &mut Worker, now: Now) {
+        fleet.give_back(worker.leases(), now.mono);
+        worker.abandon(self.id, now);
     }
 
     /// Which route the request is for, and over whose connection it came.
@@ -177,37 +199,56 @@ impl Exchange {
         }
     }
 
-    /// Whether it may go upstream. The order is the precedence of refusals.
-    fn judge(&mut self, way: &Way, granted: FleetGrants, around: &mut Surroundings<'_>) -> Result<Forward, Stop> {
-        let peer = way.peer.as_ref();
+    /// Whether it may go upstream. With `granted` it waited for permits, and it goes on from there.
+    fn judge(
+        &mut self,
+        way: &Way,
+        granted: Option<Grant>,
+        fleet: &mut FleetGrants,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Forward, Stop> {
         let identity = self.identity(way, around);
         let identity = identity.as_ref();
-        let grant = match &way.route.access {
-            _ if way.preflight => Grant::preflight(),
-            Access::Public => Grant::public(),
-            Access::Peer(rule) => Grant::peer(rule, identity)?,
-            Access::Token(rule) => {
-                let raw = presented(&way.head, self.policy.max_token_bytes)?;
-                let token = match around.worker.verified(raw, around.now) {
-                    Some(token) => token,
-                    // Only here: a source that is locked out may still use a token known to be good.
-                    None => {
-                        let source = Caller { way, token: None, peer: identity, wall: around.now.wall };
-                        source.look_at_source(around)?;
-                        verify(raw, &source, around)?
-                    }
-                };
-                self.seen.token = Some(token.clone());
-                token.acceptable(&way.resource, around.now)?;
-                let bound = bind(token, peer, rule.binding)?;
-                Grant::token(rule, bound, identity)?
-            }
+        let grant = match granted {
+            Some(grant) => still_stands(grant, way, around)?,
+            None => self.authorise(way, identity, around)?,
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
         let caller = Caller { way, token: grant.access_token(), peer: identity, wall: around.now.wall };
-        let (permits, shadowed) = caller.charge(self.id, granted, around)?;
+        let Some((permits, shadowed)) = caller.charge(self.id, fleet, around)? else {
+            return Err(Stop::WaitForPermits(grant));
+        };
         self.seen.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
+    }
+
+    /// Whether the caller may use the route. The order is the precedence of refusals.
+    fn authorise(
+        &mut self,
+        way: &Way,
+        identity: Option<&PeerIdentity>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Grant, Stop> {
+        let rule = match &way.route.access {
+            _ if way.preflight => return Ok(Grant::preflight()),
+            Access::Public => return Ok(Grant::public()),
+            Access::Peer(rule) => return Ok(Grant::peer(rule, identity)?),
+            Access::Token(rule) => rule,
+        };
+        let raw = presented(&way.head, self.policy.max_token_bytes)?;
+        let token = match around.worker.verified(raw, around.now) {
+            Some(token) => token,
+            // Only here: a source that is locked out may still use a token known to be good.
+            None => {
+                let source = Caller { way, token: None, peer: identity, wall: around.now.wall };
+                source.look_at_source(around)?;
+                verify(raw, &source, around)?
+            }
+        };
+        self.seen.token = Some(token.clone());
+        token.acceptable(&way.resource, around.now)?;
+        let bound = bind(token, way.peer.as_ref(), rule.binding)?;
+        Ok(Grant::token(rule, bound, identity)?)
     }
 
     /// Who the peer is, where something on this route depends on it: it costs several questions to the proxy.
@@ -247,6 +288,17 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
         RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }
+}
+
+/// What time can undo of a grant.
+fn still_stands(grant: Grant, way: &Way, around: &Surroundings<'_>) -> Result<Grant, Reason> {
+    if let Some(token) = grant.access_token() {
+        token.acceptable(&way.resource, around.now)?;
+        if !around.worker.vouches(token, around.now) {
+            return Err(Reason::KeyUnknown);
+        }
+    }
+    Ok(grant)
 }
 
 /// A token that is not known yet, with its signature verified; the source pays for the work.

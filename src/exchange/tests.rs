@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod fleet;
 mod limits;
 mod waiting;
 
@@ -18,6 +19,7 @@ use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
 use crate::limit::Dialects;
+use crate::limit::fleet::Ask;
 use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
@@ -155,6 +157,17 @@ impl Scene {
             Call::Fetch(fetch) => Some(fetch),
             Call::Ask(_) => panic!("an ask"),
         }
+    }
+
+    fn ask(&mut self) -> Option<Ask> {
+        match self.worker.next_call(at(self.seconds))? {
+            Call::Ask(ask) => Some(ask),
+            Call::Fetch(_) => panic!("a fetch"),
+        }
+    }
+
+    fn leave(&mut self, exchange: &mut Exchange) {
+        exchange.leave(&mut self.worker, at(self.seconds));
     }
 
     fn run(&mut self, request: &Request) -> Verdict {

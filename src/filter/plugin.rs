@@ -92,9 +92,7 @@ impl Plugin {
 
     /// The stream `exchange` is gone.
     pub fn abandon(&self, exchange: ExchangeId) {
-        if self.waiting.borrow_mut().remove(&exchange).is_some() {
-            self.worker.borrow_mut().abandon(exchange);
-        }
+        self.waiting.borrow_mut().remove(&exchange);
     }
 
     /// Polls the exchanges that the worker named. From a root's callback `root` only.

@@ -280,14 +280,17 @@ impl HttpContext for HttpStream {
     fn on_log(&mut self) {
         let Some((plugin, _)) = &self.setup else { return };
         plugin.abandon(self.id);
-        if let Some(stream) = self.stream.take()
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-        {
-            forwarded.count(|| None, plugin);
-            let permits = forwarded.forward.permits();
-            if !permits.held().is_empty() {
-                ended(permits, &plugin.worker.borrow(), &Envoy, now());
+        let Some(stream) = self.stream.take() else { return };
+        match &mut stream.borrow_mut().state {
+            State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
+            State::Forwarded(forwarded) => {
+                forwarded.count(|| None, plugin);
+                let permits = forwarded.forward.permits();
+                if !permits.held().is_empty() {
+                    ended(permits, &plugin.worker.borrow(), &Envoy, now());
+                }
             }
+            State::Reported | State::Answered => {}
         }
     }
 }

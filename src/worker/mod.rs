@@ -155,18 +155,22 @@ impl Worker {
     /// A token verified before, found by its whole text, if the key that verified it still is in the issuer's set.
     pub fn verified(&mut self, raw: RawToken<'_>, now: Now) -> Option<Rc<AccessToken>> {
         let token = self.tokens.get(raw.as_bytes())?;
-        let vouched = match &token.issuer().keys {
-            KeySource::Inline(set) => set.contains(token.key()),
-            KeySource::Remote(_) => {
-                self.keys.get(&token.issuer().trust).is_some_and(|keys| keys.vouches(token.key(), now.mono))
-            }
-        };
-        if !vouched {
+        if !self.vouches(&token, now) {
             self.tokens.forget(raw.as_bytes());
             return None;
         }
         self.tally.count(Counter::TokenCacheHit);
         Some(token)
+    }
+
+    /// Whether the key that verified a token still is in its issuer's set.
+    pub fn vouches(&self, token: &AccessToken, now: Now) -> bool {
+        match &token.issuer().keys {
+            KeySource::Inline(set) => set.contains(token.key()),
+            KeySource::Remote(_) => {
+                self.keys.get(&token.issuer().trust).is_some_and(|keys| keys.vouches(token.key(), now.mono))
+            }
+        }
     }
 
     /// Remembers a token that was just verified.
@@ -204,10 +208,10 @@ impl Worker {
         Ok(())
     }
 
-    /// The stream of a waiting exchange is gone. Its call goes on: others may wait for it.
-    pub fn abandon(&mut self, exchange: ExchangeId) {
+    /// An exchange waits no longer. Its call goes on: others may wait for it.
+    pub fn abandon(&mut self, exchange: ExchangeId, now: Now) {
         self.parked.remove(&exchange);
-        self.leases.abandon(exchange.into());
+        self.leases.abandon(exchange.into(), now.mono);
     }
 
     /// Permits of fleet limits.

@@ -28,7 +28,7 @@ fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
     for exchange in &mut exchanges {
         scene.poll(exchange, Some(ALICE));
     }
-    scene.worker.abandon(ExchangeId(1));
+    scene.leave(&mut exchanges[0]);
     let call = scene.fetch().unwrap();
     assert_eq!(scene.worker.fetched(call.id, Err(FetchFailed::NoAnswer), &scene.host, at(0.1)), [ExchangeId(2)]);
 }

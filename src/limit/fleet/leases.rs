@@ -70,6 +70,12 @@ struct Sent {
     timeout: Duration,
 }
 
+/// What a request hears when it asks again, for the limit that it waited for alone.
+struct Settled {
+    key: Key,
+    taken: Taken,
+}
+
 struct Parked {
     key: Key,
     service: Rc<Service>,
@@ -84,7 +90,7 @@ pub struct Leases {
     sent: BTreeMap<AskId, Sent>,
     parked: BTreeMap<Waiter, Parked>,
     deadlines: BTreeSet<(MonoNanos, Waiter)>,
-    settled: BTreeMap<Waiter, Taken>,
+    settled: BTreeMap<Waiter, Settled>,
     last_ask: u64,
     tally: FleetTally,
 }
@@ -109,14 +115,16 @@ impl Leases {
     /// [`Leases::answer`] or [`Leases::tick`], or calls [`Leases::abandon`].
     pub fn take(&mut self, demand: &FleetDemand<'_>, now: MonoNanos) -> Taken {
         let FleetDemand { limit, identity, cost, waiter, .. } = *demand;
-        if let Some(taken) = self.settled.remove(&waiter) {
-            return taken;
-        }
-        if self.parked.contains_key(&waiter) {
-            return Taken::Wait;
-        }
         let service = &limit.service;
         let key = (limit.scope(), identity);
+        match self.settled.remove(&waiter) {
+            Some(settled) if settled.key == key => return settled.taken,
+            other => self.recover(other, now),
+        }
+        if self.parked.get(&waiter).is_some_and(|parked| parked.key == key) {
+            return Taken::Wait;
+        }
+        self.leave(waiter);
         let cost = cost.max(1);
         let new = || Lease::new(limit, (demand.value)(), now);
         let (lease, forgotten) = self.table.get_or_insert(key, new, Lease::has_waiting);
@@ -160,9 +168,22 @@ impl Leases {
         }
     }
 
-    /// The stream of a waiting request is gone. Permits already settled for it are lost.
-    pub fn abandon(&mut self, waiter: Waiter) {
-        self.settled.remove(&waiter);
+    /// A request waits no longer. What was settled for it already can serve another one.
+    pub fn abandon(&mut self, waiter: Waiter, now: MonoNanos) {
+        let settled = self.settled.remove(&waiter);
+        self.recover(settled, now);
+        self.leave(waiter);
+    }
+
+    fn recover(&mut self, settled: Option<Settled>, now: MonoNanos) {
+        if let Some(Settled { key, taken: Taken::Granted(grant) }) = settled
+            && let Some(lease) = self.table.get(key)
+        {
+            lease.give_back(grant, now);
+        }
+    }
+
+    fn leave(&mut self, waiter: Waiter) {
         if let Some(parked) = self.unpark(waiter)
             && let Some(lease) = self.table.get(parked.key)
         {
@@ -225,7 +246,7 @@ impl Leases {
             lease.asking = Asking::Queued { probe: false };
             self.outbox.push_back(key);
         }
-        settled.into_iter().map(|(waiter, taken)| self.settle(waiter, taken)).collect()
+        settled.into_iter().map(|(waiter, taken)| self.settle(waiter, key, taken)).collect()
     }
 
     /// Time passes: waits that are over, calls that never end. Names the requests to poll again.
@@ -243,7 +264,7 @@ impl Leases {
             if let Some(lease) = self.table.get(key) {
                 lease.leave(waiter);
             }
-            wake.push(self.settle(waiter, taken));
+            wake.push(self.settle(waiter, key, taken));
         }
         wake
     }
@@ -268,7 +289,7 @@ impl Leases {
             wake.extend(lease.leave_all());
         }
         for waiter in &wake {
-            self.settle(*waiter, fallback(service, NoAnswer::Failed));
+            self.settle(*waiter, key, fallback(service, NoAnswer::Failed));
         }
         if self.breakers.change(service, |breaker| breaker.failed(now)) {
             self.tally.opened = self.tally.opened.saturating_add(1);
@@ -287,14 +308,14 @@ impl Leases {
             if let Some(lease) = self.table.get(key) {
                 lease.leave(waiter);
             }
-            wake.push(self.settle(waiter, fallback(service, NoAnswer::BreakerOpen)));
+            wake.push(self.settle(waiter, key, fallback(service, NoAnswer::BreakerOpen)));
         }
         wake
     }
 
-    fn settle(&mut self, waiter: Waiter, taken: Taken) -> Waiter {
+    fn settle(&mut self, waiter: Waiter, key: Key, taken: Taken) -> Waiter {
         self.unpark(waiter);
-        self.settled.insert(waiter, taken);
+        self.settled.insert(waiter, Settled { key, taken });
         waiter
     }
 

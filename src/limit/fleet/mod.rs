@@ -41,7 +41,7 @@
 
 mod breaker;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod generations;
 mod lease;
 mod leases;

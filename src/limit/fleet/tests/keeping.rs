@@ -21,6 +21,26 @@ fn what_another_limit_refused_serves_the_next_request() {
 }
 
 #[test]
+fn what_was_settled_for_one_limit_is_no_answer_for_another_and_goes_back() {
+    let mut world = World::new(service());
+    assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::Wait);
+    let (id, _) = world.ask(0.0).unwrap();
+    assert_eq!(world.answer(id, ok(1000, 999, 60), 0.0), [Waiter(1)]);
+    assert_eq!(world.take_as(1, "bob", 1, 0.0), Taken::Wait);
+    assert_eq!(world.granted_at_once(0.0), 1);
+}
+
+#[test]
+fn a_request_that_asks_for_another_limit_waits_for_the_first_no_longer() {
+    let mut world = World::new(service());
+    assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::Wait);
+    let (id, _) = world.ask(0.0).unwrap();
+    assert_eq!(world.take_as(1, "bob", 1, 0.0), Taken::Wait);
+    assert_eq!(world.answer(id, ok(1000, 999, 60), 0.0), []);
+    assert_eq!(world.granted_at_once(0.0), 1);
+}
+
+#[test]
 fn a_busy_key_asks_before_its_lease_runs_dry() {
     let mut world = World::new(service());
     world.busy(6000, 100_000);
@@ -55,7 +75,7 @@ fn a_forgotten_lease_only_loses_permits_and_nobody_who_waits() {
     for other in 2..100 {
         let name = format!("caller {other}");
         let _ = world.take_as(other, &name, 1, 0.0);
-        world.leases.abandon(Waiter(other));
+        world.leases.abandon(Waiter(other), at(0.0).mono);
     }
     assert!(world.leases.take_tally().forgotten > 90);
     assert_eq!(world.answer(id, ok(1000, 900, 60), 0.0), [Waiter(1)]);

@@ -1,0 +1,165 @@
+//! Requests that a service of the fleet counts: what it granted is used once, or serves another request.
+
+use super::*;
+use crate::limit::fleet::fake::Hour;
+
+/// A route with a limit of this proxy and one of the fleet.
+fn fleet(local: &str, fleet: &[&str]) -> Scene {
+    Scene::new(&limited(local, fleet))
+}
+
+fn limited(local: &str, fleet: &[&str]) -> Value {
+    let mut config = config();
+    config["services"] = json!({"fleet": {
+        "kind": "ratelimit", "cluster": "ratelimit", "domain": "boundgate", "timeout": "20ms", "lease": 200, "on_error": "refuse"
+    }});
+    config["limits"]["per-client"] = json!({"key": ["client_id"], "rate": local});
+    for name in fleet {
+        config["limits"][name] = json!({"key": ["client_id"], "rate": "1000/h", "service": "fleet"});
+    }
+    let names: Vec<&str> = [&["per-client"], fleet].concat();
+    config["resources"][0]["routes"][3]["limits"] = json!(names);
+    config
+}
+
+fn service() -> Hour {
+    Hour { quota: 1000, counted: 0 }
+}
+
+/// So many requests of alice, all waiting for the first answer.
+fn crowd(scene: &mut Scene, size: u32) -> Vec<Exchange> {
+    let waiting = (1..=size).map(|id| {
+        let request = get("/limited").peer(ALICE).token(&token()).number(id);
+        let mut exchange = scene.exchange(&request);
+        assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+        exchange
+    });
+    waiting.collect()
+}
+
+/// Answers every ask, until there is none.
+fn serve(scene: &mut Scene, service: &mut Hour) -> Vec<ExchangeId> {
+    let mut woken = Vec::new();
+    while let Some(ask) = scene.ask() {
+        let answer = service.answer(&ask.body);
+        woken.extend(scene.worker.told(ask.id, Ok(answer), at(scene.seconds)));
+    }
+    woken
+}
+
+/// How many pass without an ask and while nothing else stops them.
+fn leased(scene: &mut Scene) -> u32 {
+    scene.seconds += 1.0;
+    let mut passed = 0;
+    loop {
+        let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()).number(9_000_000 + passed));
+        match scene.poll(&mut exchange, Some(ALICE)) {
+            Step::Done(verdict) => {
+                forwarded(verdict);
+                passed += 1;
+                scene.seconds += 0.3;
+            }
+            Step::Wait => {
+                scene.leave(&mut exchange);
+                return passed;
+            }
+        }
+    }
+}
+
+/// Polls all; how many passed.
+fn passed(scene: &mut Scene, exchanges: &mut [Exchange]) -> u32 {
+    let mut passed = 0;
+    for exchange in exchanges {
+        match scene.poll(exchange, Some(ALICE)) {
+            Step::Done(Verdict::Forward(_)) => passed += 1,
+            Step::Done(_) => {}
+            Step::Wait => panic!("it waits again"),
+        }
+    }
+    passed
+}
+
+#[test]
+fn what_a_service_granted_to_requests_that_a_local_limit_refuses_meanwhile_serves_later_ones() {
+    let mut scene = fleet("4/s", &["fleet-hour"]);
+    let mut service = service();
+    let mut waiting = crowd(&mut scene, 60);
+    assert_eq!(serve(&mut scene, &mut service).len(), 60);
+    let served = passed(&mut scene, &mut waiting);
+    assert_eq!(served, 4);
+    assert_eq!(leased(&mut scene), service.counted - served);
+}
+
+#[test]
+fn what_a_service_granted_to_a_request_whose_token_expires_meanwhile_serves_later_ones() {
+    let mut scene = fleet("100/s", &["fleet-hour"]);
+    let mut service = service();
+    let expires = |id: u32, seconds: u64| {
+        let exp = at(0.0).wall.as_millis() / 1000 - 30 + seconds;
+        get("/limited").peer(ALICE).token(&token().claim("exp", json!(exp))).number(id)
+    };
+    let mut exchange = scene.exchange(&expires(1, 1));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    assert_eq!(serve(&mut scene, &mut service), [ExchangeId(1)]);
+    scene.seconds = 1.0;
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::TokenExpired);
+    assert_eq!(leased(&mut scene), service.counted);
+}
+
+#[test]
+fn what_a_service_granted_to_a_client_that_hangs_up_serves_later_requests() {
+    let mut scene = fleet("100/s", &["fleet-hour"]);
+    let mut service = service();
+    let mut waiting = crowd(&mut scene, 60);
+    for exchange in &mut waiting[..20] {
+        scene.leave(exchange);
+    }
+    serve(&mut scene, &mut service);
+    for exchange in &mut waiting[20..40] {
+        scene.leave(exchange);
+    }
+    let served = passed(&mut scene, &mut waiting[40..]);
+    assert_eq!(served, 20);
+    assert_eq!(leased(&mut scene), service.counted - served);
+}
+
+#[test]
+fn what_one_limit_granted_is_given_back_when_the_next_one_is_spent() {
+    let mut scene = fleet("100/s", &["first", "second"]);
+    let (mut first, mut second) = (service(), Hour { quota: 0, counted: 0 });
+    let mut waiting = crowd(&mut scene, 1);
+    assert_eq!(serve(&mut scene, &mut first), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut waiting[0], Some(ALICE)), Step::Wait));
+    assert_eq!(serve(&mut scene, &mut second), [ExchangeId(1)]);
+    let Step::Done(verdict) = scene.poll(&mut waiting[0], Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::OverLimit);
+    let next = refused(scene.run(&get("/limited").peer(ALICE).token(&token())));
+    assert_eq!(next.reason, Reason::OverLimit, "it does not wait for the first again");
+}
+
+#[test]
+fn a_key_that_is_withdrawn_while_a_request_waits_for_permits_vouches_for_it_no_longer() {
+    let mut config = limited("100/s", &["fleet-hour"]);
+    config["issuers"] = remote_keys()["issuers"].clone();
+    let mut scene = Scene::new(&config);
+    let mut service = service();
+    let exp = at(800.0).wall.as_millis() / 1000;
+    let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token().claim("exp", json!(exp))));
+    scene.poll(&mut exchange, Some(ALICE));
+    answer_fetch(&mut scene, jwk("k", 1));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    assert_eq!(serve(&mut scene, &mut service), [ExchangeId(1)]);
+    scene.seconds = 600.0;
+    scene.worker.tick(&scene.host, at(600.0));
+    answer_fetch(&mut scene, jwk("k", 2));
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::KeyUnknown);
+}
+
+fn answer_fetch(scene: &mut Scene, key: Value) {
+    let call = scene.fetch().unwrap();
+    let answer = HttpAnswer { status: 200, body: json!({ "keys": [key] }).to_string().into_bytes() };
+    scene.worker.fetched(call.id, Ok(answer), &scene.host, at(scene.seconds));
+}
