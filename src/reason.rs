@@ -98,6 +98,8 @@ reasons! {
     SourceLockedOut = "source-locked-out",
     /// A rate limit is spent.
     OverLimit = "over-limit",
+    /// More identities came than `limit_table.identities` has room for, and this one owes what those owe who were forgotten.
+    LimitCrowded = "limit-crowded",
     /// Other workers kept changing the same limit; refused rather than let through uncounted.
     LimitContended = "limit-contended",
     /// The issuer's keys could not be fetched yet.
@@ -223,7 +225,7 @@ impl Reason {
             Reason::SourceLockedOut => {
                 row(429, RESOURCE_EXHAUSTED, NO, "Too many requests from this source have failed", Caller)
             }
-            Reason::OverLimit | Reason::LimitContended => {
+            Reason::OverLimit | Reason::LimitCrowded | Reason::LimitContended => {
                 row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
             }
             Reason::KeysUnavailable | Reason::LimiterUnavailable => {

@@ -22,19 +22,6 @@ fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
 pub(super) struct LimitKey(pub(super) KeyPart);
 
 impl LimitKey {
-    /// Whether a request without a token never has it.
-    pub(super) fn needs_token(part: &KeyPart) -> bool {
-        match part {
-            KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_) => true,
-            KeyPart::Peer
-            | KeyPart::Ip
-            | KeyPart::Source
-            | KeyPart::Route
-            | KeyPart::Header(_)
-            | KeyPart::Constant(_) => false,
-        }
-    }
-
     /// As it is written.
     pub(super) fn text(part: &KeyPart) -> String {
         match part {

@@ -176,14 +176,16 @@ config_table! {
         /// Counts responses with these statuses, or each `verification` of a token that is not known yet, instead of
         /// requests; once it is spent, requests are refused.
         on: Vec<At<Outcome>> = optional,
+        /// How many requests of one identity may wait for their outcome at once, where `on` counts responses: so much more than
+        /// the burst can fail at most, however many come together.
+        undecided: Count<1, 10_000> = default(Count(100)),
         /// What it raises once it is spent, in the audit record and in a counter; it never refuses then. Needs `on`.
         event: EventWord = optional,
         /// Counts each of these once in the time of the rate, and not again. Needs `event`.
         distinct: LimitKey = optional,
         /// How many requests may be under way at once, instead of a rate.
         in_flight: Count<1, 1_000_000> = optional,
-        /// The time in which what a lost worker held in flight comes back. A request that lasts longer than its share of
-        /// it (this, divided by `in_flight`) stops being counted.
+        /// The time in which what a lost worker held in flight comes back.
         heal: Span<60, 86_400> = default(Span::seconds(3600)),
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the
         /// limit's name.

@@ -9,8 +9,9 @@ use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::services::{self, Wanted};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
-use crate::limit::{Older, Quota};
-use crate::policy::{Condition, Counts, Event, KeyPart, Limit, Origin, Outcomes, Override, Watch};
+use crate::policy::{
+    AtOnce, Condition, Counts, Event, KeyPart, Limit, Older, Origin, Outcomes, Override, Quota, TableSize, Watch,
+};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -61,15 +62,24 @@ impl OlderWord {
 pub(super) fn compile(
     written: Option<&Named<LimitTable>>,
     services: &Defined<Wanted>,
+    size: TableSize,
     findings: &mut Findings,
 ) -> Defined<Limit> {
-    Defined::compile("limit", written, findings, |origin, table, findings| limit(origin, table, services, findings))
+    let limit = |origin, table: &_, findings: &mut _| limit(origin, table, services, size, findings);
+    Defined::compile("limit", written, findings, limit)
 }
 
-fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, findings: &mut Findings) -> Option<Limit> {
+fn limit(
+    origin: Origin,
+    table: &LimitTable,
+    services: &Defined<Wanted>,
+    size: TableSize,
+    findings: &mut Findings,
+) -> Option<Limit> {
     let (quota, counts) = counted(table, findings);
     let overrides = table.overrides.iter().flatten();
-    let overrides = overrides.filter_map(|other| other_quota(&other.value, table.local_only, findings)).collect();
+    let overrides =
+        overrides.filter_map(|other| other_quota(&origin, &other.value, table.local_only, findings)).collect();
     let mut key = Vec::new();
     for part in table.key.as_ref()? {
         if key.contains(&part.value.0) {
@@ -87,15 +97,32 @@ fn limit(origin: Origin, table: &LimitTable, services: &Defined<Wanted>, finding
             "Add client_id, sub, a claim, peer, ip or source.",
         );
     }
-    let fleet = services::fleet_limit(&origin, table, &key, quota, services, findings);
-    let watch = watch(&origin, table, &key, findings);
-    Some(Limit { origin, key, quota: quota?, overrides, shadow: table.shadow, counts, fleet, watch })
+    let fleet = services::fleet_limit(&origin, table, &key, services, findings);
+    let watch = watch(&origin, table, &key, size, findings);
+    let limit = Limit::new(origin, key, quota?, size);
+    Some(match counts {
+        Counts::InFlight(AtOnce { heal }) => limit.at_once(heal),
+        counts => Limit { overrides, shadow: table.shadow, counts, fleet, watch, ..limit },
+    })
 }
 
 /// What it raises instead of refusing.
-fn watch(origin: &Origin, table: &LimitTable, key: &[KeyPart], findings: &mut Findings) -> Option<Watch> {
+fn watch(
+    origin: &Origin,
+    table: &LimitTable,
+    key: &[KeyPart],
+    size: TableSize,
+    findings: &mut Findings,
+) -> Option<Watch> {
     if table.wrote("event") && !table.wrote("on") {
         findings.add(&table.at.key("event"), "needs outcomes that it counts", "Write them, like on: [401, 403].");
+    }
+    if table.wrote("undecided") && (!table.wrote("on") || table.wrote("event")) && !table.wrote("in_flight") {
+        findings.add(
+            &table.at.key("undecided"),
+            "means nothing where no response can refuse requests",
+            "Leave it out, or write statuses, like on: [401, 403], and no event.",
+        );
     }
     if table.wrote("distinct") && !table.wrote("event") {
         findings.add(&table.at.key("distinct"), "stands beside no event", "Name one, or leave it out.");
@@ -106,7 +133,7 @@ fn watch(origin: &Origin, table: &LimitTable, key: &[KeyPart], findings: &mut Fi
         }
         let quota = Quota::new(1, table.rate?.per, 1).ok()?;
         let key = key.iter().chain([&part.0]).cloned().collect();
-        Some(Rc::new(Limit::new(origin.clone(), key, quota)))
+        Some(Rc::new(Limit::new(origin.clone(), key, quota, size)))
     });
     Some(Watch { event: table.event?.event(), distinct })
 }
@@ -126,7 +153,7 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
         let counts = if table.wrote("on") { Counts::Outcomes(outcomes(table, findings)) } else { Counts::Requests };
         return (quota, counts);
     };
-    for key in ["rate", "burst", "on", "event", "distinct", "overrides", "shadow", "service", "local_only"]
+    for key in ["rate", "burst", "on", "undecided", "event", "distinct", "overrides", "shadow", "service", "local_only"]
         .iter()
         .filter(|key| table.wrote(key))
     {
@@ -134,12 +161,12 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
     }
     let quota = Quota::new(u64::from(most.0), table.heal.0, most.0)
         .map_err(|fault| findings.add(&table.at.key("heal"), fault.to_string(), "Choose another time."));
-    (quota.ok(), Counts::InFlight)
+    (quota.ok(), Counts::InFlight(AtOnce { heal: table.heal.0 }))
 }
 
 fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     let at = table.at.key("on");
-    let mut outcomes = Outcomes::default();
+    let mut outcomes = Outcomes { undecided: table.undecided.0, ..Outcomes::default() };
     let Some(written) = &table.on else { return outcomes };
     if written.is_empty() && !findings.touch(&at) {
         findings.add(&at, "an empty list, so that nothing would ever be counted", "Write statuses, like [401, 404].");
@@ -155,7 +182,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
                 if table.wrote("event") {
                     findings.add(&outcome.at, "is no sign of anything", "Leave it out, or leave event out.");
                 }
-                let of_token = |part: &&At<LimitKey>| LimitKey::needs_token(&part.value.0);
+                let of_token = |part: &&At<LimitKey>| part.value.0.needs_token();
                 if let Some(part) = table.key.iter().flatten().find(of_token) {
                     findings.add(
                         &outcome.at,
@@ -172,7 +199,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     outcomes
 }
 
-fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
+fn other_quota(origin: &Origin, table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
     let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), local_only, findings);
     let mut conditions = Vec::new();
     conditions.extend(table.client_id.iter().map(|id| Condition::ClientId(id.0.clone())));
@@ -190,7 +217,7 @@ fn other_quota(table: &OverrideTable, local_only: bool, findings: &mut Findings)
             "Write client_id, sub, claims, peer or utc.",
         );
     }
-    Some(Override { conditions, quota: quota? })
+    Some(Override::new(&origin.name, conditions, quota?))
 }
 
 fn quota(

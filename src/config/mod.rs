@@ -35,8 +35,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::limit::Dialects;
-use crate::policy::{PeerSource, Policy, TokenCacheBounds};
+use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -92,7 +91,8 @@ pub fn schema() -> serde_json::Value {
 fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let issuers = issuers::compile(config.issuers.as_ref(), findings);
     let services = services::compile(config.services.as_ref(), findings);
-    let limits = limits::compile(config.limits.as_ref(), &services, findings);
+    let size = TableSize::for_identities(config.limit_table.identities.0);
+    let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
     let PeerFrom::Tls = config.peer.from;

@@ -108,11 +108,12 @@ fn resource(
             );
         }
     }
-    let routes = routes::compile(table, limits, findings);
+    let first = hosts.first().map(|host| host.as_str());
+    let name = table.name.as_ref().map(|name| &*name.0).or(first).unwrap_or_default();
+    let routes = routes::compile(table, name, limits, findings);
     let forward = forward(&table.forward, findings);
 
-    let first = hosts.first()?.as_str();
-    let name = table.name.as_ref().map_or(first, |name| &*name.0);
+    let first = first?;
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
         mode: match table.mode {

@@ -1,7 +1,6 @@
 //! Routes: what each demands, what it is counted by, and whether they fit together. In: the tables of one resource, and
 //! limits by name. Out: [`Routes`].
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::config::access::{AccessWord, BoundWord};
@@ -10,9 +9,8 @@ use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::table::At;
-use crate::limit::MAX_LIMITS_PER_KEY;
 use crate::policy::{
-    Access, BindingRule, Charge, Charges, KeyPart, Limit, MethodSet, Origin, PeerRule, Route, RouteConflict, Routes,
+    Access, BindingRule, Charge, Charges, Limit, MethodSet, Origin, Pattern, PeerRule, Route, RouteConflict, Routes,
     RoutesBuilder, ScopeRule, TokenRule,
 };
 
@@ -22,7 +20,12 @@ pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
     table.routes.iter().flatten().map(|route| &route.value).any(|route| takes(&route))
 }
 
-pub(super) fn compile(table: &ResourceTable, limits: &Defined<Limit>, findings: &mut Findings) -> Routes {
+pub(super) fn compile(
+    table: &ResourceTable,
+    resource: &str,
+    limits: &Defined<Limit>,
+    findings: &mut Findings,
+) -> Routes {
     let at = table.at.key("routes");
     let written = table.routes.as_deref().unwrap_or_default();
     if written.is_empty() && !findings.touch(&at) {
@@ -30,7 +33,7 @@ pub(super) fn compile(table: &ResourceTable, limits: &Defined<Limit>, findings: 
     }
     let mut builder = RoutesBuilder::new();
     for At { value: table, .. } in written {
-        let Some(route) = route(table, limits, findings) else { continue };
+        let Some(route) = route(table, resource, limits, findings) else { continue };
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
@@ -57,7 +60,7 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
     }
 }
 
-fn route(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -> Option<Route> {
+fn route(table: &RouteTable, resource: &str, limits: &Defined<Limit>, findings: &mut Findings) -> Option<Route> {
     let methods = methods(table, findings);
     let access = access(table, findings);
     let limits = charges(table, limits, findings);
@@ -69,12 +72,20 @@ fn route(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -
     };
     Some(Route {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
+        identity: identity(resource, &methods, &pattern).into(),
         pattern,
         methods,
         access: access?,
         limits,
         preflight: table.preflight,
     })
+}
+
+/// Equal for two versions of a configuration in which the route matches the same requests.
+fn identity(resource: &str, methods: &MethodSet, pattern: &Pattern) -> String {
+    let mut methods: Vec<&str> = methods.listed().collect();
+    methods.sort_unstable();
+    format!("{resource} {} {}", methods.join(","), pattern.nameless())
 }
 
 fn methods(table: &RouteTable, findings: &mut Findings) -> MethodSet {
@@ -162,10 +173,9 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
     }
     let cost = table.cost.0;
     let has_token = table.access == AccessWord::Token || findings.touch(&table.at.key("access"));
-    let mut same_key: HashMap<&[KeyPart], usize> = HashMap::new();
     for (at, limit) in &resolved {
-        let bursts = limit.overrides.iter().map(|other| other.quota.burst());
-        let smallest = bursts.fold(limit.quota.burst(), u32::min);
+        let bursts = limit.overrides.iter().map(|other| other.allowance.quota.burst());
+        let smallest = bursts.fold(limit.allowance.quota.burst(), u32::min);
         if cost > smallest {
             let finding = format!(
                 "{cost} is above the burst of limit {} ({smallest}), so that no request could ever pass",
@@ -177,22 +187,13 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
                 format!("Raise {}.burst or lower the cost.", limit.origin.path),
             );
         }
-        if let Some(part) = limit.parts().iter().find(|part| LimitKey::needs_token(part) && !has_token) {
+        if let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) {
             let finding = format!(
                 "limit {} counts by {}, and this route takes no token",
                 quoted(&limit.origin.name),
                 LimitKey::text(part)
             );
             findings.add(at, finding, "Choose a limit by peer or ip.");
-        }
-        let number = same_key.entry(&limit.key).or_default();
-        *number = number.saturating_add(1);
-        if *number > MAX_LIMITS_PER_KEY {
-            findings.add(
-                at,
-                format!("more than {MAX_LIMITS_PER_KEY} limits with the same key on one route"),
-                "Remove some.",
-            );
         }
     }
     resolved.iter().map(|(_, limit)| Charge { limit: Rc::clone(limit), cost }).collect()

@@ -8,9 +8,7 @@ use crate::config::defined::Defined;
 use crate::config::finding::Findings;
 use crate::config::keys::{LimitTable, ServiceTable};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
-use crate::limit::Quota;
-use crate::limit::fleet::{FleetLimit, Kind, OnError, Service};
-use crate::policy::{KeyPart, Origin};
+use crate::policy::{FleetLimit, KeyPart, Kind, OnError, Origin, Service};
 
 config_words! {
     /// Which server counts.
@@ -74,7 +72,6 @@ pub(super) fn fleet_limit(
     origin: &Origin,
     table: &LimitTable,
     key: &[KeyPart],
-    quota: Option<Quota>,
     services: &Defined<Wanted>,
     findings: &mut Findings,
 ) -> Option<Rc<FleetLimit>> {
@@ -97,7 +94,7 @@ pub(super) fn fleet_limit(
         );
     }
     let on_error = match written.on_error {
-        OnErrorWord::Local => OnError::Local(quota?),
+        OnErrorWord::Local => OnError::Local,
         OnErrorWord::Refuse => OnError::Refuse,
         OnErrorWord::Allow => OnError::Allow,
     };

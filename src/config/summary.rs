@@ -1,9 +1,9 @@
 //! What a policy means for the one who runs it. In: a policy. Out: a sentence about what it serves and costs.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
-use crate::limit::SharedTable;
-use crate::policy::{KeyPart, Policy};
+use crate::limit::TableMemory;
+use crate::policy::{KeyPart, Policy, TableSize};
 
 impl Policy {
     /// What it serves, and how much memory its limits may come to take.
@@ -13,14 +13,24 @@ impl Policy {
         let routes =
             self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
         let distinct = self.limits.iter().filter_map(|limit| limit.watch.as_ref()?.distinct.as_ref());
-        let kinds: HashSet<Vec<KeyPart>> = self.limits.iter().chain(distinct).map(|limit| kind(&limit.key)).collect();
+        let mut kinds: HashMap<Vec<KeyPart>, usize> = HashMap::new();
+        for limit in self.limits.iter().chain(distinct) {
+            let limits = kinds.entry(kind(&limit.key)).or_default();
+            *limits = limits.saturating_add(1);
+        }
+        let size = TableSize::for_identities(self.limit_identities);
+        let memory = |which: fn(TableMemory) -> u64| {
+            let bytes = kinds.values().map(|limits| which(TableMemory::of(size, *limits))).sum::<u64>();
+            bytes as f64 / f64::from(1 << 20)
+        };
         let table = match kinds.len() {
             0 => "no limit table".to_owned(),
-            kinds => format!(
-                "limit table at most about {:.1} MiB when full ({} identities, {} of key)",
-                SharedTable::memory(self.limit_identities) as f64 * kinds as f64 / f64::from(1 << 20),
+            number => format!(
+                "limit table about {:.1} MiB with {} identities, at most {:.1} MiB ({} of key)",
+                memory(|memory| memory.made_for),
                 self.limit_identities,
-                counted(kinds, "kind")
+                memory(|memory| memory.most),
+                counted(number, "kind")
             ),
         };
         format!(

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::exchange::Surroundings;
 use crate::exchange::limits::Caller;
-use crate::limit::fleet::{DescriptorValue, FleetDemand, FleetLimit, Grant, Leases, OnError, Taken};
-use crate::limit::{Demand, Identity, OverLimit, Quota, Standing};
-use crate::policy::{Charge, Limit};
+use crate::limit::fleet::{DescriptorValue, FleetDemand, Grant, Leases, Retry, Taken};
+use crate::limit::{Demand, Identity, OverLimit, Standing, Violation, Why};
+use crate::policy::{Charge, FleetLimit, Limit, OnError};
 use crate::reason::Reason;
 use crate::time::MonoNanos;
 use crate::verdict::Refusal;
@@ -32,7 +32,7 @@ enum By {
     /// It passes uncounted: the service knows no such limit, or does not answer and the operator lets it pass.
     Nobody,
     /// The service does not answer: this proxy counts it alone.
-    Here(Quota),
+    Here,
 }
 
 /// When to try a service again that does not answer.
@@ -43,12 +43,12 @@ impl FleetGrants {
     /// beside a refusal.
     pub(super) fn complete(
         &mut self,
-        charges: &[Charge],
+        charges: &[&Charge],
         caller: &Caller<'_>,
         exchange: ExchangeId,
         around: &mut Surroundings<'_>,
     ) -> Result<bool, Refusal> {
-        let fleet = charges.iter().filter_map(|charge| Some((charge, charge.limit.fleet.as_ref()?)));
+        let fleet = charges.iter().filter_map(|charge| Some((*charge, charge.limit.fleet.as_ref()?)));
         for (charge, fleet) in fleet.skip(self.0.len()) {
             let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
             let connection = around.connection;
@@ -59,20 +59,19 @@ impl FleetGrants {
                 Taken::Granted(grant) => By::Service(fleet.clone(), identity, grant),
                 Taken::NoLimit => By::Nobody,
                 Taken::Wait => return Ok(false),
-                Taken::Over { retry_after, .. } => {
-                    let reset = retry_after.unwrap_or(RETRY);
-                    let (limit, quota) = (charge.limit.clone(), charge.limit.quota);
-                    return Err(Refusal::over_limit(OverLimit::by_fleet(Standing {
-                        limit,
-                        quota,
-                        remaining: 0,
-                        reset,
-                    })));
+                Taken::Over { retry, .. } => {
+                    if retry == Retry::Never {
+                        around.worker.count(Counter::FleetNeverFits, 1);
+                    }
+                    let known = Self::known_to_refuse(charges, caller, around);
+                    let others = known.into_iter().filter(|other| !Rc::ptr_eq(&other.limit, &charge.limit));
+                    let over = OverLimit::by_fleet(violation(&charge.limit, retry)).and(others);
+                    return Err(Refusal::over_limit(over));
                 }
                 Taken::Fallback { on_error, .. } => {
                     around.worker.count(Counter::FleetFallback, 1);
                     match on_error {
-                        OnError::Local(quota) => By::Here(quota),
+                        OnError::Local => By::Here,
                         OnError::Allow => By::Nobody,
                         OnError::Refuse => return Err(Refusal::unavailable(Reason::LimiterUnavailable, RETRY)),
                     }
@@ -83,10 +82,25 @@ impl FleetGrants {
         Ok(true)
     }
 
+    /// What this worker knows to be refused by services, without asking them: so that a caller is told the longest wait.
+    pub(super) fn known_to_refuse(
+        charges: &[&Charge],
+        caller: &Caller<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> Vec<Violation> {
+        let known = charges.iter().filter_map(|charge| {
+            let fleet = charge.limit.fleet.as_ref()?;
+            let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
+            let retry = around.worker.leases().refusal(fleet, identity, charge.cost, around.now.mono)?;
+            Some(violation(&charge.limit, retry))
+        });
+        known.collect()
+    }
+
     /// What this proxy counts for services that do not answer.
     pub(super) fn demands(&self, identity: impl Fn(&Limit) -> Identity) -> Vec<Demand<'_>> {
         let here = self.0.iter().filter_map(|Counted { limit, cost, by }| match by {
-            By::Here(quota) => Some(Demand { limit, quota: *quota, identity: identity(limit), cost: *cost }),
+            By::Here => Some(Demand { limit, allowance: limit.allowance, identity: identity(limit), cost: *cost }),
             By::Service(..) | By::Nobody => None,
         });
         here.collect()
@@ -97,7 +111,7 @@ impl FleetGrants {
         let standing = |counted: &Counted| {
             let By::Service(_, _, grant) = &counted.by else { return None };
             let told = grant.standing();
-            let (limit, quota) = (counted.limit.clone(), counted.limit.quota);
+            let (limit, quota) = (counted.limit.clone(), counted.limit.allowance.quota);
             Some(Standing { limit, quota, remaining: told.remaining?.into(), reset: told.reset? })
         };
         self.0.iter().filter_map(standing).collect()
@@ -111,4 +125,13 @@ impl FleetGrants {
             }
         }
     }
+}
+
+fn violation(limit: &Rc<Limit>, retry: Retry) -> Violation {
+    let why = match retry {
+        Retry::After(retry_after) => Why::Spent { remaining: 0, retry_after },
+        Retry::Untold => Why::Spent { remaining: 0, retry_after: RETRY },
+        Retry::Never => Why::Never,
+    };
+    Violation { limit: limit.clone(), quota: limit.allowance.quota, why }
 }

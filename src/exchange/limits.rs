@@ -1,21 +1,24 @@
 //! Charging a request to its limits: whose budget it is, and how large. In: the route's charges, the grant, the peer's
 //! identity, the connection. Out: [`Permits`] or the refusal, and the names of shadow limits that would have refused.
 //! Identities come from what was verified, so that a forged `sub` cannot spend its victim's budget.
+//! Not here: what becomes of permits once the outcome is known (`settling`).
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::exchange::fleet::FleetGrants;
+use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{Surroundings, Way};
-use crate::host::{Connection, ConnectionProperty, Host};
-use crate::limit::{Demand, KeyValue, OverLimit, Pending, Permits, Quota, look, release, take};
+use crate::host::{Connection, ConnectionProperty};
+use crate::json::Value;
+use crate::limit::{ClaimValue, Demand, KeyValue, OverLimit, Pending, Permits, look, spend, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Charge, Condition, Counts, Event, KeyPart, Limit};
-use crate::time::{Now, UnixMillis};
+use crate::policy::{Allowance, Charge, Condition, Event, KeyPart, Limit};
+use crate::time::UnixMillis;
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
-use crate::worker::{Counter, ExchangeId, Worker};
+use crate::worker::{Counter, ExchangeId};
 
 /// Everything about a request that limits may depend on.
 pub(super) struct Caller<'c> {
@@ -26,86 +29,59 @@ pub(super) struct Caller<'c> {
     pub(super) wall: UnixMillis,
 }
 
-/// Counts a response of the upstream with this status, and says what it makes of what was seen before.
-pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) -> Vec<Event> {
-    let counted = permits.pending().iter().filter(|pending| pending.limit.counts.response(status));
-    counted.filter_map(|pending| count_afterwards(pending, worker, host, now)).collect()
-}
-
-/// The request ended: what it held while it lasted is free again.
-pub fn ended(permits: &Permits, worker: &Worker, host: &dyn Host, now: Now) {
-    release(permits.held(), worker.limits(), host, now.mono);
-}
-
-/// What has happened is counted. If the budget is spent by now there is nothing left to take from it, but perhaps an
-/// event to raise.
-fn count_afterwards(pending: &Pending, worker: &mut Worker, host: &dyn Host, now: Now) -> Option<Event> {
-    let table = worker.limits();
-    let watch = pending.limit.watch.as_ref();
-    if let (Some(first), Some(identity)) = (watch.and_then(|watch| watch.distinct.as_ref()), pending.distinct) {
-        let seen_first = Demand { limit: first, quota: first.quota, identity, cost: 1 };
-        take(&[seen_first], table, host, now.mono).ok()?;
-    }
-    let over = take(&[pending.into()], table, host, now.mono).err()?;
-    let event = watch.filter(|_| !over.contended())?.event;
-    worker.count(raised(event), 1);
-    Some(event)
-}
-
-fn raised(event: Event) -> Counter {
-    match event {
-        Event::BruteForce => Counter::EventBruteForce,
-        Event::Enumeration => Counter::EventEnumeration,
-        Event::CredentialStuffing => Counter::EventCredentialStuffing,
-    }
-}
-
 impl Caller<'_> {
-    /// All limits of the route are charged, or none; `None` if it has to wait for a service. A preflight is not counted:
-    /// it does nothing. Services are asked once the local limits would let the request pass, and what they granted so
-    /// far stands in `granted` whatever comes out; shadow limits are counted once it is clear that it passes.
+    /// All limits of the route are charged, or none; `None` if it has to wait for a service. Services are asked once the local
+    /// limits would let the request pass, and what they granted so far stands in `granted` whatever comes out; shadow
+    /// limits are counted once it is clear that it passes.
     pub(super) fn charge(
         &self,
         exchange: ExchangeId,
         granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
     ) -> Result<Option<(Permits, Vec<Rc<Limit>>)>, Refusal> {
-        let route = &self.way.route;
-        if route.limits.is_empty() || self.way.preflight {
+        let limits = &self.way.route.limits;
+        if limits.is_empty() {
             return Ok(Some((Permits::none(), Vec::new())));
         }
-        let outcomes = self.demands(&route.limits.outcomes, around);
-        // With a token the source was asked before, if it had to be: one that is known to be good passes its lockout.
-        let asked = |demand: &&Demand<'_>| self.token.is_none() || !demand.limit.is_of_source();
-        let open: Vec<_> = outcomes.iter().filter(asked).cloned().collect();
-        look_at(&open, around).map_err(Refusal::over_limit)?;
-        let here = self.demands(&route.limits.here, around);
-        if !route.limits.fleet.is_empty() {
-            look_at(&here, around).map_err(Refusal::over_limit)?;
-            if !granted.complete(&route.limits.fleet, self, exchange, around)? {
+        // A token that was found good passes when its source has failed too often.
+        let spared = |charge: &&Charge| self.token.is_some() && charge.limit.spares_known_tokens();
+        let refusing = limits.here.iter().chain(limits.outcomes.iter().filter(|charge| !spared(charge)));
+        let mut demands = self.demands(self.counted(refusing), around);
+        let fleet: Vec<&Charge> = self.counted(&limits.fleet).collect();
+        if !fleet.is_empty() {
+            look_at(&demands, around).map_err(|over| self.refusal(over, &fleet, around))?;
+            if !granted.complete(&fleet, self, exchange, around)? {
                 return Ok(None);
             }
         }
-        let held = here.iter().filter(|demand| demand.limit.counts == Counts::InFlight).cloned().map(Pending::from);
-        let held = held.collect();
-        let mut demands = here;
         let table = around.worker.limits();
         let identity = |limit: &Limit| table.identity(&limit.key, |part| self.value(part, around.connection));
         demands.extend(granted.demands(identity));
         let taken = take(&demands, table, around.host, around.now.mono);
         drop(demands);
-        note_strain(&taken, around);
-        let permits = taken.map_err(Refusal::over_limit)?;
-        let pending = outcomes.into_iter().filter(|demand| demand.limit.counts.any_response());
-        let watched = self.pending(&route.limits.watching, around);
-        let pending = pending.map(Pending::from).chain(watched).collect();
-        let permits = permits.beside(granted.standings()).until_end(pending, held);
-        Ok(Some((permits, self.shadowed(&route.limits.shadow, around))))
+        note_strain(taken.as_ref().map_or_else(OverLimit::strain, Permits::strain), around.worker);
+        let permits = taken.map_err(|over| self.refusal(over, &fleet, around))?;
+        let counting = limits.outcomes.iter().filter(spared).chain(&limits.watching);
+        let pending = self.pending(self.counted(counting), around);
+        let permits = permits.beside(granted.standings()).watched_by(pending);
+        Ok(Some((permits, self.shadowed(&limits.shadow, around))))
+    }
+
+    /// A refusal by limits of this proxy, with what services are known to refuse: its caller is told the longest wait.
+    fn refusal(&self, over: OverLimit, fleet: &[&Charge], around: &mut Surroundings<'_>) -> Refusal {
+        Refusal::over_limit(over.and(FleetGrants::known_to_refuse(fleet, self, around)))
+    }
+
+    /// Those that count this request: a preflight has no token, and does nothing but cost.
+    fn counted<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>) -> impl Iterator<Item = &'d Charge> {
+        let preflight = self.way.preflight;
+        charges.into_iter().filter(move |charge| !preflight || charge.limit.is_of_source())
     }
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
-        let demands = self.demands(self.way.route.limits.of_sources(), around);
+        let sparing = self.way.route.limits.of_sources().filter(|charge| charge.limit.spares_known_tokens());
+        let demands = self.demands(sparing, around);
         look_at(&demands, around).map_err(Refusal::locked_out)
     }
 
@@ -116,9 +92,7 @@ impl Caller<'_> {
         if demands.is_empty() {
             return Ok(());
         }
-        let taken = take(&demands, around.worker.limits(), around.host, around.now.mono);
-        note_strain(&taken, around);
-        taken.map(drop).map_err(Refusal::locked_out)
+        spend(&demands, around.worker.limits(), around.host, around.now.mono).map_err(Refusal::locked_out)
     }
 
     /// Counts a refusal of ours with this status, by those of the route's limits, and says what it makes of what was seen
@@ -131,8 +105,7 @@ impl Caller<'_> {
     ) -> Vec<Event> {
         let counting = charges.into_iter().filter(|charge| charge.limit.counts.response(status));
         let pending = self.pending(counting, around);
-        let counted = pending.iter();
-        counted.filter_map(|pending| count_afterwards(pending, around.worker, around.host, around.now)).collect()
+        count_afterwards(&pending, |_| true, around.worker, around.host, around.now)
     }
 
     fn pending<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>, around: &Surroundings<'_>) -> Vec<Pending> {
@@ -145,34 +118,35 @@ impl Caller<'_> {
         self.demands(charges, around).into_iter().map(pending).collect()
     }
 
-    /// The shadow limits that would refuse.
+    /// The shadow limits that would refuse, each by itself.
     fn shadowed(&self, charges: &[Charge], around: &mut Surroundings<'_>) -> Vec<Rc<Limit>> {
-        if charges.is_empty() {
-            return Vec::new();
+        let mut shadowed = Vec::new();
+        for demand in self.demands(self.counted(charges), around) {
+            let limit = demand.limit.clone();
+            if spend(&[demand], around.worker.limits(), around.host, around.now.mono)
+                .is_err_and(|over| !over.contended())
+            {
+                shadowed.push(limit);
+            }
         }
-        let demands = self.demands(charges, around);
-        let taken = take(&demands, around.worker.limits(), around.host, around.now.mono);
-        drop(demands);
-        note_strain(&taken, around);
-        let Err(over) = taken else { return Vec::new() };
-        around.worker.count(Counter::ShadowOverLimit, over.violated().len());
-        over.violated().iter().map(|standing| standing.limit.clone()).collect()
+        around.worker.count(Counter::ShadowOverLimit, shadowed.len());
+        shadowed
     }
 
     fn demands<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>, around: &Surroundings<'_>) -> Vec<Demand<'d>> {
         let demand = |charge: &'d Charge| {
             let table = around.worker.limits();
             let identity = table.identity(&charge.limit.key, |part| self.value(part, around.connection));
-            Demand { limit: &charge.limit, quota: self.quota(&charge.limit), identity, cost: charge.cost }
+            Demand { limit: &charge.limit, allowance: self.allowance(&charge.limit), identity, cost: charge.cost }
         };
         charges.into_iter().map(demand).collect()
     }
 
-    /// The quota of the first override that fits, else the limit's own.
-    fn quota(&self, limit: &Limit) -> Quota {
+    /// What the first override that fits allows, else the limit itself.
+    fn allowance(&self, limit: &Limit) -> Allowance {
         let fits = |conditions: &[Condition]| conditions.iter().all(|condition| self.meets(condition));
         let other = limit.overrides.iter().find(|other| fits(&other.conditions));
-        other.map_or(limit.quota, |other| other.quota)
+        other.map_or(limit.allowance, |other| other.allowance)
     }
 
     fn meets(&self, condition: &Condition) -> bool {
@@ -192,23 +166,27 @@ impl Caller<'_> {
 
     pub(super) fn value<'v>(&'v self, part: &'v KeyPart, connection: &dyn Connection) -> KeyValue<'v> {
         let token = self.token;
-        let claim = |text: Option<Cow<'v, str>>| match (token, text) {
-            (Some(token), Some(text)) => KeyValue::OfIssuer { issuer: &token.issuer().issuer, text },
+        let claim = |value: Option<ClaimValue<'v>>| match (token, value) {
+            (Some(token), Some(value)) => KeyValue::Claim { issuer: &token.issuer().issuer, value },
             _ => KeyValue::Missing,
         };
         let text = |text: Option<Cow<'v, str>>| text.map_or(KeyValue::Missing, KeyValue::Text);
         let claims = token.map(|token| token.claims());
         match part {
-            KeyPart::ClientId => claim(claims.map(|claims| (&*claims.client_id).into())),
-            KeyPart::Sub => claim(claims.map(|claims| (&*claims.subject).into())),
-            KeyPart::Claim(name) => claim(claims.and_then(|claims| claims.as_text(name)).map(Into::into)),
+            KeyPart::ClientId => claim(claims.map(|claims| ClaimValue::Text((&*claims.client_id).into()))),
+            KeyPart::Sub => claim(claims.map(|claims| ClaimValue::Text((&*claims.subject).into()))),
+            KeyPart::Claim(name) => claim(claims.and_then(|claims| match claims.others.get(name)? {
+                Value::Null => None,
+                Value::Text(text) => Some(ClaimValue::Text(text.into())),
+                other => Some(ClaimValue::Json(other)),
+            })),
             KeyPart::Peer => text(self.peer.map(|peer| peer.name().into())),
             KeyPart::Ip => ip(connection),
             KeyPart::Source => match self.peer.filter(|peer| peer.validated) {
                 Some(peer) => text(Some(peer.name().into())),
                 None => ip(connection),
             },
-            KeyPart::Route => text(Some((&*self.way.route.origin.path).into())),
+            KeyPart::Route => text(Some((&*self.way.route.identity).into())),
             // Repeated fields are one identity together, so that repeating one is no way to a new budget.
             KeyPart::Header(name) => {
                 let values: Vec<_> = self.way.head.headers(name).map(String::from_utf8_lossy).collect();
@@ -225,15 +203,6 @@ fn look_at(demands: &[Demand<'_>], around: &Surroundings<'_>) -> Result<(), Over
         return Ok(());
     }
     look(demands, around.worker.limits(), around.host, around.now.mono)
-}
-
-fn note_strain(taken: &Result<Permits, OverLimit>, around: &mut Surroundings<'_>) {
-    let strain = match taken {
-        Ok(permits) => permits.strain(),
-        Err(over) => over.strain(),
-    };
-    around.worker.count(Counter::LimitInherited, strain.inherited);
-    around.worker.count(Counter::LimitUnreadable, strain.unreadable);
 }
 
 /// Sources without an address (a Unix socket) share one budget.

@@ -14,14 +14,15 @@ mod fleet;
 mod limits;
 mod outcome;
 mod seen;
+mod settling;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-pub use limits::{ended, responded};
 pub use outcome::Outcome;
 pub use seen::Seen;
+pub use settling::{ended, responded};
 
 use fleet::FleetGrants;
 use limits::Caller;

@@ -1,27 +1,31 @@
-//! How a response of the upstream ends, for limits that count it: an HTTP status, also where gRPC says it. In: what the
-//! response says so far. Out: [`Outcome`]. Not here: counting (`limits`).
+//! How a response ends, for limits that count it: an HTTP status, also where gRPC says it. In: what the response says so
+//! far. Out: [`Outcome`]. Not here: counting (`settling`).
 
 /// What limits count a response as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// This HTTP status.
+    /// This HTTP status of the upstream.
     Known(u16),
-    /// What the trailers say; this HTTP status if they say nothing or never come.
-    InTrailers(u16),
+    /// What the trailers of the upstream's response say.
+    InTrailers,
+    /// Nothing: the proxy or another filter answered.
+    NotUpstreams,
 }
 
 impl Outcome {
-    /// From the head of a response to a gRPC call: its HTTP status and its `grpc-status`.
+    /// From the head of a response to a gRPC call: its HTTP status and its `grpc-status`. What fails before gRPC says so by
+    /// HTTP alone.
     pub fn of_call(status: u16, grpc_status: Option<&[u8]>) -> Self {
-        grpc_status.map_or(Outcome::InTrailers(status), |code| Outcome::Known(http_status(code)))
+        match grpc_status {
+            Some(code) => Outcome::Known(http_status(code)),
+            None if status == 200 => Outcome::InTrailers,
+            None => Outcome::Known(status),
+        }
     }
 
-    /// Once everything has been said; `grpc_status`: that of the trailers.
-    pub fn finally(self, grpc_status: Option<&[u8]>) -> u16 {
-        match (self, grpc_status) {
-            (Outcome::InTrailers(_), Some(code)) => http_status(code),
-            (Outcome::InTrailers(status) | Outcome::Known(status), _) => status,
-        }
+    /// From the `grpc-status` of trailers; without one the call did not fail.
+    pub fn of_trailers(grpc_status: Option<&[u8]>) -> u16 {
+        grpc_status.map_or(200, http_status)
     }
 }
 
@@ -60,13 +64,13 @@ mod tests {
     #[test]
     fn a_call_ends_with_its_grpc_status_wherever_that_stands() {
         assert_eq!(Outcome::of_call(200, Some(b"5")), Outcome::Known(404));
-        let later = Outcome::of_call(200, None);
-        assert_eq!(later, Outcome::InTrailers(200));
-        assert_eq!(later.finally(Some(b"16")), 401);
+        assert_eq!(Outcome::of_call(200, None), Outcome::InTrailers);
+        assert_eq!(Outcome::of_trailers(Some(b"16")), 401);
+        assert_eq!(Outcome::of_trailers(None), 200);
     }
 
     #[test]
-    fn a_call_without_grpc_status_ends_with_its_http_status() {
-        assert_eq!(Outcome::of_call(403, None).finally(None), 403);
+    fn a_call_that_fails_before_grpc_ends_with_its_http_status() {
+        assert_eq!(Outcome::of_call(403, None), Outcome::Known(403));
     }
 }

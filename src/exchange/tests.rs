@@ -18,8 +18,8 @@ use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
-use crate::limit::Dialects;
 use crate::limit::fleet::Ask;
+use crate::policy::{Dialects, FilterId};
 use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
@@ -131,7 +131,13 @@ impl Scene {
     fn new(config: &Value) -> Self {
         let host = FakeHost::default();
         let policy = policy(config);
-        Self { worker: Worker::new(&policy, &host), policy, host, seconds: 0.0, validates: true }
+        Self {
+            worker: Worker::new(FilterId::new(b"filter"), &policy, &host),
+            policy,
+            host,
+            seconds: 0.0,
+            validates: true,
+        }
     }
 
     fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {

@@ -11,7 +11,7 @@ use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::metrics::Metrics;
 use crate::filter::stream::Stream;
-use crate::policy::Policy;
+use crate::policy::{FilterId, Policy};
 use crate::worker::{Call, ExchangeId, Worker};
 
 thread_local! {
@@ -38,11 +38,11 @@ impl Plugin {
         name.extend(property("plugin_root_id"));
         PLUGINS.with(|plugins| {
             if let Some(plugin) = plugins.borrow().get(&name) {
-                plugin.worker.borrow_mut().adopt(policy, &Envoy);
+                plugin.worker.borrow_mut().adopt(policy);
                 return plugin.clone();
             }
             let plugin = Rc::new(Self {
-                worker: RefCell::new(Worker::new(policy, &Envoy)),
+                worker: RefCell::new(Worker::new(FilterId::new(&name), policy, &Envoy)),
                 metrics: Metrics::define(),
                 waiting: RefCell::default(),
                 unsent: RefCell::default(),

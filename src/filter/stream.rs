@@ -17,9 +17,9 @@ use crate::exchange::{Exchange, Outcome, Seen, Step, Surroundings, ended, respon
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
-use crate::limit::{Change, Dialects};
+use crate::limit::Change;
 use crate::observe::{Decision, audit_record};
-use crate::policy::Policy;
+use crate::policy::{Dialects, Policy};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
@@ -48,8 +48,8 @@ struct Forwarded {
     grpc: bool,
     /// When it was decided: what callers are told counts from then.
     at: UnixMillis,
-    /// Of a response that limits wait for, until it is counted.
-    outcome: Option<Outcome>,
+    /// Whether the trailers of the response will say what limits wait for.
+    in_trailers: bool,
     /// What was seen, if the outcome may show that it was more than a request.
     watched: Option<Box<Seen>>,
 }
@@ -86,7 +86,7 @@ impl Stream {
         match (sent, verdict) {
             (Err(FilterFailed), _) => refuse(&Reason::FilterUnavailable.into(), grpc, self.dialects),
             (Ok(()), Verdict::Forward(forward)) => {
-                State::Forwarded(Forwarded { forward, grpc, at, outcome: None, watched })
+                State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
             (Ok(()), _) => State::Reported,
         }
@@ -194,11 +194,11 @@ impl HttpStream {
 }
 
 impl Forwarded {
-    /// Counts a response that is still to be counted, now that there is no more to learn.
-    fn count(&mut self, grpc_status: impl FnOnce() -> Option<Vec<u8>>, plugin: &Plugin) {
-        let Some(outcome) = self.outcome.take() else { return };
-        let status = outcome.finally(grpc_status().as_deref());
-        let events = responded(self.forward.permits(), status, &mut plugin.worker.borrow_mut(), &Envoy, now());
+    /// Counts a response, now that there is no more to learn; `None`: it is not the upstream's.
+    fn count(&mut self, status: Option<u16>, plugin: &Plugin) {
+        self.in_trailers = false;
+        let permits = self.forward.permits_mut();
+        let events = responded(permits, status, &mut plugin.worker.borrow_mut(), &Envoy, now());
         if let (Some(seen), false) = (&mut self.watched, events.is_empty()) {
             seen.events = events;
             set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
@@ -212,21 +212,18 @@ fn grpc_status(map: MapType) -> Option<Vec<u8>> {
 }
 
 /// The outcome of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
-fn upstream_outcome(forwarded: &Forwarded) -> Option<Outcome> {
-    if forwarded.forward.permits().pending().is_empty() {
-        return None;
+fn outcome(grpc: bool) -> Outcome {
+    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten();
+    if details.as_deref() != Some(b"via_upstream") {
+        return Outcome::NotUpstreams;
     }
-    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()?;
-    if details != b"via_upstream" {
-        return None;
-    }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten()?;
-    let status = std::str::from_utf8(&status).ok()?.parse().ok()?;
-    Some(if forwarded.grpc {
+    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten();
+    let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
+    if grpc {
         Outcome::of_call(status, grpc_status(MapType::HttpResponseHeaders).as_deref())
     } else {
         Outcome::Known(status)
-    })
+    }
 }
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
@@ -250,9 +247,12 @@ impl HttpContext for HttpStream {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let Stream { state, dialects } = &mut *stream.borrow_mut();
             if let State::Forwarded(forwarded) = state {
-                forwarded.outcome = upstream_outcome(forwarded);
-                if matches!(forwarded.outcome, Some(Outcome::Known(_))) {
-                    forwarded.count(|| None, plugin);
+                if forwarded.forward.permits().awaits_response() {
+                    match outcome(forwarded.grpc) {
+                        Outcome::Known(status) => forwarded.count(Some(status), plugin),
+                        Outcome::InTrailers => forwarded.in_trailers = true,
+                        Outcome::NotUpstreams => forwarded.count(None, plugin),
+                    }
                 }
                 for change in forwarded.forward.permits().fields(*dialects, forwarded.at, response_field) {
                     const MAP: MapType = MapType::HttpResponseHeaders;
@@ -270,8 +270,10 @@ impl HttpContext for HttpStream {
     fn on_http_response_trailers(&mut self, _: usize) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+            && forwarded.in_trailers
         {
-            forwarded.count(|| grpc_status(MapType::HttpResponseTrailers), plugin);
+            let code = grpc_status(MapType::HttpResponseTrailers);
+            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), plugin);
         }
         Action::Continue
     }
@@ -284,11 +286,7 @@ impl HttpContext for HttpStream {
         match &mut stream.borrow_mut().state {
             State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
             State::Forwarded(forwarded) => {
-                forwarded.count(|| None, plugin);
-                let permits = forwarded.forward.permits();
-                if !permits.held().is_empty() {
-                    ended(permits, &plugin.worker.borrow(), &Envoy, now());
-                }
+                ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
             }
             State::Reported | State::Answered => {}
         }

@@ -6,85 +6,143 @@
 //! (draft-polli-ratelimit-headers-03, seconds until the reset) or with the reset as seconds since 1970. They speak of
 //! the tightest limit.
 //!
-//! `q` is the burst and `w` the whole seconds in which a spent burst comes back; `r` is what is left and `t` the
-//! seconds until the budget is full or, on a refusal, until the request would pass.
+//! `q` is what comes back in `w` seconds, the fewest whole seconds in which a spent burst does; `r` is what is left and `t` the
+//! seconds until the budget is full or, on a refusal, until the request would pass. A limit of requests at once has
+//! `qu="concurrent-requests"` and no window. Only budgets that belong to the caller alone are told.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 use std::time::Duration;
 
 use sfv::{Integer, KeyRef, ListSerializer, StringRef};
 
-use crate::limit::outcome::{OverLimit, Standing};
+use crate::limit::outcome::{OverLimit, Standing, Violation, Why};
+use crate::policy::{Dialects, Older};
 use crate::time::{UnixMillis, whole_seconds_up};
 
 /// A response field: its name in lower case, and its value.
 pub(super) type Field = (&'static str, String);
 
-/// Which fields callers are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dialects {
-    /// RateLimit and RateLimit-Policy.
-    pub draft: bool,
-    /// X-RateLimit-*, if at all.
-    pub older: Option<Older>,
+/// What is told about one limit.
+pub(super) struct Told<'s> {
+    name: &'s str,
+    policy: ToldPolicy,
+    remaining: Option<u64>,
+    reset: Option<Duration>,
 }
 
-/// What `X-RateLimit-Reset` means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Older {
-    /// Seconds from now, as Envoy's own filters write it.
-    Envoy,
-    /// Seconds since 1970.
-    Epoch,
+#[derive(Clone, Copy)]
+enum ToldPolicy {
+    /// Permits, and the seconds in which they come back; at most that many at once.
+    Rate { permits: u64, seconds: u64, burst: u32 },
+    /// Requests at once.
+    AtOnce(u32),
+}
+
+impl Told<'_> {
+    fn rate(quota: &crate::policy::Quota) -> ToldPolicy {
+        let (permits, seconds) = quota.per_window();
+        ToldPolicy::Rate { permits, seconds, burst: quota.burst() }
+    }
+}
+
+/// What callers are told of limits that let a request pass.
+pub(super) fn told(standings: &[Standing]) -> Vec<Told<'_>> {
+    let own = standings.iter().filter(|standing| standing.limit.is_of_callers());
+    let told = own.map(|Standing { limit, quota, remaining, reset }| Told {
+        name: &limit.origin.name,
+        policy: Told::rate(quota),
+        remaining: Some(*remaining),
+        reset: Some(*reset),
+    });
+    told.collect()
+}
+
+fn told_refusal(violated: &[Violation]) -> Vec<Told<'_>> {
+    let own = violated.iter().filter(|violation| violation.limit.is_of_callers());
+    let told = own.map(|violation| {
+        let (policy, remaining) = match violation.why {
+            Why::Spent { remaining, .. } => (Told::rate(&violation.quota), Some(remaining)),
+            Why::Crowded { .. } => (Told::rate(&violation.quota), Some(0)),
+            Why::AtOnce { most } => (ToldPolicy::AtOnce(most), Some(0)),
+            Why::Never => (Told::rate(&violation.quota), None),
+        };
+        let told = !matches!(violation.why, Why::AtOnce { .. });
+        let reset = violation.retry_after().filter(|_| told);
+        Told { name: &violation.limit.origin.name, policy, remaining, reset }
+    });
+    told.collect()
 }
 
 impl OverLimit {
     /// The fields of a refusal. They speak of the violated limits alone.
     pub fn fields(&self, dialects: Dialects, now: UnixMillis) -> Vec<Field> {
-        let mut told = if dialects.draft { draft(self.violated()) } else { Vec::new() };
-        told.extend(dialects.older.and_then(|dialect| older(self.violated(), dialect, now)).into_iter().flatten());
+        let refusal = told_refusal(self.violated());
+        let mut told = if dialects.draft { draft(&refusal) } else { Vec::new() };
+        told.extend(dialects.older.and_then(|dialect| older(&refusal, dialect, now)).into_iter().flatten());
         told
     }
 }
 
-/// X-RateLimit-Limit, -Remaining and -Reset, in this order; `None` without standings.
-pub(super) fn older(standings: &[Standing], dialect: Older, now: UnixMillis) -> Option<[Field; 3]> {
+/// X-RateLimit-Limit, -Remaining and -Reset, in this order; `None` without a rate. They know no requests at once.
+pub(super) fn older(told: &[Told<'_>], dialect: Older, now: UnixMillis) -> Option<[Field; 3]> {
+    let rates = || {
+        told.iter().filter_map(|told| match told.policy {
+            ToldPolicy::Rate { permits, seconds, burst } => {
+                Some((told.name, permits, seconds, burst, told.remaining?, told.reset?))
+            }
+            ToldPolicy::AtOnce(_) => None,
+        })
+    };
     // The tightest: the fewest permits, and of equals the longest wait.
-    let tightest = standings.iter().min_by_key(|standing| (standing.remaining, std::cmp::Reverse(standing.reset)))?;
-    let mut limit = tightest.quota.burst().to_string();
-    let reset = whole_seconds_up(tightest.reset).max(1);
+    let (_, _, _, burst, remaining, reset) =
+        rates().min_by_key(|(.., remaining, reset)| (*remaining, Reverse(*reset)))?;
+    let mut limit = burst.to_string();
     let reset = match dialect {
         Older::Envoy => {
-            for Standing { limit: of, quota, .. } in standings {
+            for (name, permits, seconds, ..) in rates() {
                 // Configuration allows names of letters, digits and dashes only. Writing to a String cannot fail.
-                let _ = write!(limit, ", {};w={};name=\"{}\"", quota.burst(), quota.window_seconds(), of.origin.name);
+                let _ = write!(limit, ", {permits};w={seconds};name=\"{name}\"");
             }
-            reset
+            whole_seconds_up(reset).max(1)
         }
-        Older::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis())).saturating_add(reset),
+        Older::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis()).saturating_add(reset)),
     };
     Some([
         ("x-ratelimit-limit", limit),
-        ("x-ratelimit-remaining", tightest.remaining.to_string()),
+        ("x-ratelimit-remaining", remaining.to_string()),
         ("x-ratelimit-reset", reset.to_string()),
     ])
 }
 
-/// RateLimit-Policy and RateLimit; none without standings.
-pub(super) fn draft(standings: &[Standing]) -> Vec<Field> {
-    const KEYS: [&KeyRef; 4] =
-        [KeyRef::constant("q"), KeyRef::constant("w"), KeyRef::constant("r"), KeyRef::constant("t")];
-    let [q, w, r, t] = KEYS;
+/// RateLimit-Policy and RateLimit; none where nothing is told.
+pub(super) fn draft(told: &[Told<'_>]) -> Vec<Field> {
+    const KEYS: [&KeyRef; 5] = [
+        KeyRef::constant("q"),
+        KeyRef::constant("w"),
+        KeyRef::constant("r"),
+        KeyRef::constant("t"),
+        KeyRef::constant("qu"),
+    ];
+    const CONCURRENT: &StringRef = StringRef::constant("concurrent-requests");
+    let [q, w, r, t, qu] = KEYS;
     let (mut policy, mut state) = (ListSerializer::new(), ListSerializer::new());
-    for Standing { limit, quota, remaining, reset } in standings {
+    for told in told {
         // A name that is no structured-field string cannot be told; configuration refuses such names.
-        let Ok(name) = StringRef::from_str(&limit.origin.name) else { continue };
-        let reset = whole_seconds_up(*reset).max(1);
-        let _ = policy
-            .bare_item(name)
-            .parameter(q, integer(quota.burst().into()))
-            .parameter(w, integer(quota.window_seconds()));
-        let _ = state.bare_item(name).parameter(r, integer(*remaining)).parameter(t, integer(reset));
+        let Ok(name) = StringRef::from_str(told.name) else { continue };
+        let item = policy.bare_item(name);
+        let _ = match told.policy {
+            ToldPolicy::Rate { permits, seconds, .. } => {
+                item.parameter(q, integer(permits)).parameter(w, integer(seconds))
+            }
+            ToldPolicy::AtOnce(most) => item.parameter(q, integer(most.into())).parameter(qu, CONCURRENT),
+        };
+        if let Some(remaining) = told.remaining {
+            let item = state.bare_item(name).parameter(r, integer(remaining));
+            if let Some(reset) = told.reset {
+                let _ = item.parameter(t, integer(whole_seconds_up(reset).max(1)));
+            }
+        }
     }
     let named = [("ratelimit-policy", policy.finish()), ("ratelimit", state.finish())];
     named.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
@@ -102,30 +160,58 @@ mod tests {
     use sfv::{BareItem, List, ListEntry, Parser};
 
     use super::*;
-    use crate::limit::{Quota, Strain};
-    use crate::policy::{Limit, Origin};
+    use crate::limit::Strain;
+    use crate::policy::{KeyPart, Limit, Origin, Quota, TableSize};
 
     const DRAFT: Dialects = Dialects { draft: true, older: None };
     const NOW: UnixMillis = UnixMillis::from_millis(1_767_225_600_500);
 
-    fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
+    fn limit(name: &str, quota: Quota) -> Rc<Limit> {
         let origin = Origin { name: name.into(), path: "limits".into() };
-        let limit = Limit::new(origin, vec![], quota);
-        Standing { limit: Rc::new(limit), quota, remaining, reset }
+        Rc::new(Limit::new(origin, vec![KeyPart::ClientId], quota, TableSize::for_identities(8)))
+    }
+
+    fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
+        Standing { limit: limit(name, quota), quota, remaining, reset }
     }
 
     fn per_second(permits: u64, burst: u32) -> Quota {
         Quota::new(permits, Duration::from_secs(1), burst).unwrap()
     }
 
+    fn violated(name: &str, why: Why) -> Violation {
+        let quota = per_second(1, 1);
+        Violation { limit: limit(name, quota), quota, why }
+    }
+
+    fn spent(wait: u64) -> Why {
+        Why::Spent { remaining: 0, retry_after: Duration::from_millis(wait) }
+    }
+
+    fn fields(violated: Vec<Violation>, dialects: Dialects, now: UnixMillis) -> Vec<String> {
+        let over = OverLimit::new(violated, Strain::default());
+        over.fields(dialects, now).into_iter().map(|(_, value)| value).collect()
+    }
+
     #[test]
-    fn a_response_tells_the_quota_and_what_is_left_of_it() {
+    fn a_response_tells_the_rate_and_what_is_left() {
         let standing = standing("per-client", per_second(100, 200), 12, Duration::from_millis(1880));
         let expected = [
             ("ratelimit-policy", r#""per-client";q=200;w=2"#.to_owned()),
             ("ratelimit", r#""per-client";r=12;t=2"#.to_owned()),
         ];
-        assert_eq!(draft(&[standing]), expected);
+        assert_eq!(draft(&told(&[standing])), expected);
+    }
+
+    #[test]
+    fn nobody_is_told_what_is_left_of_a_budget_that_others_share() {
+        let origin = Origin { name: "all".into(), path: "limits".into() };
+        let key = vec![KeyPart::Route, KeyPart::Constant("x".into())];
+        let quota = per_second(1, 1);
+        let limit = Rc::new(Limit::new(origin, key, quota, TableSize::for_identities(8)));
+        let shared = Standing { limit: limit.clone(), quota, remaining: 7, reset: Duration::ZERO };
+        assert!(told(&[shared]).is_empty());
+        assert!(fields(vec![Violation { limit, quota, why: spent(1) }], DRAFT, NOW).is_empty());
     }
 
     #[test]
@@ -134,18 +220,36 @@ mod tests {
             standing("wide", per_second(100, 200), 12, Duration::from_millis(1880)),
             standing("tight", per_second(1, 5), 3, Duration::from_secs(2)),
         ];
-        let values = |dialect| older(&standings, dialect, NOW).unwrap().map(|(_, value)| value);
+        let values = |dialect| older(&told(&standings), dialect, NOW).unwrap().map(|(_, value)| value);
         assert_eq!(values(Older::Envoy), [r#"5, 200;w=2;name="wide", 5;w=5;name="tight""#, "3", "2"]);
         assert_eq!(values(Older::Epoch), ["5", "3", "1767225603"]);
     }
 
     #[test]
-    fn a_refusal_tells_the_same_time_as_retry_after() {
-        let violated = |name, wait| standing(name, per_second(1, 1), 0, Duration::from_millis(wait));
-        let over = OverLimit::new(vec![violated("one", 1), violated("two", 2_500)], Strain::default());
-        let [_, (_, state)] = over.fields(DRAFT, NOW).try_into().unwrap();
-        assert_eq!(state, r#""one";r=0;t=1, "two";r=0;t=3"#);
-        assert_eq!(whole_seconds_up(over.retry_after()), 3);
+    fn a_refusal_tells_the_same_time_in_every_dialect() {
+        let refused = || vec![violated("one", spent(1)), violated("two", spent(2_500))];
+        assert_eq!(fields(refused(), DRAFT, NOW)[1], r#""one";r=0;t=1, "two";r=0;t=3"#);
+        let wait = OverLimit::new(refused(), Strain::default()).retry_after().unwrap();
+        assert_eq!(whole_seconds_up(wait), 3);
+        let epoch = Dialects { draft: false, older: Some(Older::Epoch) };
+        for (millis, expected) in [(500, "1767225603"), (501, "1767225604"), (0, "1767225603")] {
+            let now = UnixMillis::from_millis(1_767_225_600_000 + millis);
+            assert_eq!(fields(vec![violated("two", spent(2_500))], epoch, now)[2], expected);
+        }
+    }
+
+    #[test]
+    fn too_many_requests_at_once_are_no_quota_of_a_window() {
+        let told = fields(vec![violated("busy", Why::AtOnce { most: 20 })], DRAFT, NOW);
+        assert_eq!(told, [r#""busy";q=20;qu="concurrent-requests""#, r#""busy";r=0"#]);
+        let older = Dialects { draft: false, older: Some(Older::Envoy) };
+        assert!(fields(vec![violated("busy", Why::AtOnce { most: 20 })], older, NOW).is_empty());
+    }
+
+    #[test]
+    fn what_never_passes_is_told_no_time() {
+        let over = OverLimit::new(vec![violated("a", spent(5_000)), violated("b", Why::Never)], Strain::default());
+        assert_eq!(over.retry_after(), None);
     }
 
     #[test]
@@ -156,7 +260,7 @@ mod tests {
             standing("slow", slowest, 0, Duration::ZERO),
             standing("not printable: ü", slowest, 0, Duration::ZERO),
         ];
-        for (name, value) in draft(&standings) {
+        for (name, value) in draft(&told(&standings)) {
             let parsed = Parser::new(&value).parse::<List>().unwrap();
             assert_eq!(parsed.len(), 2, "{name}");
             for entry in parsed {

@@ -1,30 +1,33 @@
 //! Whose budget: the parts of a key, resolved for one request, as a keyed hash. In: key parts and their values. Out:
-//! an [`Identity`], and a tag for each limit that counts it. Not here: reading the values from a request (`exchange`).
+//! an [`Identity`], and its tag in a slot. Not here: reading the values from a request (`exchange`).
 //!
 //! The hash is SipHash-1-3 with 128 bits under a secret that all workers of a process share, so that nobody outside
 //! can choose identities that meet in one slot. Not here: how a key becomes bytes (`parts`).
+//!
+//! The *owner* of an identity is what of it a caller cannot choose at will: the key without headers, and an IPv6 address
+//! as its /48. Identities of one owner stand in a few slots and have few places there.
 
 use std::borrow::Cow;
-use std::hash::Hasher;
 use std::net::IpAddr;
 
 use siphasher::sip128::Hasher128;
 
-use crate::limit::parts::{write_key, write_text};
+use crate::json::Value;
+use crate::limit::parts::{Whole, write_key};
 use crate::policy::KeyPart;
 use crate::shared::Secret;
 
 /// What a part of a key is in one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum KeyValue<'a> {
     /// Text that means the same for every issuer: a peer, a constant.
     Text(Cow<'a, str>),
-    /// A claim of a token: what two issuers call by the same name are two identities.
-    OfIssuer {
+    /// A claim of a token: what two issuers call by the same name are two identities, and so are `7` and `"7"`.
+    Claim {
         /// `iss` of the token.
         issuer: &'a str,
         /// The claim's value.
-        text: Cow<'a, str>,
+        value: ClaimValue<'a>,
     },
     /// An address. IPv6 counts as its /64, an IPv4 address mapped into IPv6 as itself.
     Address(IpAddr),
@@ -32,21 +35,59 @@ pub enum KeyValue<'a> {
     Missing,
 }
 
+/// The value of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimValue<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Anything else. Numbers count by their value, arrays in their order, objects whatever their order.
+    Json(&'a Value),
+}
+
 /// An identity that is counted: a keyed hash, the same for all limits with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity(u128);
+pub struct Identity {
+    whole: u128,
+    owner: u64,
+}
+
+/// How many slots an owner's identities are spread over.
+const SPREAD: u64 = 64;
 
 impl Identity {
-    /// Sixty-four of its bits.
-    pub(super) fn low_bits(self) -> u64 {
-        // The cast keeps the low half, which is what is asked for.
-        self.0 as u64
+    /// Which of `slots`, a power of two, it stands in.
+    pub(super) fn slot(self, slots: u64) -> u64 {
+        // The upper half of the hash: the lower makes the tag. Another slot for each, far from each other.
+        let step = (self.whole >> 64) as u64 % SPREAD.min(slots.div_ceil(2));
+        self.owner.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) & slots.saturating_sub(1)
+    }
+
+    /// Its tag there.
+    pub(super) fn tag(self) -> Tag {
+        Tag((self.owner & Tag::OWNER) | (self.whole as u64 & !Tag::OWNER).max(1))
     }
 }
 
-/// One limit's entry for one identity. Never zero, which is the tag of an empty way.
+/// An identity in a slot: sixteen bits of its owner, forty-eight of its own, which are never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tag(pub(super) u64);
+pub(super) struct Tag(u64);
+
+impl Tag {
+    const OWNER: u64 = 0xffff << 48;
+
+    /// What all identities of its owner together are called.
+    pub(super) fn of_owner(self) -> Self {
+        Self(self.0 & Self::OWNER)
+    }
+
+    pub(super) fn word(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+}
 
 /// The hashes of limits under the secret of the process.
 impl Secret {
@@ -54,19 +95,19 @@ impl Secret {
     pub(super) fn identity<'k, 'v>(
         &self,
         key: &'k [KeyPart],
-        value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
+        mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
     ) -> Identity {
         let mut hasher = self.hasher(b'i');
-        write_key(&mut hasher, key, value_of);
-        Identity(hasher.finish128().as_u128())
-    }
-
-    /// The tag of `identity` for the limit of that name.
-    pub(super) fn tag(&self, identity: Identity, limit: &str) -> Tag {
-        let mut hasher = self.hasher(b't');
-        hasher.write(&identity.0.to_le_bytes());
-        write_text(&mut hasher, limit);
-        Tag(hasher.finish().max(1))
+        let whole = write_key(&mut hasher, key, Whole::Identity, &mut value_of);
+        let hash = hasher.finish128();
+        let owner = if whole {
+            hash.h1
+        } else {
+            let mut hasher = self.hasher(b'o');
+            write_key(&mut hasher, key, Whole::Owner, value_of);
+            hasher.finish128().h1
+        };
+        Identity { whole: hash.as_u128(), owner }
     }
 }
 
@@ -79,7 +120,7 @@ mod tests {
     }
 
     fn identity(key: &[KeyPart], values: &[KeyValue<'static>]) -> Identity {
-        let mut values = values.iter().cloned();
+        let mut values = values.iter().cloned().cycle();
         Secret::fixed(1, 2).identity(key, |_| values.next().unwrap())
     }
 
@@ -99,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_same_name_at_two_issuers_is_two_identities() {
-        let of = |issuer| identity(&[KeyPart::Sub], &[KeyValue::OfIssuer { issuer, text: "alice".into() }]);
+        let of =
+            |issuer| identity(&[KeyPart::Sub], &[KeyValue::Claim { issuer, value: ClaimValue::Text("alice".into()) }]);
         assert_ne!(of("https://one.example"), of("https://two.example"));
     }
 
@@ -123,8 +165,53 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_one_identity_have_different_tags() {
-        let identity = identity(&[], &[]);
-        assert_ne!(Secret::fixed(1, 2).tag(identity, "per-second"), Secret::fixed(1, 2).tag(identity, "per-minute"));
+    fn a_claim_counts_by_its_type_and_value() {
+        let parse = |text: &str| crate::json::parse(text.as_bytes(), crate::json::Bounds::TOKEN).unwrap();
+        let of = |text: &str| {
+            let value = parse(text);
+            let claim = match &value {
+                Value::Text(text) => ClaimValue::Text(text.clone().into()),
+                other => ClaimValue::Json(other),
+            };
+            Secret::fixed(1, 2).identity(&[KeyPart::Claim("c".into())], |_| KeyValue::Claim {
+                issuer: "https://as.example",
+                value: claim.clone(),
+            })
+        };
+        let distinct = [
+            "7",
+            "\"7\"",
+            "true",
+            "\"true\"",
+            "7.5",
+            "[7]",
+            "[\"7\"]",
+            "[1,2]",
+            "[2,1]",
+            "{\"a\":1}",
+            "{\"b\":1}",
+            "[[7]]",
+        ];
+        for (place, one) in distinct.iter().enumerate() {
+            assert!(distinct[..place].iter().all(|other| of(other) != of(one)), "{one}");
+        }
+        assert_eq!(of("7"), of("7.0"));
+        assert_eq!(of(r#"{"a":1,"b":[2]}"#), of(r#"{"b":[2],"a":1}"#));
+    }
+
+    #[test]
+    fn what_a_caller_can_choose_changes_the_identity_but_not_the_owner() {
+        let key = [KeyPart::ClientId, KeyPart::Header("x".into())];
+        let (one, two) = (identity(&key, &[text("a"), text("1")]), identity(&key, &[text("a"), text("2")]));
+        assert_ne!(one.tag(), two.tag());
+        assert_eq!(one.tag().of_owner(), two.tag().of_owner());
+        assert_ne!(one.tag(), one.tag().of_owner());
+        assert_ne!(identity(&key, &[text("b"), text("1")]).owner, one.owner);
+        let slots: std::collections::HashSet<_> =
+            (0..1000).map(|n| identity(&key, &[text("a"), KeyValue::Text(n.to_string().into())]).slot(8192)).collect();
+        assert_eq!(slots.len() as u64, SPREAD);
+        assert_eq!(address("2001:db8:1:2::1").owner, address("2001:db8:1:3::1").owner);
+        assert_ne!(address("2001:db8:1::1").owner, address("2001:db8:2::1").owner);
+        assert_ne!(address("192.0.2.1").owner, address("192.0.2.2").owner);
     }
 }

@@ -10,8 +10,9 @@ use std::cmp::Reverse;
 
 use sfv::{BareItem, FieldType, List, ListEntry, Parameters, Parser};
 
-use crate::limit::fields::{Dialects, Field, draft, older};
+use crate::limit::fields::{Field, draft, older, told};
 use crate::limit::outcome::Permits;
+use crate::policy::Dialects;
 use crate::time::UnixMillis;
 
 /// The longest value that is read, in bytes: an upstream must not choose how much is parsed.
@@ -35,10 +36,10 @@ impl Permits {
         now: UnixMillis,
         theirs: impl Fn(&'static str) -> Option<Vec<u8>>,
     ) -> Vec<Change> {
-        let standings = self.standings();
-        let ours = if dialects.draft { draft(standings) } else { Vec::new() };
+        let told = told(self.standings());
+        let ours = if dialects.draft { draft(&told) } else { Vec::new() };
         let mut changes: Vec<_> = ours.into_iter().map(|(name, ours)| beside(name, ours, theirs(name))).collect();
-        if let Some(ours) = dialects.older.and_then(|dialect| older(standings, dialect, now))
+        if let Some(ours) = dialects.older.and_then(|dialect| older(&told, dialect, now))
             && !theirs_are_stricter(&ours, theirs)
         {
             changes.extend(ours.map(|(name, value)| Change::Set(name, value)));

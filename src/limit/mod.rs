@@ -4,9 +4,9 @@
 //! proof that every limit was charged, or [`OverLimit`], and then none was.
 //!
 //! Bottom up: [`gcra`] is the pure algorithm; `parts` turns a key into bytes and `identity` those into a keyed hash; `slot` is the
-//! value stored in shared data; `table` names the slots; `page` is one slot in one decision; `meter` decides over
-//! several limits at once; `outcome` is what it answers; `fields` puts that into response fields and `merge` those
-//! beside the upstream's own.
+//! value stored in shared data; `table` names the slots; `page` is one slot in one decision and `settlement` the last word
+//! about it; `meter` decides over several limits at once; `outcome` is what it answers; `fields` puts that into response
+//! fields and `merge` those beside the upstream's own.
 //! Not here: what the limits are (`policy`), which facts of a request make its identity (`exchange`).
 
 pub mod fleet;
@@ -19,16 +19,12 @@ mod meter;
 mod outcome;
 mod page;
 mod parts;
+mod settlement;
 mod slot;
 mod table;
 
-pub use fields::{Dialects, Older};
-pub use gcra::{Quota, QuotaFault};
-pub use identity::{Identity, KeyValue};
+pub use identity::{ClaimValue, Identity, KeyValue};
 pub use merge::Change;
-pub use meter::{Demand, look, release, take};
-pub use outcome::{OverLimit, Pending, Permits, Standing, Strain};
-pub use table::SharedTable;
-
-/// How many limits with the same key one request can be counted by: more than a slot has room for is refused.
-pub const MAX_LIMITS_PER_KEY: usize = slot::WAYS;
+pub use meter::{Demand, conclude, look, spend, take};
+pub use outcome::{OverLimit, Pending, Permits, Standing, Strain, Violation, Why};
+pub use table::{SharedTable, TableMemory};

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use sha2::{Digest, Sha256};
 use siphasher::sip128::SipHasher13;
 
-use crate::limit::identity::KeyValue;
+use crate::json::Value;
+use crate::limit::identity::{ClaimValue, KeyValue};
 use crate::policy::KeyPart;
 
 /// A hash that takes bytes.
@@ -28,18 +29,37 @@ impl Sink for Sha256 {
     }
 }
 
-/// The parts of `key`, with the values that `value_of` gives them.
+/// How much of a key is meant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    /// All of it.
+    Identity,
+    /// What a caller cannot choose at will.
+    Owner,
+}
+
+/// The parts of `key`, with the values that `value_of` gives them. Out: whether that is all about it that its caller cannot
+/// choose.
 pub(super) fn write_key<'k, 'v>(
     sink: &mut impl Sink,
     key: &'k [KeyPart],
+    whole: Whole,
     mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
-) {
+) -> bool {
+    let mut is_owner = true;
     for part in key {
-        let (kind, name) = kind(part);
+        if matches!(part, KeyPart::Header(_)) {
+            is_owner = false;
+            if whole == Whole::Owner {
+                continue;
+            }
+        }
+        let (kind, name) = part.kind();
         write_text(sink, kind);
         write_text(sink, name);
-        write_value(sink, &value_of(part));
+        is_owner &= write_value(sink, &value_of(part), whole);
     }
+    is_owner
 }
 
 /// Text behind its length.
@@ -49,31 +69,22 @@ pub(super) fn write_text(sink: &mut impl Sink, text: &str) {
     sink.put(text.as_bytes());
 }
 
-/// The kind of a key part and the name that belongs to it, if any.
-pub(super) fn kind(part: &KeyPart) -> (&'static str, &str) {
-    match part {
-        KeyPart::ClientId => ("client_id", ""),
-        KeyPart::Sub => ("sub", ""),
-        KeyPart::Claim(name) => ("claim.", name),
-        KeyPart::Peer => ("peer", ""),
-        KeyPart::Ip => ("ip", ""),
-        KeyPart::Source => ("source", ""),
-        KeyPart::Route => ("route", ""),
-        KeyPart::Header(name) => ("header.", name),
-        KeyPart::Constant(_) => ("const", ""),
-    }
-}
-
-fn write_value(sink: &mut impl Sink, value: &KeyValue<'_>) {
+/// Out: whether an owner has no other value.
+fn write_value(sink: &mut impl Sink, value: &KeyValue<'_>, whole: Whole) -> bool {
     match value {
         KeyValue::Text(text) => {
             sink.put(b"T");
             write_text(sink, text);
         }
-        KeyValue::OfIssuer { issuer, text } => {
+        KeyValue::Claim { issuer, value: ClaimValue::Text(text) } => {
             sink.put(b"C");
             write_text(sink, issuer);
             write_text(sink, text);
+        }
+        KeyValue::Claim { issuer, value: ClaimValue::Json(value) } => {
+            sink.put(b"J");
+            write_text(sink, issuer);
+            write_json(sink, value);
         }
         KeyValue::Address(address) => match address.to_canonical() {
             IpAddr::V4(address) => {
@@ -83,11 +94,58 @@ fn write_value(sink: &mut impl Sink, value: &KeyValue<'_>) {
             IpAddr::V6(address) => {
                 sink.put(b"6");
                 let [a, b, c, d, ..] = address.segments();
-                for segment in [a, b, c, d] {
+                let network = if whole == Whole::Owner { [a, b, c, 0] } else { [a, b, c, d] };
+                for segment in network {
                     sink.put(&segment.to_be_bytes());
                 }
+                return false;
             }
         },
         KeyValue::Missing => sink.put(b"M"),
     }
+    true
+}
+
+/// Equal values give equal bytes, however they were written.
+fn write_json(sink: &mut impl Sink, value: &Value) {
+    match value {
+        Value::Null => sink.put(b"n"),
+        Value::Bool(flag) => sink.put(if *flag { b"t" } else { b"f" }),
+        Value::Integer(number) => write_integer(sink, *number),
+        Value::Decimal(number) => write_number(sink, *number),
+        Value::Text(text) => {
+            sink.put(b"s");
+            write_text(sink, text);
+        }
+        Value::Array(items) => {
+            sink.put(b"a");
+            sink.put(&(items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| write_json(sink, item));
+        }
+        Value::Object(object) => {
+            sink.put(b"o");
+            sink.put(&(object.len() as u64).to_le_bytes());
+            let mut members: Vec<_> = object.members().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            for (name, value) in members {
+                write_text(sink, name);
+                write_json(sink, value);
+            }
+        }
+    }
+}
+
+/// By its value: `7`, `7.0` and `70e-1` are one number. Of those beyond 2⁶³, what a double cannot tell apart is one too.
+fn write_number(sink: &mut impl Sink, number: f64) {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        return write_integer(sink, number as i64);
+    }
+    sink.put(b"d");
+    sink.put(&number.to_bits().to_le_bytes());
+}
+
+fn write_integer(sink: &mut impl Sink, number: i64) {
+    sink.put(b"i");
+    sink.put(&number.to_le_bytes());
 }

@@ -3,21 +3,23 @@
 //!
 //! Keys of shared data can never be deleted, so identities do not get keys of their own: a table has a fixed number
 //! of slots, and the identity chooses one. Each kind of key (`client_id`, `ip`, …) has its own table: a flood of
-//! addresses cannot push clients out. All limits that count the same identity stand in the same slot.
+//! addresses cannot push clients out. All limits that count the same identity stand in the same slot, each with entries
+//! of its own.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::host::{Expect, Host};
-use crate::limit::identity::{Identity, KeyValue, Tag};
-use crate::limit::parts::kind;
-use crate::limit::slot::{BYTES, Slot, WAYS};
-use crate::policy::KeyPart;
-use crate::shared::Secret;
+use crate::limit::identity::{Identity, KeyValue};
+use crate::limit::settlement::{Settlement, settle};
+use crate::limit::slot::{BYTES, MOST_ENTRIES, Slot};
+use crate::policy::{BudgetId, FilterId, KeyPart, Limit, TableSize};
+use crate::shared::{Holder, Presence, Secret};
 use crate::time::MonoNanos;
 
 /// Raised when the meaning of stored bytes changes: then all begin afresh instead of misreading each other.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// What everybody owes whose slot was overwritten by somebody else: as long as that lasts, a newcomer starts with a
 /// spent budget. At least as long as the windows of limits usually are.
@@ -26,35 +28,44 @@ const UNREADABLE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far the clock of a slot may be ahead of a worker that was held up after reading its own.
 const AHEAD: Duration = Duration::from_secs(60);
 
-/// The tables of one purpose: one for each kind of key. Costs nothing until it is used.
+/// The tables of one filter: one for each kind of key. Costs nothing until it is used.
 #[derive(Debug)]
 pub struct SharedTable {
-    purpose: &'static str,
-    identities: u32,
-    slots: u64,
+    filter: FilterId,
     secret: Secret,
+    presence: RefCell<Presence>,
+    /// What could not be written yet, because others were faster each time.
+    unsettled: RefCell<Vec<Settlement>>,
+}
+
+/// Bytes of the proxy's memory that one kind of key takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableMemory {
+    /// With as many identities as it was made for.
+    pub made_for: u64,
+    /// At most, whatever comes.
+    pub most: u64,
+}
+
+impl TableMemory {
+    /// Of one kind of key that `limits` limits count by: the stored values, and for each about as much as a short one again
+    /// for its key, the map's node and two allocations.
+    pub fn of(size: TableSize, limits: usize) -> Self {
+        const BESIDE_THE_VALUE: u64 = 176;
+        let [slot, section, entry] = BYTES.map(|bytes| bytes as u64);
+        let with = |entries: u64| {
+            let section = section.saturating_add(entry.saturating_mul(entries));
+            let value = slot.saturating_add(section.saturating_mul(limits as u64));
+            size.slots().saturating_mul(BESIDE_THE_VALUE.saturating_add(value))
+        };
+        Self { made_for: with(TableSize::IDENTITIES_PER_SLOT), most: with(MOST_ENTRIES as u64) }
+    }
 }
 
 impl SharedTable {
-    /// Tables for `identities` entries each, when half full. An entry is what one limit holds about one identity:
-    /// two limits with the same key need two. Memory: `2 × identities / 16`, rounded up to a power of two, slots of
-    /// 272 bytes and their key, for each kind of key.
-    ///
-    /// `purpose` is part of every key: a flood in one never touches another.
-    pub fn new(purpose: &'static str, identities: u32, host: &dyn Host) -> Self {
-        Self { purpose, identities, slots: slots(identities), secret: Secret::agree(host) }
-    }
-
-    /// The most bytes of the proxy's memory that one kind of key takes, when every slot has been used: the stored
-    /// value, and about as much again for its key, the map's node and two allocations.
-    pub fn memory(identities: u32) -> u64 {
-        const BESIDE_THE_VALUE: u64 = 176;
-        slots(identities).saturating_mul(BESIDE_THE_VALUE.saturating_add(BYTES as u64))
-    }
-
-    /// The number it was made for.
-    pub fn identities(&self) -> u32 {
-        self.identities
+    /// The tables of `filter`: limits of another one are never the same.
+    pub fn new(filter: FilterId, host: &dyn Host) -> Self {
+        Self { filter, secret: Secret::agree(host), presence: RefCell::default(), unsettled: RefCell::default() }
     }
 
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
@@ -62,31 +73,54 @@ impl SharedTable {
         self.secret.identity(key, value_of)
     }
 
-    pub(super) fn tag(&self, identity: Identity, limit: &str) -> Tag {
-        self.secret.tag(identity, limit)
+    /// Time passes: this worker says that it lives, so that nobody frees what it holds, and writes what it could not write
+    /// before.
+    pub fn tick(&self, host: &dyn Host, now: MonoNanos) {
+        self.presence.borrow_mut().beat(host, now);
+        let unsettled = self.unsettled.take();
+        self.settle(unsettled, host, now);
     }
 
-    /// The key of the slot that counts `identity`, an identity of `key`.
-    pub(super) fn slot_key(&self, key: &[KeyPart], identity: Identity) -> String {
-        let number = identity.low_bits() & self.slots.saturating_sub(1);
+    /// Whether all last words are written.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled.borrow().is_empty()
+    }
+
+    pub(super) fn settle(&self, mut settlements: Vec<Settlement>, host: &dyn Host, now: MonoNanos) {
+        while !settlements.is_empty() {
+            let (rest, written) = settle(settlements, host, now);
+            settlements = rest;
+            if !written {
+                self.unsettled.borrow_mut().append(&mut settlements);
+            }
+        }
+    }
+
+    /// Who holds what this worker's requests hold.
+    pub(super) fn holder(&self, host: &dyn Host, now: MonoNanos) -> Option<Holder> {
+        self.presence.borrow_mut().me(host, now)
+    }
+
+    /// The budget of this filter.
+    pub(super) fn own(&self, budget: BudgetId) -> BudgetId {
+        budget.in_filter(self.filter)
+    }
+
+    /// The key of the slot where `limit` counts `identity`, an identity of its key.
+    pub(super) fn slot_key(&self, limit: &Limit, identity: Identity) -> String {
         let mut name = String::with_capacity(64);
-        name.push_str("boundgate/");
-        name.push_str(self.purpose);
-        for (part, separator) in key.iter().zip(std::iter::once('/').chain(std::iter::repeat('+'))) {
-            let (kind, claim) = kind(part);
+        name.push_str("boundgate/limits");
+        for (part, separator) in limit.key.iter().zip(std::iter::once('/').chain(std::iter::repeat('+'))) {
+            let (kind, claim) = part.kind();
             name.push(separator);
             name.push_str(kind);
             name.push_str(claim);
         }
+        let slots = limit.table.slots();
         // Writing to a String does not fail.
-        let _ = write!(name, "/{LAYOUT}.{}/{number}", self.slots);
+        let _ = write!(name, "/{LAYOUT}.{slots}/{}", identity.slot(slots));
         name
     }
-}
-
-/// Half of the ways stay free when the table holds what it was made for.
-fn slots(identities: u32) -> u64 {
-    u64::from(identities).saturating_mul(2).div_ceil(WAYS as u64).max(1).next_power_of_two()
 }
 
 /// A slot as it was read.
@@ -105,7 +139,7 @@ pub(super) struct Reading {
 /// be a refill.
 pub(super) fn read(host: &dyn Host, slot_key: &str, now: MonoNanos) -> Reading {
     let (slot, expect) = match host.shared_get(slot_key) {
-        None => (Some(Slot::EMPTY), Expect::Absent),
+        None => (Some(Slot::default()), Expect::Absent),
         Some((value, cas)) => (Slot::decode(&value), Expect::Unchanged(cas)),
     };
     let slot = slot.filter(|slot| slot.clock() <= now.plus(AHEAD));
@@ -117,48 +151,54 @@ pub(super) fn read(host: &dyn Host, slot_key: &str, now: MonoNanos) -> Reading {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::fake::FakeHost;
+    use crate::policy::{Origin, Quota};
 
-    fn peer(table: &SharedTable, name: &str) -> Identity {
-        table.identity(&[KeyPart::Peer], |_| KeyValue::Text(name.into()))
+    fn table() -> SharedTable {
+        SharedTable::new(FilterId::new(b"filter"), &FakeHost::default())
+    }
+
+    fn limit(key: &[KeyPart], identities: u32) -> Limit {
+        let origin = Origin { name: "limit".into(), path: "limits.limit".into() };
+        let quota = Quota::new(1, Duration::from_secs(1), 1).unwrap();
+        Limit::new(origin, key.to_vec(), quota, TableSize::for_identities(identities))
+    }
+
+    fn slot_key(key: &[KeyPart], identities: u32, name: &str) -> String {
+        let (table, limit) = (table(), limit(key, identities));
+        let identity = table.identity(&limit.key, |_| KeyValue::Text(name.into()));
+        table.slot_key(&limit, identity)
     }
 
     #[test]
-    fn each_kind_of_key_has_its_own_slots() {
-        let table = SharedTable::new("limits", 8, &FakeHost::default());
-        let identity = peer(&table, "alice");
-        let key = |key: &[KeyPart]| table.slot_key(key, identity);
-        assert_eq!(key(&[]), "boundgate/limits/1.1/0");
-        assert_eq!(key(&[KeyPart::Ip]), "boundgate/limits/ip/1.1/0");
-        let compound = [KeyPart::ClientId, KeyPart::Claim("tenant".into())];
-        assert_eq!(key(&compound), "boundgate/limits/client_id+claim.tenant/1.1/0");
+    fn each_kind_of_key_has_its_own_slots_in_whatever_order_it_is_written() {
+        let key = |key: &[KeyPart]| slot_key(key, 8, "alice");
+        assert_eq!(key(&[]), "boundgate/limits/2.1/0");
+        assert_eq!(key(&[KeyPart::Ip]), "boundgate/limits/ip/2.1/0");
+        let (client, tenant) = (KeyPart::ClientId, KeyPart::Claim("tenant".into()));
+        assert_eq!(key(&[client.clone(), tenant.clone()]), "boundgate/limits/claim.tenant+client_id/2.1/0");
+        assert_eq!(key(&[tenant, client]), "boundgate/limits/claim.tenant+client_id/2.1/0");
     }
 
     #[test]
     fn tables_of_different_size_do_not_read_each_other() {
-        let host = FakeHost::default();
-        let key = |identities| {
-            let table = SharedTable::new("limits", identities, &host);
-            table.slot_key(&[], table.identity(&[], |_| KeyValue::Missing))
-        };
-        assert_ne!(key(8), key(1_000));
+        assert_ne!(slot_key(&[], 8, ""), slot_key(&[], 1_000, ""));
     }
 
     #[test]
-    fn the_number_of_slots_leaves_half_of_the_ways_free() {
-        let host = FakeHost::default();
-        let slots = |identities| SharedTable::new("limits", identities, &host).slots;
+    fn a_slot_is_for_eight_identities() {
+        let slots = |identities| TableSize::for_identities(identities).slots();
         assert_eq!([0, 1, 8, 9, 65_536, 1_000_000].map(slots), [1, 1, 1, 2, 8_192, 131_072]);
     }
 
     #[test]
     fn a_hundred_thousand_identities_fill_no_more_keys_than_there_are_slots() {
-        let table = SharedTable::new("limits", 4_096, &FakeHost::default());
         let mut keys = std::collections::HashMap::new();
         for number in 0..100_000 {
-            let key = table.slot_key(&[KeyPart::Peer], peer(&table, &number.to_string()));
-            *keys.entry(key).or_insert(0) += 1;
+            *keys.entry(slot_key(&[KeyPart::Peer], 4_096, &number.to_string())).or_insert(0) += 1;
         }
         assert_eq!(keys.len(), 512);
         // 195 on average; a spread by a good hash stays well within twice that.

@@ -45,7 +45,7 @@ impl FromIterator<Charge> for Charges {
                 Limit { watch: Some(_), .. } => &mut sorted.watching,
                 Limit { shadow: true, .. } => &mut sorted.shadow,
                 Limit { counts: Counts::Outcomes(_), .. } => &mut sorted.outcomes,
-                Limit { counts: Counts::Requests | Counts::InFlight, .. } => &mut sorted.here,
+                Limit { counts: Counts::Requests | Counts::InFlight(_), .. } => &mut sorted.here,
             };
             kind.push(charge);
         }

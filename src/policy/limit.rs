@@ -1,10 +1,9 @@
 //! A local rate limit: which identity it counts and how much that identity may do.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use crate::limit::Quota;
-use crate::limit::fleet::FleetLimit;
-use crate::policy::{Origin, PeerPattern};
+use crate::policy::{BudgetId, FleetLimit, Origin, PeerPattern, Quota};
 
 /// One part of the identity a limit counts by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,15 +29,86 @@ pub enum KeyPart {
     Constant(Box<str>),
 }
 
+impl KeyPart {
+    /// Its kind and the name that belongs to it, if any: what tells it from all others but its value.
+    pub fn kind(&self) -> (&'static str, &str) {
+        match self {
+            KeyPart::ClientId => ("client_id", ""),
+            KeyPart::Sub => ("sub", ""),
+            KeyPart::Claim(name) => ("claim.", name),
+            KeyPart::Peer => ("peer", ""),
+            KeyPart::Ip => ("ip", ""),
+            KeyPart::Source => ("source", ""),
+            KeyPart::Route => ("route", ""),
+            KeyPart::Header(name) => ("header.", name),
+            KeyPart::Constant(_) => ("const", ""),
+        }
+    }
+
+    /// Whether a request without a token never has it.
+    pub fn needs_token(&self) -> bool {
+        matches!(self, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_))
+    }
+
+    /// Whether it tells callers apart.
+    fn is_of_caller(&self) -> bool {
+        !matches!(self, KeyPart::Route | KeyPart::Constant(_))
+    }
+}
+
+/// How much somebody may do by a limit, and the budgets that count it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Rate and burst; of a limit at once the burst alone means something: how many.
+    pub quota: Quota,
+    /// What is owed; of a limit at once: what is under way.
+    pub budget: BudgetId,
+    /// Requests whose outcome is waited for.
+    pub undecided: BudgetId,
+}
+
+impl Allowance {
+    /// Of the limit of that name, for those who meet all conditions; none: for everybody.
+    fn new(limit: &str, conditions: &[Condition], quota: Quota) -> Self {
+        let mut texts: Vec<String> = conditions.iter().map(Condition::text).collect();
+        texts.sort_unstable();
+        let condition = texts.concat();
+        Self {
+            quota,
+            budget: BudgetId::of_rate(limit, &condition, &quota),
+            undecided: BudgetId::of_undecided(limit, &condition),
+        }
+    }
+}
+
+/// How many slots the table of a limit has: a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSize(u64);
+
+impl TableSize {
+    /// How many identities share a slot when the table holds what it was made for.
+    pub const IDENTITIES_PER_SLOT: u64 = 8;
+
+    /// For that many identities.
+    pub fn for_identities(identities: u32) -> Self {
+        Self(u64::from(identities).div_ceil(Self::IDENTITIES_PER_SLOT).max(1).next_power_of_two())
+    }
+
+    /// The number of slots.
+    pub fn slots(self) -> u64 {
+        self.0
+    }
+}
+
 /// A limit as configured.
 #[derive(Debug)]
 pub struct Limit {
     /// Name and place. The name is what callers see in RateLimit fields.
     pub origin: Origin,
-    /// The identity counted; empty: one budget for everybody.
+    /// The identity counted; empty: one budget for everybody. In one order, however it was written.
     pub key: Vec<KeyPart>,
     /// Rate and burst.
-    pub quota: Quota,
+    pub allowance: Allowance,
     /// Other quotas for some callers; the first that fits counts.
     pub overrides: Vec<Override>,
     /// Whether it only counts and reports: it never refuses, and callers are not told.
@@ -49,6 +119,8 @@ pub struct Limit {
     pub fleet: Option<Rc<FleetLimit>>,
     /// What it raises once it is spent, instead of refusing.
     pub watch: Option<Watch>,
+    /// Where it is counted here.
+    pub table: TableSize,
 }
 
 /// What a limit is that never refuses, but tells that something is going on.
@@ -90,9 +162,8 @@ pub enum Counts {
     Requests,
     /// What comes of requests.
     Outcomes(Outcomes),
-    /// Requests that have not ended: each gives its permit back. What a lost worker held comes back by the quota, whose
-    /// burst is the number allowed at once.
-    InFlight,
+    /// Requests that have not ended: each gives its permit back.
+    InFlight(AtOnce),
 }
 
 impl Counts {
@@ -100,22 +171,29 @@ impl Counts {
     pub fn response(&self, status: u16) -> bool {
         match self {
             Counts::Outcomes(outcomes) => outcomes.statuses.contains(&status),
-            Counts::Requests | Counts::InFlight => false,
+            Counts::Requests | Counts::InFlight(_) => false,
         }
     }
 
     /// Whether any response may be counted.
     pub fn any_response(&self) -> bool {
-        matches!(self, Counts::Outcomes(Outcomes { statuses, .. }) if !statuses.is_empty())
+        matches!(self, Counts::Outcomes(outcomes) if outcomes.any_status())
     }
 
     /// Whether the verification of a token is counted.
     pub fn verification(&self) -> bool {
         match self {
             Counts::Outcomes(outcomes) => outcomes.verifications,
-            Counts::Requests | Counts::InFlight => false,
+            Counts::Requests | Counts::InFlight(_) => false,
         }
     }
+}
+
+/// Requests at once. How many: the burst of the quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// The time in which what a lost worker held comes back.
+    pub heal: Duration,
 }
 
 /// Outcomes of requests that a limit counts.
@@ -125,13 +203,31 @@ pub struct Outcomes {
     pub statuses: Vec<u16>,
     /// Verifications of tokens that are not known yet. Only where the key needs no token.
     pub verifications: bool,
+    /// The most requests of one identity whose outcome is waited for.
+    pub undecided: u32,
+}
+
+impl Outcomes {
+    /// Whether responses are counted.
+    pub fn any_status(&self) -> bool {
+        !self.statuses.is_empty()
+    }
 }
 
 impl Limit {
     /// A limit of requests, the same for every caller and counted here.
-    pub fn new(origin: Origin, key: Vec<KeyPart>, quota: Quota) -> Self {
-        let counts = Counts::Requests;
-        Self { origin, key, quota, overrides: Vec::new(), shadow: false, counts, fleet: None, watch: None }
+    pub fn new(origin: Origin, mut key: Vec<KeyPart>, quota: Quota, table: TableSize) -> Self {
+        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+        let allowance = Allowance::new(&origin.name, &[], quota);
+        let (overrides, counts) = (Vec::new(), Counts::Requests);
+        Self { origin, key, allowance, overrides, shadow: false, counts, fleet: None, watch: None, table }
+    }
+
+    /// Instead, requests at once: as many as the quota's burst.
+    pub fn at_once(mut self, heal: Duration) -> Self {
+        self.counts = Counts::InFlight(AtOnce { heal });
+        self.allowance.budget = BudgetId::of_flight(&self.origin.name);
+        self
     }
 
     /// Everything about a request that it tells apart.
@@ -142,8 +238,21 @@ impl Limit {
 
     /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
     pub fn is_of_source(&self) -> bool {
-        let of_token = |part: &KeyPart| matches!(part, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_));
-        !self.key.iter().any(of_token)
+        !self.key.iter().any(KeyPart::needs_token)
+    }
+
+    /// Whether callers whose token was found good before pass when it is spent: it counts nothing but failed
+    /// authentication and the work of verifying.
+    pub fn spares_known_tokens(&self) -> bool {
+        match &self.counts {
+            Counts::Outcomes(outcomes) => self.is_of_source() && outcomes.statuses.iter().all(|status| *status == 401),
+            Counts::Requests | Counts::InFlight(_) => false,
+        }
+    }
+
+    /// Whether its budgets are callers' own, so that a caller may be told about them.
+    pub fn is_of_callers(&self) -> bool {
+        self.key.iter().any(KeyPart::is_of_caller)
     }
 }
 
@@ -153,7 +262,14 @@ pub struct Override {
     /// At least one.
     pub conditions: Vec<Condition>,
     /// What they may do.
-    pub quota: Quota,
+    pub allowance: Allowance,
+}
+
+impl Override {
+    /// Of the limit of that name.
+    pub fn new(limit: &str, conditions: Vec<Condition>, quota: Quota) -> Self {
+        Self { allowance: Allowance::new(limit, &conditions, quota), conditions }
+    }
 }
 
 /// What must hold of a caller, or of the moment.
@@ -169,6 +285,22 @@ pub enum Condition {
     Peer(PeerPattern),
     /// The time of day in UTC.
     Utc(DayTimes),
+}
+
+impl Condition {
+    /// Another text for each condition.
+    fn text(&self) -> String {
+        let (kind, name, value) = match self {
+            Condition::ClientId(id) => ("client_id", "", id.to_string()),
+            Condition::Sub(sub) => ("sub", "", sub.to_string()),
+            Condition::Claim(name, text) => ("claim", &**name, text.to_string()),
+            Condition::Peer(PeerPattern::Any) => ("peer", "", String::new()),
+            Condition::Peer(PeerPattern::Exactly(id)) => ("peer", "is", id.as_str().to_owned()),
+            Condition::Peer(PeerPattern::Below(prefix)) => ("peer", "below", prefix.to_string()),
+            Condition::Utc(DayTimes { from, to }) => ("utc", "", format!("{from}-{to}")),
+        };
+        format!("{kind} {} {name} {} {value}", name.len(), value.len())
+    }
 }
 
 /// A stretch of every day, from one minute up to another; it may pass midnight.

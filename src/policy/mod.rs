@@ -3,24 +3,33 @@
 //!
 //! Not here: what the operator writes and its errors (`config`), the checks themselves (`exchange` and its rooms).
 
+mod budget;
 mod charges;
+mod dialects;
 mod issuer;
 mod limit;
+mod quota;
 mod resource;
 mod route;
 mod routes;
+mod service;
 
 use std::rc::Rc;
 
+pub use budget::{BudgetId, FilterId};
 pub use charges::Charges;
+pub use dialects::{Dialects, Older};
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
-pub use limit::{Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, Watch};
+pub use limit::{
+    Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, TableSize, Watch,
+};
+pub use quota::{Quota, QuotaFault};
 pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
+pub use service::{FleetLimit, Kind, OnError, Service};
 
 use crate::http::Authority;
-use crate::limit::Dialects;
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,6 +8,8 @@ use crate::policy::{Charges, Condition, KeyPart, Limit, Origin, Pattern};
 pub struct Route {
     /// Name (`GET /orders/{id}`) and place.
     pub origin: Origin,
+    /// What tells it from all other routes, whatever its place: host, methods and paths.
+    pub identity: Box<str>,
     /// The paths it matches.
     pub pattern: Pattern,
     /// The methods it matches; HEAD follows GET.

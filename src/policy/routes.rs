@@ -172,6 +172,7 @@ mod tests {
         let origin = Origin { name: path.into(), path: format!("routes {path}").into() };
         Route {
             origin,
+            identity: path.into(),
             pattern: Pattern::parse(path).unwrap(),
             methods,
             access,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::limit::Dialects;
+use crate::policy::Dialects;
 use crate::reason::Reason;
 use crate::time::{UnixMillis, whole_seconds_up};
 use crate::verdict::challenge;
@@ -52,7 +52,7 @@ impl Refusal {
             Detail::RetryAfter(wait) => headers.push(("retry-after", seconds(*wait))),
             Detail::Allow(methods) => headers.push(("allow", methods.join(", "))),
             Detail::Limits(over) => {
-                headers.push(("retry-after", seconds(over.retry_after())));
+                headers.extend(over.retry_after().map(|wait| ("retry-after", seconds(wait))));
                 headers.extend(over.fields(dialects, now));
             }
         }

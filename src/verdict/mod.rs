@@ -55,6 +55,11 @@ impl Forward {
         &self.permits
     }
 
+    /// The same, for what is to be done once the outcome is known.
+    pub fn permits_mut(&mut self) -> &mut Permits {
+        &mut self.permits
+    }
+
     /// What changes on the way upstream.
     pub fn upstream(&self) -> &Upstream {
         &self.upstream
@@ -111,7 +116,11 @@ impl Refusal {
 
     /// Limits said no.
     pub fn over_limit(over: OverLimit) -> Self {
-        let reason = if over.contended() { Reason::LimitContended } else { Reason::OverLimit };
+        let reason = match (over.contended(), over.crowded()) {
+            (true, _) => Reason::LimitContended,
+            (false, true) => Reason::LimitCrowded,
+            (false, false) => Reason::OverLimit,
+        };
         Self { detail: Detail::Limits(over), ..reason.into() }
     }
 }

@@ -26,7 +26,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
-use crate::policy::{Issuer, JwksSource, KeySource, Policy, TrustId};
+use crate::policy::{FilterId, Issuer, JwksSource, KeySource, Policy, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -90,15 +90,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that starts with `policy`.
-    pub fn new(policy: &Rc<Policy>, host: &dyn Host) -> Self {
+    /// A worker of `filter` that starts with `policy`.
+    pub fn new(filter: FilterId, policy: &Rc<Policy>, host: &dyn Host) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = host.random();
         let mut worker = Self {
             native: Native::probe(host),
             keys: BTreeMap::new(),
             tokens: TokenCache::new(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), policy.token_cache),
             certificates: CertificateCache::default(),
-            limits: SharedTable::new("limits", policy.limit_identities, host),
+            limits: SharedTable::new(filter, host),
             policies: Vec::new(),
             parked: BTreeMap::new(),
             outbox: Vec::new(),
@@ -107,17 +107,14 @@ impl Worker {
             leases: Leases::new(MAX_LEASES),
             tally: Tally::default(),
         };
-        worker.adopt(policy, host);
+        worker.adopt(policy);
         worker
     }
 
     /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged; what only
     /// policies rely on that no exchange holds any more is dropped.
-    pub fn adopt(&mut self, policy: &Rc<Policy>, host: &dyn Host) {
+    pub fn adopt(&mut self, policy: &Rc<Policy>) {
         self.tokens.set_bounds(policy.token_cache);
-        if self.limits.identities() != policy.limit_identities {
-            self.limits = SharedTable::new("limits", policy.limit_identities, host);
-        }
         for issuer in &policy.issuers {
             if let KeySource::Remote(source) = &issuer.keys {
                 let new = || IssuerKeys::new(&issuer.trust, source);
@@ -280,6 +277,7 @@ impl Worker {
             self.fetch(&trust, now.mono);
         }
         wake.extend(exchanges(self.leases.tick(now.mono)));
+        self.limits.tick(host, now.mono);
         wake
     }
 

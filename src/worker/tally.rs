@@ -38,6 +38,8 @@ counters! {
     FleetNoLimit = "fleet_no_limit",
     /// A rate-limit service was given up until it answers a probe.
     FleetBreakerOpened = "fleet_breaker_opened",
+    /// A request costs more than a rate-limit service ever grants, so that it can never pass: the configurations disagree.
+    FleetNeverFits = "fleet_never_fits",
     /// A request was decided without the rate-limit service, by `on_error`.
     FleetFallback = "fleet_fallback",
     /// A shadow limit would have refused a request.

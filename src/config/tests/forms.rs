@@ -70,7 +70,7 @@ fn numbers_that_came_as_text_mean_the_same() {
     for burst in [json!(300), json!("300")] {
         let policy = policy(&with("/limits/per-client/burst", burst)).unwrap();
         let limit = policy.limits.iter().find(|limit| &*limit.origin.name == "per-client").unwrap();
-        assert_eq!(limit.quota.burst(), 300);
+        assert_eq!(limit.allowance.quota.burst(), 300);
     }
 }
 

@@ -24,6 +24,11 @@ fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     forwarded(scene.run(&limited));
 }
 
+/// The request ended.
+fn end(scene: &mut Scene, mut forward: Forward) {
+    ended(forward.permits_mut(), &scene.worker, &scene.host, at(scene.seconds));
+}
+
 fn limit(change: Value) -> Scene {
     let mut config = config();
     for (key, value) in change.as_object().unwrap() {
@@ -50,14 +55,14 @@ fn a_partner_has_a_rate_of_its_own() {
 }
 
 #[test]
-fn a_batch_may_run_at_night() {
-    let mut scene = limit(json!({"overrides": [{"utc": "00:00-00:02", "rate": "9/min"}]}));
+fn a_batch_may_run_at_night_and_neither_quota_pays_for_the_other() {
+    let mut scene = limit(json!({"rate": "2/h", "overrides": [{"utc": "00:00-00:02", "rate": "9/min"}]}));
     scene.seconds = 119.0;
     assert_eq!(burst(&mut scene, &token()), 9);
     scene.seconds = 120.0;
-    assert_eq!(burst(&mut scene, &token()), 0, "spent at night, and the day's rate is small");
-    scene.seconds = 122.0;
-    assert_eq!(burst(&mut scene, &token()), 2);
+    assert_eq!(burst(&mut scene, &token()), 2, "the day's quota was not spent at night");
+    scene.seconds = 121.0;
+    assert_eq!(burst(&mut scene, &token()), 0);
 }
 
 #[test]
@@ -94,8 +99,7 @@ fn a_limit_on_responses_counts_those_and_refuses_once_it_is_spent() {
     let mut scene = counting(404, "client_id");
     let request = get("/limited").peer(ALICE).token(&token());
     for status in [200, 404, 500, 200, 404] {
-        let forward = forwarded(scene.run(&request));
-        responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds));
+        answered(&mut scene, &request, status);
     }
     assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
     forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
@@ -112,8 +116,10 @@ fn watching(change: Value) -> Scene {
 
 /// The events of a response of the upstream.
 fn answered(scene: &mut Scene, request: &Request, status: u16) -> Vec<Event> {
-    let forward = forwarded(scene.run(request));
-    responded(forward.permits(), status, &mut scene.worker, &scene.host, at(scene.seconds))
+    let mut forward = forwarded(scene.run(request));
+    let events = responded(forward.permits_mut(), Some(status), &mut scene.worker, &scene.host, at(scene.seconds));
+    end(scene, forward);
+    events
 }
 
 #[test]
@@ -170,19 +176,17 @@ fn requests_at_once_are_limited_until_one_of_them_ends() {
     config["limits"]["per-client"] = json!({"key": ["client_id"], "in_flight": 2, "heal": "2m"});
     let mut scene = Scene::new(&config);
     let request = get("/limited").peer(ALICE).token(&token());
-    let first = forwarded(scene.run(&request));
-    forwarded(scene.run(&request));
+    let mut first = forwarded(scene.run(&request));
+    let _second = forwarded(scene.run(&request));
     let refusal = refused(scene.run(&request));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
     assert!(told(&first).is_empty(), "no quota to pace oneself by");
     for _ in 0..10 {
-        ended(first.permits(), &scene.worker, &scene.host, at(scene.seconds));
-        forwarded(scene.run(&request));
+        end(&mut scene, first);
+        first = forwarded(scene.run(&request));
         refused(scene.run(&request));
     }
-    // A worker that was lost reports no end: its permits come back all the same.
-    scene.seconds = 60.0;
-    forwarded(scene.run(&request));
+    scene.seconds = 3600.0;
     refused(scene.run(&request));
 }
 

@@ -91,5 +91,5 @@ fn load_keys(scene: &mut Scene) {
 
 fn adopt(scene: &mut Scene, config: &Value) {
     scene.policy = policy(config);
-    scene.worker.adopt(&scene.policy, &scene.host);
+    scene.worker.adopt(&scene.policy);
 }

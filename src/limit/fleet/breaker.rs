@@ -9,7 +9,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::limit::fleet::service::Service;
+use crate::policy::Service;
 use crate::time::MonoNanos;
 
 /// Failures in a row that open it.

@@ -8,8 +8,7 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::limit::fleet::rls::{CurrentLimit, RateLimitRequest, RateLimitResponse, Seconds, Status};
-use crate::limit::fleet::service::{FleetLimit, Kind, OnError, Service};
-use crate::policy::Origin;
+use crate::policy::{FleetLimit, Kind, OnError, Origin, Service};
 
 fn origin(name: &str) -> Origin {
     Origin { name: name.into(), path: "here".into() }

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::limit::fleet::name::DescriptorValue;
-use crate::limit::fleet::outcome::{FleetStanding, Grant, Taken, Waiter};
+use crate::limit::fleet::outcome::{FleetStanding, Grant, Retry, Taken, Waiter};
 use crate::limit::fleet::recent::Recent;
 use crate::limit::fleet::rls::{Answer, Reset};
-use crate::limit::fleet::service::{FleetLimit, Kind};
 use crate::limit::fleet::window::Window;
+use crate::policy::{FleetLimit, Kind};
 use crate::time::MonoNanos;
 
 /// How long a refusal is remembered that tells no end.
@@ -236,19 +236,26 @@ impl Lease {
 
     /// What is refused without an ask: what was refused before, what is more than is left, and what
     /// is more than a whole window has.
-    fn refuses(&self, cost: u32, now: MonoNanos) -> Option<Taken> {
+    pub(super) fn refuses(&self, cost: u32, now: MonoNanos) -> Option<Taken> {
         let refused = self.refused(now).filter(|refused| cost >= refused.from);
         let too_much = self.window(now).filter(|window| window.rest.is_some_and(|rest| 0 < rest && rest < cost));
         let never = self.permits_per_window.is_some_and(|limit| limit < cost);
-        let retry_at = match (refused, too_much) {
-            (Some(refused), _) => refused.told.then_some(refused.until),
-            (None, Some(window)) => Some(window.over_by),
-            (None, None) if never => None,
+        let until = |at: MonoNanos| Retry::After(at.since(now));
+        let retry = match (refused, too_much) {
+            _ if never => Retry::Never,
+            (Some(refused), _) => {
+                if refused.told {
+                    until(refused.until)
+                } else {
+                    Retry::Untold
+                }
+            }
+            (None, Some(window)) => until(window.over_by),
             (None, None) => return None,
         };
-        let retry_after = retry_at.map(|at| at.since(now));
-        let standing = FleetStanding { reset: retry_after, ..self.standing(now) };
-        Some(Taken::Over { retry_after, standing })
+        let reset = if let Retry::After(wait) = retry { Some(wait) } else { None };
+        let standing = FleetStanding { reset, ..self.standing(now) };
+        Some(Taken::Over { retry, standing })
     }
 
     fn grant(&self, cost: u32, now: MonoNanos) -> Grant {

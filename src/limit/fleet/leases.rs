@@ -13,10 +13,10 @@ use crate::limit::fleet::breaker::{Breaker, Breakers, PROBE_INTERVAL};
 use crate::limit::fleet::generations::Generations;
 use crate::limit::fleet::lease::{Asking, Lease};
 use crate::limit::fleet::name::DescriptorValue;
-use crate::limit::fleet::outcome::{Grant, NoAnswer, Taken, Waiter};
+use crate::limit::fleet::outcome::{Grant, NoAnswer, Retry, Taken, Waiter};
 use crate::limit::fleet::rls::{self, Fault};
-use crate::limit::fleet::service::{FleetLimit, Service};
 use crate::limit::fleet::tally::FleetTally;
+use crate::policy::{FleetLimit, Service};
 use crate::time::MonoNanos;
 
 /// More requests than this never wait at once.
@@ -159,6 +159,14 @@ impl Leases {
         self.parked.insert(waiter, Parked { key, service: Rc::clone(service), deadline });
         self.deadlines.insert((deadline, waiter));
         Taken::Wait
+    }
+
+    /// When a request may come again that this worker knows to be refused, without asking anybody.
+    pub fn refusal(&mut self, limit: &FleetLimit, identity: Identity, cost: u32, now: MonoNanos) -> Option<Retry> {
+        match self.table.get((limit.scope(), identity))?.refuses(cost, now)? {
+            Taken::Over { retry, .. } => Some(retry),
+            _ => None,
+        }
     }
 
     /// The request is over or was refused by another limit: what it took can serve another one.

@@ -49,7 +49,6 @@ mod name;
 mod outcome;
 mod recent;
 pub mod rls;
-mod service;
 #[cfg(test)]
 mod simulation;
 mod tally;
@@ -59,6 +58,5 @@ mod window;
 
 pub use leases::{Ask, AskId, CallFailed, FleetDemand, Leases};
 pub use name::DescriptorValue;
-pub use outcome::{FleetStanding, Grant, NoAnswer, Taken, Waiter};
-pub use service::{FleetLimit, Kind, OnError, Service};
+pub use outcome::{FleetStanding, Grant, NoAnswer, Retry, Taken, Waiter};
 pub use tally::FleetTally;

@@ -12,8 +12,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::limit::KeyValue;
-use crate::limit::fleet::service::FleetLimit;
-use crate::limit::parts::{write_key, write_text};
+use crate::limit::parts::{Whole, write_key, write_text};
+use crate::policy::FleetLimit;
 use crate::policy::KeyPart;
 
 /// The value of a descriptor's one entry.
@@ -26,7 +26,7 @@ impl DescriptorValue {
         let mut hash = Sha256::new();
         write_text(&mut hash, &limit.service.domain);
         write_text(&mut hash, &limit.origin.name);
-        write_key(&mut hash, &limit.key, value_of);
+        write_key(&mut hash, &limit.key, Whole::Identity, value_of);
         Self(hash.finalize().into())
     }
 }
@@ -46,6 +46,7 @@ impl fmt::Debug for DescriptorValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::ClaimValue;
     use crate::limit::fleet::fake::{limit_in, service};
 
     fn value(domain: &str, name: &str, parts: &[KeyPart], values: &[KeyValue<'static>]) -> DescriptorValue {
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn no_two_callers_limits_or_domains_share_a_value() {
         let (peer, sub) = (KeyPart::Peer, KeyPart::Sub);
-        let of_issuer = |issuer| KeyValue::OfIssuer { issuer, text: "a".into() };
+        let of_issuer = |issuer| KeyValue::Claim { issuer, value: ClaimValue::Text("a".into()) };
         let address = |text: &str| KeyValue::Address(text.parse().unwrap());
         let two = [peer.clone(), peer.clone()];
         let values = [

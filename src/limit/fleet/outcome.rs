@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limit::fleet::service::OnError;
+use crate::policy::OnError;
 
 /// A request that may wait, by a number of the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,6 +48,17 @@ pub enum NoAnswer {
     Crowded,
 }
 
+/// When a request that a service refused may come again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// There is a budget again after that time, unless others spend it.
+    After(Duration),
+    /// The service does not tell its window.
+    Untold,
+    /// Never: it costs more than a whole window has.
+    Never,
+}
+
 /// The answer to a request.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
@@ -56,9 +67,8 @@ pub enum Taken {
     Granted(Grant),
     /// The budget is spent.
     Over {
-        /// The time after which there is a budget again, unless others spend it; `None` where the service does not
-        /// tell its window.
-        retry_after: Option<Duration>,
+        /// When to come again.
+        retry: Retry,
         /// Where the identity stands.
         standing: FleetStanding,
     },

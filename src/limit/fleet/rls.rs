@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use prost::Message;
 
-use crate::limit::fleet::service::Kind;
+use crate::policy::Kind;
 
 /// The gRPC service of an ask.
 pub const GRPC_SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
@@ -171,7 +171,8 @@ fn of_status(granted: bool, status: Option<&Status>) -> Answer {
     let limit = status.and_then(|status| status.current_limit.as_ref());
     let period = limit.and_then(|limit| period(limit.unit));
     let reset = status.and_then(|status| status.duration_until_reset.as_ref());
-    let reset = reset.and_then(|duration| rounded_up(duration, period));
+    let longest = limit.and_then(|limit| longest(limit.unit)).unwrap_or(LONGEST_WINDOW);
+    let reset = reset.and_then(|duration| rounded_up(duration, period)).filter(|reset| reset.at_most <= longest);
     match (granted, status, limit) {
         (true, Some(status), Some(limit)) => {
             Answer::Granted { limit: Some(limit.requests_per_unit), remaining: Some(status.limit_remaining), reset }
@@ -187,6 +188,21 @@ fn period(unit: i32) -> Option<Duration> {
         2 => 60,
         3 => 3600,
         4 => 86_400,
+        _ => return None,
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+/// The longest that a window of that unit lasts; what claims to last longer is not believed.
+fn longest(unit: i32) -> Option<Duration> {
+    let seconds = match unit {
+        1 => 1,
+        2 => 60,
+        3 => 3600,
+        4 => 86_400,
+        5 => 7 * 86_400,
+        6 => 31 * 86_400,
+        7 => 366 * 86_400,
         _ => return None,
     };
     Some(Duration::from_secs(seconds))

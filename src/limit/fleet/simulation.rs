@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use server::{Time, nanos};
 
-use crate::limit::fleet::Kind;
+use crate::policy::Kind;
 
 mod random;
 mod run;

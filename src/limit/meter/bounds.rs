@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::proxy::{Proxy, START, after, by_peer, for_everyone};
-use crate::limit::SharedTable;
+use super::proxy::{Proxy, START, after, ask, by_peer, for_everyone, table};
+use super::take;
 use crate::limit::gcra::{Decision, decide};
 use crate::time::MonoNanos;
 
@@ -18,9 +18,9 @@ proptest! {
     /// refusal tells is enough, if nobody else comes.
     #[test]
     fn forgetting_never_admits_too_much_and_every_wait_is_true(
-        requests in prop::collection::vec((0u64..400, 0u8..40, 1usize..8), 1..300),
+        requests in prop::collection::vec((0u64..400, 0u8..60, 1usize..8), 1..300),
     ) {
-        let proxy = Proxy::with_one_slot();
+        let proxy = Proxy::new();
         let limits = [&by_peer("short", 100, 3), &by_peer("long", 10_000, 2), &for_everyone(30, 20)];
         let mut books: HashMap<(String, String), MonoNanos> = HashMap::new();
         let mut now = START;
@@ -34,15 +34,15 @@ proptest! {
                     for limit in asked {
                         let whose = if limit.key.is_empty() { String::new() } else { peer.clone() };
                         let tat = books.entry((whose, limit.origin.name.to_string())).or_insert(START);
-                        let Decision::Admit { tat: next, .. } = decide(*tat, now, &limit.quota, 1) else {
+                        let Decision::Admit { tat: next, .. } = decide(*tat, now, &limit.allowance.quota, 1) else {
                             return Err(TestCaseError::fail(format!("{peer} got too much of {}", limit.origin.name)));
                         };
                         *tat = next;
                     }
                 }
                 Err(over) => {
-                    let later = Proxy { host: proxy.host.copy(), table: SharedTable::new("limits", 1, &proxy.host) };
-                    prop_assert!(later.admits(&peer, &asked, now.plus(over.retry_after())));
+                    let later = Proxy { host: proxy.host.copy(), table: proxy.worker() };
+                    prop_assert!(later.admits(&peer, &asked, now.plus(over.retry_after().unwrap())));
                 }
             }
         }
@@ -54,12 +54,14 @@ proptest! {
 fn any_number_of_workers_share_exactly_one_burst() {
     const BURST: u32 = 3_000;
     for workers in 1..=8 {
-        let proxy = Proxy::sized_for(1_000);
+        let proxy = Proxy::new();
+        let host = &proxy.host;
         let work = || {
+            let worker = table(host);
             let limits = [&by_peer("mine", 1_000_000, BURST), &for_everyone(1, u32::MAX)];
             let mut admitted = 0;
             loop {
-                match proxy.take("alice", &limits, START) {
+                match take(&ask(&worker, "alice", &limits), &worker, host, START) {
                     Ok(_) => admitted += 1,
                     Err(over) if over.contended() => {}
                     Err(_) => return admitted,
@@ -80,9 +82,11 @@ fn workers_whose_clocks_disagree_a_little_stay_within_burst_and_rate() {
     const PEERS: u64 = 20;
     const REQUESTS: u64 = 40_000;
     for workers in [1, 2, 4, 8] {
-        let proxy = Proxy::with_one_slot();
+        let proxy = Proxy::new();
         let clock = AtomicU64::new(0);
+        let host = &proxy.host;
         let work = || {
+            let worker = table(host);
             let limits = [&by_peer("mine", 600, 10), &for_everyone(40, 100)];
             let mut admitted = [0; PEERS as usize];
             loop {
@@ -91,7 +95,8 @@ fn workers_whose_clocks_disagree_a_little_stay_within_burst_and_rate() {
                     return admitted;
                 }
                 let peer = elapsed / 10 % PEERS;
-                admitted[peer as usize] += u64::from(proxy.admits(&peer.to_string(), &limits, after(elapsed)));
+                admitted[peer as usize] +=
+                    u64::from(take(&ask(&worker, &peer.to_string(), &limits), &worker, host, after(elapsed)).is_ok());
             }
         };
         let per_worker: Vec<_> = std::thread::scope(|scope| {

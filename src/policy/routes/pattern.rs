@@ -80,6 +80,16 @@ impl Pattern {
         other.0.len() > prefix.len() && prefix.iter().zip(&other.0).all(fits)
     }
 
+    /// As it is written, but without the names of its parameters.
+    pub fn nameless(&self) -> String {
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(text) => format!("/{}", plain(text)),
+            Segment::Parameter(_) => "/{}".to_owned(),
+            Segment::Rest => "/**".to_owned(),
+        };
+        self.0.iter().map(segment).collect()
+    }
+
     /// Its segments.
     pub fn segments(&self) -> &[Segment] {
         &self.0

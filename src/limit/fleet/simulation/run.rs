@@ -12,11 +12,9 @@ use super::random::Random;
 use super::server::{Server, Time, nanos};
 use super::{Fleet, Outage, Report};
 use crate::fake::FakeHost;
-use crate::limit::fleet::{
-    Ask, AskId, CallFailed, DescriptorValue, FleetDemand, FleetLimit, Leases, Service, Taken, Waiter, fake,
-};
+use crate::limit::fleet::{Ask, AskId, CallFailed, DescriptorValue, FleetDemand, Leases, Taken, Waiter, fake};
 use crate::limit::{Identity, KeyValue, SharedTable};
-use crate::policy::KeyPart;
+use crate::policy::{FilterId, FleetLimit, KeyPart, Service};
 use crate::time::MonoNanos;
 
 enum Event {
@@ -82,7 +80,7 @@ fn seconds(seconds: f64) -> Time {
 pub(super) fn run(fleet: &Fleet, seed: u64) -> Report {
     let service = Service { kind: fleet.kind, timeout: fleet.timeout, ..fake::service() };
     let limit = fake::limit(service);
-    let table = SharedTable::new("test", 1, &FakeHost::default());
+    let table = SharedTable::new(FilterId::new(b"test"), &FakeHost::default());
     let key = |number: usize| {
         let part = [KeyPart::Constant(number.to_string().into())];
         let value = || KeyValue::Text(number.to_string().into());

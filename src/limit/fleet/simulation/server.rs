@@ -11,7 +11,7 @@ use prost::Message;
 use crate::limit::fleet::rls::{
     CurrentLimit, HeaderValue, RateLimitRequest, RateLimitResponse, Seconds, Status as DescriptorStatus,
 };
-use crate::limit::fleet::service::Kind;
+use crate::policy::Kind;
 
 /// Nanoseconds of simulated time.
 pub(super) type Time = u64;

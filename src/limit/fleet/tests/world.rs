@@ -13,11 +13,12 @@ use crate::limit::fleet::fake::{limit, service};
 use crate::limit::fleet::rls::{CurrentLimit, HeaderValue, RateLimitRequest, RateLimitResponse, Seconds, Status};
 use crate::limit::fleet::*;
 use crate::limit::{Identity, KeyValue, SharedTable};
-use crate::policy::KeyPart;
+use crate::policy::{FilterId, FleetLimit, KeyPart, Kind, OnError, Service};
 
 pub(super) fn identity(name: &str) -> Identity {
     let part = [KeyPart::Constant(name.into())];
-    SharedTable::new("test", 1, &FakeHost::default()).identity(&part, |_| KeyValue::Text(name.to_owned().into()))
+    SharedTable::new(FilterId::new(b"test"), &FakeHost::default())
+        .identity(&part, |_| KeyValue::Text(name.to_owned().into()))
 }
 
 /// One worker, one limit.
@@ -136,8 +137,8 @@ pub(super) fn granted(taken: &Taken) -> bool {
 
 #[track_caller]
 pub(super) fn refused_for(taken: Taken, seconds: Option<f64>) {
-    let Taken::Over { retry_after, .. } = taken else { panic!("{taken:?}") };
-    assert_eq!(retry_after, seconds.map(Duration::from_secs_f64));
+    let Taken::Over { retry, .. } = taken else { panic!("{taken:?}") };
+    assert_eq!(retry, seconds.map_or(Retry::Untold, |seconds| Retry::After(Duration::from_secs_f64(seconds))));
 }
 
 pub(super) fn because(taken: &Taken) -> Option<NoAnswer> {

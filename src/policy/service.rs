@@ -1,13 +1,11 @@
 //! What the operator says about a fleet's limits: the service that counts them, and each limit. Plain data.
-//! Not here: reading it (`config`), the calls (`rls`), the permits (`leases`).
+//! Not here: reading it (`config`), calls and permits (`limit::fleet`).
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::limit::Quota;
-use crate::limit::parts::write_text;
 use crate::policy::{KeyPart, Origin};
 
 /// Which server it is: the two answer the same protocol differently, see [`super`].
@@ -22,8 +20,8 @@ pub enum Kind {
 /// What becomes of a request when the service does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnError {
-    /// It is counted by this budget of the proxy alone.
-    Local(Quota),
+    /// It is counted by this proxy alone, by the rate and burst of the limit.
+    Local,
     /// It is refused.
     Refuse,
     /// It passes.
@@ -51,7 +49,7 @@ pub struct Service {
 
 impl Service {
     /// Whether two configurations mean the same server.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         self.cluster == other.cluster && self.domain == other.domain
     }
 }
@@ -73,14 +71,15 @@ impl FleetLimit {
     pub fn new(origin: Origin, key: Vec<KeyPart>, service: Rc<Service>) -> Self {
         let mut hash = Sha256::new();
         for text in [&*service.cluster, &*service.domain, &*origin.name] {
-            write_text(&mut hash, text);
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
         }
         let scope = hash.finalize().first_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
         Self { origin, key, service, scope }
     }
 
     /// The same for the same name at the same service, also after a reload: leases survive it.
-    pub(super) fn scope(&self) -> u128 {
+    pub fn scope(&self) -> u128 {
         self.scope
     }
 }
