@@ -188,7 +188,7 @@ impl Exchange {
             Access::Peer(rule) => Grant::peer(rule, identity)?,
             Access::Token(rule) => {
                 let raw = presented(&way.head, self.policy.max_token_bytes)?;
-                let token = match around.worker.verified(raw, around.now) {
+                let token = match around.worker.verified(raw, &way.resource, around.now) {
                     Some(token) => token,
                     // Only here: a source that is locked out may still use a token known to be good.
                     None => {

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod limits;
+mod trust;
 mod waiting;
 
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
 use crate::limit::Dialects;
-use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
+use crate::worker::{Call, Counter, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];

@@ -76,11 +76,15 @@ impl AccessToken {
         &self.claims
     }
 
+    /// The issuer of `resource` by whose trust it was verified. With another trust, of the same `iss` too, it counts as
+    /// not verified.
+    pub fn trusted_by<'r>(&self, resource: &'r Resource) -> Option<&'r Rc<Issuer>> {
+        resource.issuers.iter().find(|issuer| issuer.trust == self.issuer.trust)
+    }
+
     /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4).
     pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
-        let trust = &self.issuer.trust;
-        // A cached token may come from a request to another resource, which trusts other issuers.
-        let issuer = resource.issuers.iter().find(|issuer| issuer.trust == *trust).ok_or(Reason::IssuerUntrusted)?;
+        let issuer = self.trusted_by(resource).ok_or(Reason::IssuerUntrusted)?;
         let claims = &self.claims;
         if now.wall >= claims.expires.plus(issuer.leeway) {
             return Err(Reason::TokenExpired);

@@ -26,7 +26,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
-use crate::policy::{Issuer, JwksSource, KeySource, Policy, TrustId};
+use crate::policy::{Issuer, JwksSource, KeySource, Policy, Resource, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -152,9 +152,10 @@ impl Worker {
         }
     }
 
-    /// A token verified before, found by its whole text, if the key that verified it still is in the issuer's set.
-    pub fn verified(&mut self, raw: RawToken<'_>, now: Now) -> Option<Rc<AccessToken>> {
-        let token = self.tokens.get(raw.as_bytes())?;
+    /// A token verified before under a trust of `resource`, found by its whole text, if the key that verified it still
+    /// is in the issuer's set. One that is known under other trusts only is to be verified anew.
+    pub fn verified(&mut self, raw: RawToken<'_>, resource: &Resource, now: Now) -> Option<Rc<AccessToken>> {
+        let token = self.tokens.get(raw.as_bytes(), |token| token.trusted_by(resource).is_some())?;
         let vouched = match &token.issuer().keys {
             KeySource::Inline(set) => set.contains(token.key()),
             KeySource::Remote(_) => {
@@ -162,17 +163,18 @@ impl Worker {
             }
         };
         if !vouched {
-            self.tokens.forget(raw.as_bytes());
+            self.tokens.forget(raw.as_bytes(), |known| std::ptr::eq(known, &*token));
             return None;
         }
         self.tally.count(Counter::TokenCacheHit);
         Some(token)
     }
 
-    /// Remembers a token that was just verified.
+    /// Remembers a token that was just verified, beside what is known of it under other trusts.
     pub fn remember(&mut self, raw: RawToken<'_>, token: &Rc<AccessToken>) {
         self.tally.count(Counter::TokenCacheMiss);
-        self.tokens.insert(raw.as_bytes(), token.clone());
+        let trust = &token.issuer().trust;
+        self.tokens.insert(raw.as_bytes(), token.clone(), |known| known.issuer().trust == *trust);
     }
 
     /// What the host's native verification can do.

@@ -1,0 +1,137 @@
+//! What a remembered token is worth when an issuer's trust changes, or when two resources trust it differently. As in
+//! the proxy, the old policy lives on while its listener drains.
+
+use super::*;
+
+const OTHER_HOST: &str = "other.example.com";
+
+/// [`config`] and another resource that trusts the same `iss` by an entry of its own.
+fn two_entries(keys: Value) -> Value {
+    let mut config = config();
+    let mut issuer = config["issuers"]["main"].clone();
+    issuer["keys"] = json!({"keys": keys});
+    config["issuers"]["other"] = issuer;
+    let mut resource = config["resources"][0].clone();
+    (resource["hosts"], resource["issuers"]) = (json!([OTHER_HOST]), json!(["other"]));
+    config["resources"].as_array_mut().unwrap().push(resource);
+    config
+}
+
+fn order() -> Request {
+    get("/orders/7").peer(ALICE).token(&token())
+}
+
+fn order_at(host: &str) -> Request {
+    let mut request = order();
+    request.head[1].1 = host.into();
+    request
+}
+
+/// Goes over to `config`; the old policy, which somebody still holds.
+fn update(scene: &mut Scene, config: &Value) -> Rc<Policy> {
+    let old = std::mem::replace(&mut scene.policy, policy(config));
+    scene.worker.adopt(&scene.policy, &scene.host);
+    old
+}
+
+fn load_keys(scene: &mut Scene, keys: &Value) {
+    let call = scene.fetch().unwrap();
+    let answer = HttpAnswer { status: 200, body: json!({"keys": keys}).to_string().into_bytes() };
+    scene.worker.fetched(call.id, Ok(answer), &scene.host, at(scene.seconds));
+}
+
+/// How many tokens were verified since the last time.
+fn verified(scene: &mut Scene) -> u32 {
+    let tally = scene.worker.take_tally();
+    let missed = Counter::TokenCacheMiss as usize;
+    tally.events().find(|(event, _)| *event == missed).map_or(0, |(_, count)| count)
+}
+
+#[test]
+fn a_change_of_keys_or_algorithms_logs_nobody_out_whose_token_still_verifies() {
+    let both = json!([jwk("k", 1), jwk("new", 2)]);
+    for (what, path, value) in [
+        ("a key is added", "/issuers/main/keys/keys", both.clone()),
+        ("an algorithm is added", "/issuers/main/algorithms", json!(["ES256", "Ed25519"])),
+    ] {
+        let mut scene = Scene::new(&config());
+        forwarded(scene.run(&order()));
+        let mut changed = config();
+        *changed.pointer_mut(path).unwrap() = value;
+        let old = update(&mut scene, &changed);
+        forwarded(scene.run(&order()));
+        forwarded(scene.run(&order()));
+        assert_eq!(verified(&mut scene), 2, "{what}: once for each trust");
+        let _new = std::mem::replace(&mut scene.policy, old);
+        forwarded(scene.run(&order()));
+        assert_eq!(verified(&mut scene), 0, "{what}: the old listener still knows it");
+    }
+    let mut before = config();
+    before["issuers"]["main"]["keys"]["keys"] = both;
+    let mut scene = Scene::new(&before);
+    forwarded(scene.run(&order()));
+    let _draining = update(&mut scene, &config());
+    forwarded(scene.run(&order()));
+}
+
+#[test]
+fn a_change_of_the_address_of_keys_logs_nobody_out_whose_token_still_verifies() {
+    let mut scene = Scene::new(&remote_keys());
+    assert!(matches!(scene.poll(&mut scene.exchange(&order()), Some(ALICE)), Step::Wait));
+    scene.worker.abandon(ExchangeId(1));
+    load_keys(&mut scene, &json!([jwk("k", 1)]));
+    forwarded(scene.run(&order()));
+    let mut changed = remote_keys();
+    changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/other");
+    let _draining = update(&mut scene, &changed);
+    let mut exchange = scene.exchange(&order());
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    load_keys(&mut scene, &json!([jwk("k", 1), jwk("new", 2)]));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+    forwarded(scene.run(&order()));
+}
+
+#[test]
+fn a_remembered_token_that_the_changed_trust_would_not_take_is_refused() {
+    for (member, value, reason) in [
+        ("keys", json!({"keys": [jwk("new", 2)]}), Reason::KeyUnknown),
+        ("keys", json!({"keys": [jwk("k", 2)]}), Reason::SignatureInvalid),
+        ("typ", json!("JWT"), Reason::TypUnacceptable),
+        ("issuer", json!("https://other.example.com"), Reason::IssuerUntrusted),
+    ] {
+        let mut scene = Scene::new(&config());
+        forwarded(scene.run(&order()));
+        let mut changed = config();
+        changed["issuers"]["main"][member] = value;
+        let _draining = update(&mut scene, &changed);
+        for _ in 0..2 {
+            assert_eq!(refused(scene.run(&order())).reason, reason, "{member}");
+        }
+    }
+}
+
+#[test]
+fn two_entries_of_one_issuer_work_side_by_side_in_any_order() {
+    let config = two_entries(json!([jwk("k", 1), jwk("new", 2)]));
+    for hosts in [["api.example.com", OTHER_HOST], [OTHER_HOST, "api.example.com"]] {
+        let mut scene = Scene::new(&config);
+        for host in hosts.repeat(3) {
+            forwarded(scene.run(&order_at(host)));
+        }
+        assert_eq!(verified(&mut scene), 2, "once for each trust");
+    }
+}
+
+#[test]
+fn a_token_remembered_under_one_trust_passes_under_no_other_that_would_not_take_it() {
+    for (key, reason) in [(jwk("k", 2), Reason::SignatureInvalid), (jwk("new", 2), Reason::KeyUnknown)] {
+        for first in ["api.example.com", OTHER_HOST] {
+            let mut scene = Scene::new(&two_entries(json!([key])));
+            scene.run(&order_at(first));
+            for _ in 0..2 {
+                forwarded(scene.run(&order()));
+                assert_eq!(refused(scene.run(&order_at(OTHER_HOST))).reason, reason);
+            }
+        }
+    }
+}
