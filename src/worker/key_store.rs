@@ -173,10 +173,6 @@ impl IssuerKeys {
         allowed && old
     }
 
-    pub(super) fn is_fetching(&self) -> bool {
-        matches!(self.fetch, Fetch::Fetching { .. })
-    }
-
     /// Whether the fetch under way will never end.
     pub(super) fn is_lost(&self, after: Duration, now: MonoNanos) -> bool {
         let patience = self.source.timeout.saturating_add(after);

@@ -12,7 +12,7 @@
 mod key_store;
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -111,8 +111,8 @@ impl Worker {
         worker
     }
 
-    /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged; what only
-    /// policies rely on that no exchange holds any more is dropped.
+    /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged. What only the old
+    /// policy relies on stays as long as somebody holds that one: listeners drain for minutes.
     pub fn adopt(&mut self, policy: &Rc<Policy>, host: &dyn Host) {
         self.tokens.set_bounds(policy.token_cache);
         if self.limits.identities() != policy.limit_identities {
@@ -128,12 +128,19 @@ impl Worker {
         self.retire();
     }
 
+    /// Drops the keys and tokens of trusts that only policies relied on which nobody holds any more. An answer to a
+    /// fetch for them is too late.
     fn retire(&mut self) {
+        let before = self.policies.len();
         self.policies.retain(|policy| policy.strong_count() > 0);
+        if self.policies.len() == before {
+            return;
+        }
         let live: Vec<Rc<Policy>> = self.policies.iter().filter_map(Weak::upgrade).collect();
-        let used =
-            |trust: &TrustId| live.iter().any(|policy| policy.issuers.iter().any(|issuer| issuer.trust == *trust));
-        self.keys.retain(|trust, keys| used(trust) || keys.is_fetching());
+        let used: BTreeSet<&TrustId> =
+            live.iter().flat_map(|policy| &policy.issuers).map(|issuer| &issuer.trust).collect();
+        self.keys.retain(|trust, _| used.contains(trust));
+        self.tokens.retain(|token| used.contains(&token.issuer().trust));
     }
 
     /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and ask again when told.
@@ -260,8 +267,10 @@ impl Worker {
         self.unpark(&trust)
     }
 
-    /// Time passes: refreshes that are due are queued, lost calls given up. Names the exchanges to poll again.
+    /// Time passes: what no policy needs any more is dropped, refreshes that are due are queued, lost calls given up.
+    /// Names the exchanges to poll again.
     pub fn tick(&mut self, host: &dyn Host, now: Now) -> Vec<ExchangeId> {
+        self.retire();
         let lost: Vec<FetchId> = self
             .calls
             .iter()

@@ -135,3 +135,43 @@ fn a_token_remembered_under_one_trust_passes_under_no_other_that_would_not_take_
         }
     }
 }
+
+#[test]
+fn the_keys_of_a_trust_are_fetched_as_long_as_a_policy_needs_them_and_no_longer() {
+    let mut scene = Scene::new(&remote_keys());
+    scene.worker.tick(&scene.host, at(scene.seconds));
+    load_keys(&mut scene, &json!([jwk("k", 1)]));
+    forwarded(scene.run(&order()));
+    let mut changed = remote_keys();
+    changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/other");
+    let draining = update(&mut scene, &changed);
+    let paths_fetched = |scene: &mut Scene, seconds: f64| {
+        scene.seconds = seconds;
+        scene.worker.tick(&scene.host, at(seconds));
+        let mut paths = Vec::new();
+        while let Some(call) = scene.fetch() {
+            paths.push(call.source.path.to_string());
+            let answer = HttpAnswer { status: 200, body: json!({"keys": [jwk("k", 1)]}).to_string().into_bytes() };
+            scene.worker.fetched(call.id, Ok(answer), &scene.host, at(seconds));
+        }
+        paths
+    };
+    assert_eq!(paths_fetched(&mut scene, 1.0), ["/other"]);
+    assert_eq!(paths_fetched(&mut scene, 700.0), ["/jwks", "/other"]);
+    drop(draining);
+    assert_eq!(paths_fetched(&mut scene, 1400.0), ["/other"]);
+    assert_eq!(paths_fetched(&mut scene, 2100.0), ["/other"]);
+}
+
+#[test]
+fn a_trust_that_comes_back_after_its_end_starts_anew() {
+    let mut scene = Scene::new(&config());
+    forwarded(scene.run(&order()));
+    let mut changed = config();
+    changed["issuers"]["main"]["keys"] = json!({"keys": [jwk("k", 1), jwk("new", 2)]});
+    drop(update(&mut scene, &changed));
+    scene.worker.tick(&scene.host, at(0.0));
+    let _draining = update(&mut scene, &config());
+    forwarded(scene.run(&order()));
+    assert_eq!(verified(&mut scene), 2, "what nobody needed was not kept");
+}
