@@ -1,15 +1,10 @@
-//! The fetched keys of one issuer: when to fetch, what to do meanwhile, how long old keys are good.
-//! In: token headers, ends of fetches, time. Out: [`KeyLookup`] and whether to fetch.
+//! The fetched keys of one issuer. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the fetch to send, and
+//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`).
 //!
-//! ```text
-//!  Idle ──lookup or tick, not before `not_before`──▶ Fetching ──answer──▶ Idle (loaded: not_before = now;
-//!                                                                             failed: not_before = now + back-off)
-//! ```
-//! One fetch at a time. A loaded set is refreshed at `refresh`, used up to `max_stale`. An unknown `kid` may cause
-//! one fetch per issuer and 30 s for all workers of the proxy together (they agree by a shared time stamp): anyone
-//! can send a random `kid`. So that a rotation found by one worker reaches the others at once, the digest of the
-//! newest set is shared too: a worker whose set has another digest may fetch as well. Keys themselves are never
-//! taken from shared data, which other plugins may write.
+//! An unknown `kid` may cause one fetch per issuer and 30 s for all workers of the proxy together (they agree by a
+//! shared time stamp): anyone can send a random `kid`. So that a rotation found by one worker reaches the others at
+//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Keys
+//! themselves are never taken from shared data, which other plugins may write.
 
 use std::fmt;
 use std::rc::Rc;
@@ -18,9 +13,11 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::host::{Cas, Expect, Host};
-use crate::jose::{Header, KeySet, KeySetFault, VerifyingKey};
+use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
+use crate::worker::fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+use crate::worker::refresh::{Attempt, Refresh, Schedule};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
@@ -28,28 +25,6 @@ const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 /// Where workers share what they know about an issuer's keys; with the number of its layout.
 const SHARED_KEYS: &str = "boundgate/keys/1/";
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LAST_BACKOFF: Duration = Duration::from_secs(30);
-
-/// The answer to a fetch.
-#[derive(Debug)]
-pub struct HttpAnswer {
-    /// `:status`.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// A fetch that brought no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchFailed {
-    /// The proxy did not send it: unknown cluster, or no endpoint.
-    NotSent,
-    /// It was reset, or the answer was larger than the proxy buffers.
-    NoAnswer,
-    /// No end was ever reported.
-    Lost,
-}
 
 /// Where a token's key stands.
 #[derive(Debug)]
@@ -94,12 +69,6 @@ impl fmt::Display for FetchFault {
 struct Loaded {
     set: Rc<KeySet>,
     digest: u64,
-    at: MonoNanos,
-}
-
-enum Fetch {
-    Idle { not_before: MonoNanos },
-    Fetching { since: MonoNanos },
 }
 
 /// See the module.
@@ -107,9 +76,7 @@ pub(super) struct IssuerKeys {
     source: JwksSource,
     shared_key: String,
     loaded: Option<Loaded>,
-    fetch: Fetch,
-    last_fetch: Option<MonoNanos>,
-    failures: u32,
+    refresh: Refresh,
 }
 
 /// The lookup where keys stand in the configuration.
@@ -118,25 +85,24 @@ pub(super) fn inline(set: &KeySet, header: &Header) -> KeyLookup {
     if fitting.is_empty() { KeyLookup::Unknown } else { KeyLookup::Found(fitting) }
 }
 
+fn schedule(source: &JwksSource) -> Schedule {
+    Schedule { refresh: source.refresh, max_stale: source.max_stale, timeout: source.timeout }
+}
+
 impl IssuerKeys {
     pub(super) fn new(trust: &TrustId, source: &JwksSource) -> Self {
         Self {
             source: source.clone(),
             shared_key: format!("{SHARED_KEYS}{:016x}", short(&Sha256::digest(trust.0.as_bytes()))),
             loaded: None,
-            fetch: Fetch::Idle { not_before: MonoNanos::from_nanos(0) },
-            last_fetch: None,
-            failures: 0,
+            refresh: Refresh::new(schedule(source)),
         }
     }
 
     /// Goes by the times of `source` from now on: they are no part of the trust.
     pub(super) fn follow(&mut self, source: &JwksSource) {
         self.source = source.clone();
-    }
-
-    pub(super) fn source(&self) -> &JwksSource {
-        &self.source
+        self.refresh.follow(schedule(source));
     }
 
     /// For the operator's log.
@@ -146,18 +112,19 @@ impl IssuerKeys {
 
     /// Keys for a token's header, and whether to start a fetch.
     pub(super) fn lookup(&self, header: &Header, host: &dyn Host, now: MonoNanos) -> (KeyLookup, bool) {
+        let attempt = self.refresh.attempt(now);
         let Some(loaded) = self.usable(now) else {
-            return match self.fetch {
-                Fetch::Fetching { .. } => (KeyLookup::Wait, false),
-                Fetch::Idle { not_before } if now >= not_before => (KeyLookup::Wait, true),
-                Fetch::Idle { not_before } => (KeyLookup::Unavailable(not_before.since(now)), false),
+            return match attempt {
+                Attempt::UnderWay => (KeyLookup::Wait, false),
+                Attempt::Allowed => (KeyLookup::Wait, true),
+                Attempt::NotBefore(pause) => (KeyLookup::Unavailable(pause), false),
             };
         };
-        match inline(&loaded.set, header) {
-            KeyLookup::Found(keys) => (KeyLookup::Found(keys), false),
-            _ if matches!(self.fetch, Fetch::Fetching { .. }) => (KeyLookup::Wait, false),
-            _ if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
-            _ => (KeyLookup::Unknown, false),
+        match (inline(&loaded.set, header), attempt) {
+            (KeyLookup::Found(keys), _) => (KeyLookup::Found(keys), false),
+            (_, Attempt::UnderWay) => (KeyLookup::Wait, false),
+            (_, Attempt::Allowed) if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
+            (_, Attempt::Allowed | Attempt::NotBefore(_)) => (KeyLookup::Unknown, false),
         }
     }
 
@@ -168,20 +135,28 @@ impl IssuerKeys {
 
     /// Whether keys are missing or old, and an attempt is allowed.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
-        let allowed = matches!(self.fetch, Fetch::Idle { not_before } if now >= not_before);
-        let old = self.loaded.as_ref().is_none_or(|loaded| now.since(loaded.at) >= self.source.refresh);
-        allowed && old
+        self.refresh.is_due(now)
     }
 
     /// Whether the fetch under way will never end.
-    pub(super) fn is_lost(&self, after: Duration, now: MonoNanos) -> bool {
-        let patience = self.source.timeout.saturating_add(after);
-        matches!(self.fetch, Fetch::Fetching { since } if now.since(since) > patience)
+    pub(super) fn is_lost(&self, now: MonoNanos) -> bool {
+        self.refresh.is_lost(now)
     }
 
-    pub(super) fn started(&mut self, now: MonoNanos) {
-        self.fetch = Fetch::Fetching { since: now };
-        self.last_fetch = Some(now);
+    /// The fetch that starts now.
+    pub(super) fn start(&mut self, id: FetchId, now: MonoNanos) -> Fetch {
+        self.refresh.started(now);
+        Fetch {
+            id,
+            cluster: self.source.cluster.clone(),
+            method: "GET",
+            authority: self.source.authority.clone(),
+            path: self.source.path.clone(),
+            headers: vec![("accept", "application/jwk-set+json, application/json".into())],
+            body: Vec::new(),
+            timeout: self.source.timeout,
+            max_bytes: MAX_KEY_SET_BYTES,
+        }
     }
 
     /// The fetch under way ended.
@@ -198,30 +173,24 @@ impl IssuerKeys {
         match set {
             Ok(set) => {
                 let digest = short(&set.digest());
-                self.loaded = Some(Loaded { set: Rc::new(set), digest, at: now });
-                self.fetch = Fetch::Idle { not_before: now };
-                self.failures = 0;
+                self.loaded = Some(Loaded { set: Rc::new(set), digest });
+                self.refresh.succeeded(now);
                 self.share(host, |shared| Some(Shared { digest, ..shared }));
                 KeysNews::Loaded
             }
             Err(fault) => {
-                let backoff = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-                self.fetch = Fetch::Idle { not_before: now.plus(backoff.min(LAST_BACKOFF)) };
-                self.failures = self.failures.saturating_add(1).min(16);
+                self.refresh.failed(now);
                 KeysNews::Failed(fault)
             }
         }
     }
 
     fn usable(&self, now: MonoNanos) -> Option<&Loaded> {
-        self.loaded.as_ref().filter(|loaded| now.since(loaded.at) < self.source.max_stale)
+        self.loaded.as_ref().filter(|_| self.refresh.serves(now))
     }
 
     fn may_fetch_for_unknown_kid(&self, loaded: &Loaded, host: &dyn Host, now: MonoNanos) -> bool {
-        if matches!(self.fetch, Fetch::Idle { not_before } if now < not_before) {
-            return false;
-        }
-        let rested = self.last_fetch.is_none_or(|last| now.since(last) >= FOLLOW_INTERVAL);
+        let rested = self.refresh.rested(FOLLOW_INTERVAL, now);
         let news = Shared::read(host, &self.shared_key).is_some_and(|(shared, _)| shared.digest != loaded.digest);
         (news && rested)
             || self.share(host, |shared| {
@@ -303,9 +272,18 @@ mod tests {
         let now = at(seconds).mono;
         let (lookup, fetch) = keys.lookup(&header(kid), host, now);
         if fetch {
-            keys.started(now);
+            keys.start(FetchId(0), now);
         }
         (lookup, fetch)
+    }
+
+    #[test]
+    fn the_fetch_asks_the_configured_place_for_a_key_set() {
+        let fetch = keys().start(FetchId(7), at(0.0).mono);
+        assert_eq!((fetch.id, &*fetch.cluster, fetch.timeout), (FetchId(7), "as", Duration::from_secs(5)));
+        assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
+        assert_eq!(fetch.headers, [("accept", "application/jwk-set+json, application/json".into())]);
+        assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
     }
 
     #[test]
@@ -339,7 +317,7 @@ mod tests {
         keys.answer(document("first"), &host, at(0.0).mono);
         assert!(!keys.is_due(at(599.0).mono));
         assert!(keys.is_due(at(600.0).mono));
-        keys.started(at(600.0).mono);
+        keys.start(FetchId(0), at(600.0).mono);
         keys.answer(Ok(HttpAnswer { status: 200, body: b"<html>".to_vec() }), &host, at(600.0).mono);
         assert!(matches!(look(&mut keys, "first", &host, 3599.0), (KeyLookup::Found(_), false)));
         assert!(matches!(look(&mut keys, "first", &host, 3600.0), (KeyLookup::Wait, true)));
@@ -404,7 +382,7 @@ mod tests {
         keys.answer(document("first"), &host, at(0.0).mono);
         let KeyLookup::Found(found) = look(&mut keys, "first", &host, 1.0).0 else { panic!() };
         assert!(keys.vouches(&found[0], at(1.0).mono));
-        keys.started(at(2.0).mono);
+        keys.start(FetchId(0), at(2.0).mono);
         keys.answer(document("rotated"), &host, at(2.0).mono);
         assert!(!keys.vouches(&found[0], at(2.0).mono));
     }

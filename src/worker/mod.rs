@@ -9,14 +9,16 @@
 //!
 //! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
 
+mod fetch;
 mod key_store;
+mod refresh;
 mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
-pub use key_store::{FetchFailed, HttpAnswer, KeyLookup};
+pub use fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+pub use key_store::KeyLookup;
 pub use tally::{Counter, Tally};
 
 use key_store::{IssuerKeys, KeysNews};
@@ -26,7 +28,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
-use crate::policy::{Issuer, JwksSource, KeySource, Policy, Resource, TrustId};
+use crate::policy::{Issuer, KeySource, Policy, Resource, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -40,26 +42,13 @@ impl From<ExchangeId> for Waiter {
     }
 }
 
-/// A fetch, by our number. The proxy's number is the filter's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FetchId(u64);
-
 /// A request to a dependency that the root context is to send.
 #[derive(Debug)]
 pub enum Call {
-    /// Get a key set.
+    /// Ask over HTTP.
     Fetch(Fetch),
     /// Ask a rate-limit service.
     Ask(Ask),
-}
-
-/// A fetch of a key set.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Ours, to be given back with the answer.
-    pub id: FetchId,
-    /// Where to.
-    pub source: JwksSource,
 }
 
 /// The worker has more waiting exchanges than it may hold.
@@ -70,8 +59,6 @@ pub struct Full;
 const MAX_PARKED: usize = 10_000;
 /// More identities than this hold no lease of a fleet limit at once in one worker.
 const MAX_LEASES: usize = 10_000;
-/// An answer this much later than its time-out is never coming.
-const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct Worker {
@@ -274,7 +261,7 @@ impl Worker {
         let lost: Vec<FetchId> = self
             .calls
             .iter()
-            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(LOST_AFTER, now.mono)))
+            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(now.mono)))
             .map(|(call, _)| *call)
             .collect();
         let mut wake = Vec::new();
@@ -308,8 +295,7 @@ impl Worker {
         let Some(keys) = self.keys.get_mut(trust) else { return };
         self.next_call = self.next_call.wrapping_add(1);
         let id = FetchId(self.next_call);
-        keys.started(now);
-        self.outbox.push(Fetch { id, source: keys.source().clone() });
+        self.outbox.push(keys.start(id, now));
         self.calls.insert(id, trust.clone());
     }
 

@@ -150,7 +150,7 @@ fn the_keys_of_a_trust_are_fetched_as_long_as_a_policy_needs_them_and_no_longer(
         scene.worker.tick(&scene.host, at(seconds));
         let mut paths = Vec::new();
         while let Some(call) = scene.fetch() {
-            paths.push(call.source.path.to_string());
+            paths.push(call.path.to_string());
             let answer = HttpAnswer { status: 200, body: json!({"keys": [jwk("k", 1)]}).to_string().into_bytes() };
             scene.worker.fetched(call.id, Ok(answer), &scene.host, at(seconds));
         }
