@@ -146,22 +146,26 @@ impl Worker {
         }
     }
 
-    /// A token verified before under a trust of `resource`, found by its whole text, if the key that verified it still
-    /// is in the issuer's set. One that is known under other trusts only is to be verified anew.
+    /// A token verified before under a trust of `resource`, found by its whole text, if its issuer still
+    /// stands by it. One that is known under other trusts only is to be verified anew.
     pub fn verified(&mut self, raw: RawToken<'_>, resource: &Resource, now: Now) -> Option<Rc<AccessToken>> {
         let token = self.tokens.get(raw.as_bytes(), |token| token.trusted_by(resource).is_some())?;
-        let vouched = match &token.issuer().keys {
-            KeySource::Inline(set) => set.contains(token.key()),
-            KeySource::Remote(_) => {
-                self.keys.get(&token.issuer().trust).is_some_and(|keys| keys.vouches(token.key(), now.mono))
-            }
-        };
-        if !vouched {
+        if !self.vouches(&token, now) {
             self.tokens.forget(raw.as_bytes(), |known| std::ptr::eq(known, &*token));
             return None;
         }
         self.tally.count(Counter::TokenCacheHit);
         Some(token)
+    }
+
+    /// Whether the issuer of a verified token still stands by it, as far as is known now: nothing is fetched, nobody
+    /// waits.
+    pub fn vouches(&self, token: &AccessToken, now: Now) -> bool {
+        let issuer = token.issuer();
+        token.still_vouched(match &issuer.keys {
+            KeySource::Inline(set) => Some(set),
+            KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
+        })
     }
 
     /// Remembers a token that was just verified, beside what is known of it under other trusts.
