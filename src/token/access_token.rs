@@ -47,7 +47,7 @@ impl<'t> Unverified<'t> {
     /// Verifies with the first of `keys` that fits (RFC 7515 §5.2), then reads the claims.
     pub fn verify(self, keys: &[Rc<VerifyingKey>], host: &dyn Host, native: Native) -> Result<AccessToken, Reason> {
         let key = keys.iter().find(|key| key.verify(&self.jws, host, native)).ok_or(Reason::SignatureInvalid)?.clone();
-        let claims = Claims::parse(self.jws.payload)?;
+        let claims = Claims::parse(self.jws.payload, &self.issuer)?;
         Ok(AccessToken { issuer: self.issuer, evidence: Evidence::Signature(key), claims })
     }
 }

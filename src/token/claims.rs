@@ -1,8 +1,9 @@
 //! The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), parsed once into types that cannot be wrong.
-//! In: a strict JSON object. Out: [`Claims`], or the reason. Nothing here knows the time.
+//! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
 use crate::binding::Confirmation;
 use crate::json::{Object, Value};
+use crate::policy::Issuer;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
 
@@ -42,8 +43,12 @@ pub fn claimed_issuer(payload: &Object) -> Result<&str, Reason> {
 }
 
 impl Claims {
-    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on.
-    pub fn parse(payload: Object) -> Result<Self, Reason> {
+    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on, as `issuer` writes
+    /// them. They are remembered parsed: what this goes by belongs to the issuer's trust.
+    pub fn parse(payload: Object, issuer: &Issuer) -> Result<Self, Reason> {
+        if claimed_issuer(&payload)? != &*issuer.issuer {
+            return Err(Reason::IssuerUntrusted);
+        }
         Ok(Self {
             subject: text(&payload, "sub")?.into(),
             client_id: text(&payload, "client_id")?.into(),
@@ -106,8 +111,13 @@ fn scopes(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::jose::Algorithm;
     use crate::json::{Bounds, parse};
+    use crate::policy::{JwksSource, KeySource, Origin, TrustId, TypRule};
 
     const GOOD: &str = r#"{"iss":"https://as.example.com","sub":"s","client_id":"c","jti":"j","aud":"a","exp":2000000000,"iat":1999999000}"#;
 
@@ -122,7 +132,35 @@ mod tests {
             let Ok(value) = parse(value.as_bytes(), Bounds::TOKEN) else { return Err(Reason::ClaimsMalformed) };
             object.insert(member.to_owned(), value).unwrap();
         }
-        Claims::parse(object)
+        Claims::parse(object, &issuer())
+    }
+
+    fn issuer() -> Issuer {
+        let source = JwksSource {
+            cluster: "as".into(),
+            authority: "as.example.com".into(),
+            path: "/jwks".into(),
+            refresh: Duration::from_secs(600),
+            max_stale: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        };
+        Issuer {
+            origin: Origin { name: "main".into(), path: "issuers.main".into() },
+            issuer: "https://as.example.com".into(),
+            algorithms: vec![Algorithm::Es256],
+            keys: KeySource::Remote(source),
+            typ: TypRule::AccessToken,
+            max_lifetime: Duration::from_secs(900),
+            leeway: Duration::from_secs(30),
+            trust: TrustId(Rc::from("main")),
+        }
+    }
+
+    #[test]
+    fn claims_of_another_issuer_are_none_of_this_one() {
+        assert!(matches!(with("iss", "\"https://as.example.com/\""), Err(Reason::IssuerUntrusted)));
+        assert!(matches!(with("iss", "1"), Err(Reason::ClaimsMalformed)));
+        assert!(with("name", "\"x\"").is_ok());
     }
 
     #[test]
