@@ -78,6 +78,11 @@ impl AccessToken {
         &self.claims
     }
 
+    /// The bytes of memory it takes. Issuer and key belong to others.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>().saturating_add(self.claims.memory())
+    }
+
     /// The issuer of `resource` by whose trust it was verified. With another trust, of the same `iss` too, it counts as
     /// not verified.
     pub fn trusted_by<'r>(&self, resource: &'r Resource) -> Option<&'r Rc<Issuer>> {

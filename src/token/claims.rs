@@ -2,7 +2,7 @@
 //! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
 use crate::binding::Confirmation;
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, allocation, allocation_of};
 use crate::policy::Issuer;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
@@ -61,6 +61,14 @@ impl Claims {
             confirmation: Confirmation::parse(payload.get("cnf"))?,
             others: payload,
         })
+    }
+
+    /// The bytes of memory they take besides themselves.
+    pub fn memory(&self) -> usize {
+        let texts = [&self.subject, &self.client_id, &self.token_id].into_iter();
+        let texts = texts.chain(&self.audiences).chain(&self.scopes);
+        let lists = [&self.audiences, &self.scopes].map(|list| allocation_of::<Box<str>>(list.capacity()));
+        texts.map(|text| allocation(text.len())).chain(lists).fold(self.others.memory(), usize::saturating_add)
     }
 
     /// A claim by name as text: a string as it is, an integer in decimal; `None` for what is absent or otherwise.
@@ -154,6 +162,19 @@ mod tests {
             leeway: Duration::from_secs(30),
             trust: TrustId(Rc::from("main")),
         }
+    }
+
+    #[test]
+    fn memory_counts_whatever_is_kept() {
+        let memory = |member: &str, value: &str| with(member, value).unwrap().memory();
+        let plain = memory("none", "1");
+        assert!(plain > GOOD.len(), "{plain}");
+        let long = "x".repeat(1_000);
+        for (member, copies) in [("sub", 2), ("client_id", 2), ("jti", 2), ("aud", 2), ("scope", 2), ("tenant", 1)] {
+            let more = memory(member, &format!("\"{long}\"")) - plain;
+            assert!((copies * 950..copies * 1_000 + 600).contains(&more), "{member}: {more}");
+        }
+        assert!(memory("scope", &format!("\"{}\"", "a ".repeat(200))) - plain > 200 * size_of::<Box<str>>());
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Worker {
     pub fn remember(&mut self, raw: RawToken<'_>, token: &Rc<AccessToken>) {
         self.tally.count(Counter::TokenCacheMiss);
         let trust = &token.issuer().trust;
-        self.tokens.insert(raw.as_bytes(), token.clone(), |known| known.issuer().trust == *trust);
+        self.tokens.insert(raw.as_bytes(), token.clone(), token.memory(), |known| known.issuer().trust == *trust);
     }
 
     /// What the host's native verification can do.
