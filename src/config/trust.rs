@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{Key, Mistake, TextKey, Written, not_what, unknown_word};
-use crate::jose::{Algorithm, KeySet};
+use crate::jose::{Algorithm, KeySet, PRIVATE_MEMBERS};
 use crate::json::{Object, Value};
 use crate::policy::TypRule;
 
@@ -80,9 +80,6 @@ impl Written for TypText {
     }
 }
 
-/// Members of a JWK that are secret (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
-const SECRET_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-
 /// A JWK set (RFC 7517 §5) in the configuration.
 #[derive(Debug)]
 pub(super) struct InlineKeys(pub(super) Rc<KeySet>);
@@ -120,7 +117,7 @@ impl Key for InlineKeys {
 
 /// In a set that is fetched, a key that cannot be used is passed over; in a configuration it is a mistake.
 fn check(key: &Value, at: &Place, findings: &mut Findings) {
-    let secret = |object: &Object| SECRET_MEMBERS.iter().find(|member| object.get(member).is_some()).copied();
+    let secret = |object: &Object| PRIVATE_MEMBERS.iter().find(|member| object.get(member).is_some()).copied();
     if let Some(member) = key.as_object().and_then(secret) {
         findings.add(
             &at.key(member),
