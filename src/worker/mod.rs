@@ -28,7 +28,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
-use crate::policy::{Issuer, KeySource, Policy, Resource, TrustId};
+use crate::policy::{Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -101,7 +101,6 @@ impl Worker {
     /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged. What only the old
     /// policy relies on stays as long as somebody holds that one: listeners drain for minutes.
     pub fn adopt(&mut self, policy: &Rc<Policy>, host: &dyn Host) {
-        self.tokens.set_bounds(policy.token_cache);
         if self.limits.identities() != policy.limit_identities {
             self.limits = SharedTable::new("limits", policy.limit_identities, host);
         }
@@ -113,6 +112,16 @@ impl Worker {
         }
         self.policies.push(Rc::downgrade(policy));
         self.retire();
+        self.set_token_bounds();
+    }
+
+    /// Several listeners, or the old one and the new one of an update, share these tokens: none makes the place of
+    /// another's smaller than it was promised.
+    fn set_token_bounds(&mut self) {
+        let bounds = self.policies.iter().filter_map(Weak::upgrade).map(|policy| policy.token_cache);
+        if let Some(bounds) = bounds.reduce(TokenCacheBounds::or_larger) {
+            self.tokens.set_bounds(bounds);
+        }
     }
 
     /// Drops the keys and tokens of trusts that only policies relied on which nobody holds any more. An answer to a
@@ -128,6 +137,7 @@ impl Worker {
             live.iter().flat_map(|policy| &policy.issuers).map(|issuer| &issuer.trust).collect();
         self.keys.retain(|trust, _| used.contains(trust));
         self.tokens.retain(|token| used.contains(&token.issuer().trust));
+        self.set_token_bounds();
     }
 
     /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and ask again when told.

@@ -175,3 +175,25 @@ fn a_trust_that_comes_back_after_its_end_starts_anew() {
     forwarded(scene.run(&order()));
     assert_eq!(verified(&mut scene), 2, "what nobody needed was not kept");
 }
+
+#[test]
+fn a_listener_with_a_smaller_cache_does_not_shrink_the_one_it_shares() {
+    let sized = |entries: u32| {
+        let mut config = config();
+        config["token_cache"] = json!({ "entries": entries });
+        config
+    };
+    let mut scene = Scene::new(&sized(1_000));
+    let clients = |scene: &mut Scene, numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token().claim("jti", json!(number.to_string())))));
+        }
+        verified(scene)
+    };
+    let large = update(&mut scene, &sized(16));
+    assert_eq!((clients(&mut scene, 0..100), clients(&mut scene, 0..100)), (100, 0));
+    drop(large);
+    scene.worker.tick(&scene.host, at(0.0));
+    clients(&mut scene, 100..200);
+    assert!(clients(&mut scene, 100..200) >= 84, "the small bound holds once it is the only one");
+}
