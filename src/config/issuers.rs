@@ -33,7 +33,7 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
         typ,
         max_lifetime: table.max_lifetime.0,
         leeway: table.leeway.0,
-        trust: TrustId(trust.into()),
+        trust: TrustId::of(&trust),
     })
 }
 

@@ -119,7 +119,6 @@ fn scopes(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
     use std::time::Duration;
 
     use super::*;
@@ -160,7 +159,7 @@ mod tests {
             typ: TypRule::AccessToken,
             max_lifetime: Duration::from_secs(900),
             leeway: Duration::from_secs(30),
-            trust: TrustId(Rc::from("main")),
+            trust: TrustId::of("main"),
         }
     }
 

@@ -10,8 +10,6 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::host::{Cas, Expect, Host};
 use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
@@ -93,7 +91,7 @@ impl IssuerKeys {
     pub(super) fn new(trust: &TrustId, source: &JwksSource) -> Self {
         Self {
             source: source.clone(),
-            shared_key: format!("{SHARED_KEYS}{:016x}", short(&Sha256::digest(trust.0.as_bytes()))),
+            shared_key: format!("{SHARED_KEYS}{trust}"),
             loaded: None,
             refresh: Refresh::new(schedule(source)),
         }
@@ -256,7 +254,7 @@ mod tests {
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         };
-        IssuerKeys::new(&TrustId("issuer".into()), &source)
+        IssuerKeys::new(&TrustId::of("issuer"), &source)
     }
 
     fn header(kid: &str) -> Header {
