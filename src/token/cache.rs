@@ -275,4 +275,31 @@ mod tests {
         }
         assert!(full.len() <= 10, "claims that take more than their text count as what they take: {}", full.len());
     }
+
+    #[test]
+    fn the_bytes_counted_are_those_of_the_entries_whatever_happens() {
+        let mut cache = cache(64, 40_000);
+        let mut random = 1_u64;
+        for step in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let pick = |bits: u32, below: u64| ((random >> bits) % below) as usize;
+            let (text, trust, memory) = (text(pick(16, 100)), pick(24, 3), pick(32, 2_000));
+            match pick(48, 100) {
+                0 => cache.retain(|token| *token != trust),
+                1 => {
+                    cache.set_bounds(TokenCacheBounds { entries: 32 + pick(20, 64), bytes: 20_000 + pick(40, 40_000) })
+                }
+                2..10 => cache.forget(&text, |token| *token == trust),
+                10..50 => cache.insert(&text, Rc::new(trust), memory, |token| *token == trust),
+                _ => assert!(cache.get(&text, |token| *token == trust).is_none_or(|token| *token == trust)),
+            }
+            for generation in [&cache.young, &cache.old] {
+                let costs: usize = generation.table.iter().map(|entry| entry.cost).sum();
+                assert_eq!(generation.bytes, costs, "step {step}");
+            }
+            let entries = || cache.young.table.iter().chain(cache.old.table.iter());
+            let kept: std::collections::BTreeSet<_> = entries().map(|entry| (&entry.text, *entry.token)).collect();
+            assert_eq!(kept.len(), cache.len(), "step {step}: twice the same");
+        }
+    }
 }
