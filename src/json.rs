@@ -51,6 +51,14 @@ impl Object {
         Ok(())
     }
 
+    /// The bytes of memory that the members take.
+    pub fn memory(&self) -> usize {
+        let inside = |total: usize, (name, value): &(String, Value)| {
+            total.saturating_add(allocation(name.capacity())).saturating_add(value.memory())
+        };
+        self.0.iter().fold(allocation_of::<(String, Value)>(self.0.capacity()), inside)
+    }
+
     /// The number of members.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -87,6 +95,18 @@ impl Value {
         }
     }
 
+    /// The bytes of memory it takes besides itself. As deep as the value, which is bounded where it was parsed.
+    pub fn memory(&self) -> usize {
+        match self {
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) => 0,
+            Value::Text(text) => allocation(text.capacity()),
+            Value::Array(items) => items
+                .iter()
+                .fold(allocation_of::<Value>(items.capacity()), |total, item| total.saturating_add(item.memory())),
+            Value::Object(object) => object.memory(),
+        }
+    }
+
     /// The number, if this is one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
@@ -96,6 +116,19 @@ impl Value {
             _ => None,
         }
     }
+}
+
+/// What an allocator takes for itself and for rounding up.
+const ALLOCATION: usize = 16;
+
+/// The bytes of memory that an allocation of `bytes` takes.
+pub fn allocation(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { bytes.saturating_add(ALLOCATION) }
+}
+
+/// The bytes of memory that an allocation for this many values of one type takes.
+pub fn allocation_of<T>(count: usize) -> usize {
+    allocation(count.saturating_mul(size_of::<T>()))
 }
 
 /// How much a document may hold.
@@ -292,6 +325,17 @@ mod tests {
         }
         assert!(parse(b"[\"\xff\"]", Bounds::TOKEN).is_err());
         assert!(parse(b"[\"\xc0\xaf\"]", Bounds::TOKEN).is_err(), "overlong");
+    }
+
+    #[test]
+    fn memory_is_what_the_values_take_however_little_text_they_were() {
+        assert_eq!(token("[1,true,null,1.5]").unwrap().memory(), 4 * size_of::<Value>() + ALLOCATION);
+        assert_eq!(token(r#""12345678""#).unwrap().memory(), 8 + ALLOCATION);
+        let member = size_of::<(String, Value)>();
+        let object = token(r#"{"abc":"12345678"}"#).unwrap().memory();
+        assert!((member + 3 + 8..8 * member).contains(&object), "{object}");
+        let nested = token(&format!("[{}[]]", "[],".repeat(400))).unwrap().memory();
+        assert!(nested >= 401 * size_of::<Value>(), "{nested}");
     }
 
     #[test]

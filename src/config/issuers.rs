@@ -33,7 +33,7 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
         typ,
         max_lifetime: table.max_lifetime.0,
         leeway: table.leeway.0,
-        trust: TrustId(trust.into()),
+        trust: TrustId::of(&trust),
     })
 }
 
@@ -72,8 +72,8 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             Some((KeySource::Remote(source), text))
         }
         (false, true) => {
-            let keys = table.keys.as_ref()?;
-            let fitting = |algorithm: &Algorithm| keys.set.candidates(None, *algorithm).next().is_some();
+            let keys = &table.keys.as_ref()?.0;
+            let fitting = |algorithm: &Algorithm| keys.candidates(None, *algorithm).next().is_some();
             if !algorithms.is_empty() && !algorithms.iter().any(fitting) {
                 findings.add(
                     &table.at.key("keys"),
@@ -81,7 +81,8 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
                     "Add a key, or the algorithm of the keys that are there.",
                 );
             }
-            Some((KeySource::Inline(keys.set.clone()), keys.text.clone()))
+            let digest: String = keys.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+            Some((KeySource::Inline(keys.clone()), format!("of digest {digest}")))
         }
     }
 }

@@ -1,14 +1,13 @@
 //! The values of an issuer's keys: algorithms, `typ`, keys in the configuration. In: one value. Out: what the policy
 //! holds, or a finding.
 
-use std::fmt::Write;
 use std::rc::Rc;
 
 use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{Key, Mistake, TextKey, Written, not_what, unknown_word};
-use crate::jose::{Algorithm, KeySet};
+use crate::jose::{Algorithm, KeySet, PRIVATE_MEMBERS};
 use crate::json::{Object, Value};
 use crate::policy::TypRule;
 
@@ -81,16 +80,9 @@ impl Written for TypText {
     }
 }
 
-/// Members of a JWK that are secret (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
-const SECRET_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-
 /// A JWK set (RFC 7517 §5) in the configuration.
 #[derive(Debug)]
-pub(super) struct InlineKeys {
-    pub(super) set: Rc<KeySet>,
-    /// The same text for the same keys, in whatever order their members were written.
-    pub(super) text: String,
-}
+pub(super) struct InlineKeys(pub(super) Rc<KeySet>);
 
 impl Key for InlineKeys {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
@@ -106,7 +98,7 @@ impl Key for InlineKeys {
             return None;
         }
         match KeySet::from_value(value) {
-            Ok(set) => Some(Self { set: Rc::new(set), text: canonical(value) }),
+            Ok(set) => Some(Self(Rc::new(set))),
             Err(fault) => {
                 findings.add(at, fault.to_string(), "Write the public keys of the issuer.");
                 None
@@ -125,7 +117,7 @@ impl Key for InlineKeys {
 
 /// In a set that is fetched, a key that cannot be used is passed over; in a configuration it is a mistake.
 fn check(key: &Value, at: &Place, findings: &mut Findings) {
-    let secret = |object: &Object| SECRET_MEMBERS.iter().find(|member| object.get(member).is_some()).copied();
+    let secret = |object: &Object| PRIVATE_MEMBERS.iter().find(|member| object.get(member).is_some()).copied();
     if let Some(member) = key.as_object().and_then(secret) {
         findings.add(
             &at.key(member),
@@ -140,43 +132,5 @@ fn check(key: &Value, at: &Place, findings: &mut Findings) {
     if KeySet::from_value(&Value::Object(alone)).is_err() {
         let remedy = "Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.";
         findings.add(at, "this key cannot verify access tokens", remedy);
-    }
-}
-
-/// JSON with sorted members. As deep as the value, which is bounded where it was parsed.
-fn canonical(value: &Value) -> String {
-    let mut text = String::new();
-    write_canonical(value, &mut text);
-    text
-}
-
-fn write_canonical(value: &Value, text: &mut String) {
-    // Writing to a String does not fail.
-    match value {
-        Value::Array(items) => {
-            text.push('[');
-            for item in items {
-                write_canonical(item, text);
-                text.push(',');
-            }
-            text.push(']');
-        }
-        Value::Object(object) => {
-            let mut members: Vec<_> = object.members().collect();
-            members.sort_unstable_by_key(|(name, _)| *name);
-            text.push('{');
-            for (name, value) in members {
-                let _ = write!(text, "{name:?}:");
-                write_canonical(value, text);
-                text.push(',');
-            }
-            text.push('}');
-        }
-        Value::Text(plain) => {
-            let _ = write!(text, "{plain:?}");
-        }
-        other => {
-            let _ = write!(text, "{other:?}");
-        }
     }
 }

@@ -237,7 +237,7 @@ impl Exchange {
             Access::Token(rule) => rule,
         };
         let raw = presented(&way.head, self.policy.max_token_bytes)?;
-        let token = match around.worker.verified(raw, around.now) {
+        let token = match around.worker.verified(raw, &way.resource, around.now) {
             Some(token) => token,
             // Only here: a source that is locked out may still use a token known to be good.
             None => {

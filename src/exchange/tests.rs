@@ -4,6 +4,7 @@
 
 mod fleet;
 mod limits;
+mod trust;
 mod waiting;
 
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::http::encode;
 use crate::jose::base64url;
 use crate::limit::fleet::Ask;
 use crate::policy::{Dialects, FilterId};
-use crate::worker::{Call, Fetch, FetchFailed, HttpAnswer};
+use crate::worker::{Call, Counter, Fetch, FetchFailed, HttpAnswer};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];

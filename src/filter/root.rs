@@ -16,7 +16,6 @@ use crate::config;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
-use crate::jose::MAX_KEY_SET_BYTES;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, rls};
 use crate::policy::Policy;
 use crate::worker::{Call, Fetch, FetchFailed, FetchId, HttpAnswer};
@@ -33,7 +32,8 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct Root {
     id: u32,
     setup: Option<(Rc<Plugin>, Rc<Policy>)>,
-    fetches: BTreeMap<u32, FetchId>,
+    /// With the longest answers that are of use.
+    fetches: BTreeMap<u32, (FetchId, usize)>,
     asks: BTreeMap<u32, AskId>,
     pressed: bool,
     dying: bool,
@@ -49,7 +49,7 @@ impl Root {
         while let Some(call) = plugin.next_call() {
             let sent = match &call {
                 Call::Fetch(fetch) => send_fetch(fetch).map(|token| {
-                    self.fetches.insert(token, fetch.id);
+                    self.fetches.insert(token, (fetch.id, fetch.max_bytes));
                 }),
                 Call::Ask(ask) => send_ask(ask).map(|token| {
                     self.asks.insert(token, ask.id);
@@ -93,15 +93,11 @@ impl Root {
 
 /// Sends a fetch; the proxy's number of it, or `None`.
 fn send_fetch(fetch: &Fetch) -> Option<u32> {
-    let source = &fetch.source;
-    let headers = vec![
-        (":method", "GET"),
-        (":scheme", "https"),
-        (":authority", &*source.authority),
-        (":path", &*source.path),
-        ("accept", "application/jwk-set+json, application/json"),
-    ];
-    hostcalls::dispatch_http_call(&source.cluster, headers, None, Vec::new(), source.timeout).ok()
+    let head =
+        [(":method", fetch.method), (":scheme", "https"), (":authority", &fetch.authority), (":path", &fetch.path)];
+    let headers = head.into_iter().chain(fetch.headers.iter().map(|(name, value)| (*name, &**value))).collect();
+    let body = (!fetch.body.is_empty()).then_some(&*fetch.body);
+    hostcalls::dispatch_http_call(&fetch.cluster, headers, body, Vec::new(), fetch.timeout).ok()
 }
 
 /// Sends an ask; the proxy's number of it, or `None`.
@@ -128,7 +124,7 @@ struct EnvoyGrpc {
 }
 
 /// The answer to the HTTP call whose callback is running.
-fn answer(headers: usize, body: usize) -> Result<HttpAnswer, FetchFailed> {
+fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, FetchFailed> {
     if headers == 0 {
         return Err(FetchFailed::NoAnswer);
     }
@@ -136,7 +132,7 @@ fn answer(headers: usize, body: usize) -> Result<HttpAnswer, FetchFailed> {
     let status =
         status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(FetchFailed::NoAnswer)?;
     // One byte more than is accepted is enough to be refused.
-    let wanted = body.min(MAX_KEY_SET_BYTES.saturating_add(1));
+    let wanted = body.min(max_bytes.saturating_add(1));
     let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, wanted).ok().flatten().unwrap_or_default();
     Ok(HttpAnswer { status, body })
 }
@@ -144,8 +140,8 @@ fn answer(headers: usize, body: usize) -> Result<HttpAnswer, FetchFailed> {
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
         let Some((plugin, _)) = self.setup.clone() else { return };
-        let Some(fetch) = self.fetches.remove(&token) else { return };
-        self.fetched(&plugin, fetch, answer(headers, body));
+        let Some((fetch, max_bytes)) = self.fetches.remove(&token) else { return };
+        self.fetched(&plugin, fetch, answer(headers, body, max_bytes));
         self.end_of_call(&plugin);
     }
 

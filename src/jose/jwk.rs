@@ -9,8 +9,8 @@ use crate::jose::key::{Material, VerifyingKey};
 use crate::jose::{Algorithm, base64url};
 use crate::json::{Object, Value};
 
-/// Members that only private and symmetric keys have.
-const PRIVATE: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
+/// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1; `priv` of the keys of ML-DSA).
+pub const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 /// RSA moduli (RFC 7518 §3.3), in bits. Above, one verification costs milliseconds.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -48,7 +48,7 @@ impl fmt::Display for JwkFault {
 impl VerifyingKey {
     /// Reads a JWK.
     pub(super) fn from_jwk(jwk: &Object) -> Result<Self, JwkFault> {
-        if PRIVATE.iter().any(|member| jwk.get(member).is_some()) {
+        if PRIVATE_MEMBERS.iter().any(|member| jwk.get(member).is_some()) {
             return Err(JwkFault::Private);
         }
         if !may_verify(jwk) {

@@ -52,6 +52,11 @@ impl VerifyingKey {
         of_type && self.pinned.is_none_or(|pinned| pinned == algorithm)
     }
 
+    /// What makes it the key it is: its numbers, the one algorithm it is for, and its name.
+    pub(super) fn content(&self) -> (&[u8], Option<&str>, Option<&str>) {
+        (&self.spki, self.pinned.map(Algorithm::name), self.kid.as_deref())
+    }
+
     /// Whether it is the same key: the same numbers, for the same use, under the same name.
     pub fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other) || (self.kid == other.kid && self.pinned == other.pinned && self.spki == other.spki)

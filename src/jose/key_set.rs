@@ -4,6 +4,8 @@
 use std::fmt;
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use crate::jose::{Algorithm, JwkFault, VerifyingKey};
 use crate::json::{Bounds, Value, parse};
 
@@ -91,6 +93,24 @@ impl KeySet {
         self.0.iter().any(|known| known.is(key))
     }
 
+    /// SHA-256 of what the set says. Equal for sets that verify the same tokens, in whatever order and form, with
+    /// whatever unknown members their keys were written; also if a key is there twice, or once more without its name.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut keys: Vec<_> = self.0.iter().map(|key| key.content()).collect();
+        // Backwards, so that a key without a name stands right behind the same one with a name, which does all it does.
+        keys.sort_unstable_by(|left, right| right.cmp(left));
+        keys.dedup_by(|next, before| next == before || (next.2.is_none() && (next.0, next.1) == (before.0, before.1)));
+        let mut hash = Sha256::new();
+        for (numbers, algorithm, name) in keys {
+            for part in [Some(numbers), algorithm.map(str::as_bytes), name.map(str::as_bytes)] {
+                // The length tells where the part ends, and one that no part has that it is missing.
+                hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+                hash.update(part.unwrap_or_default());
+            }
+        }
+        hash.finalize().into()
+    }
+
     /// The number of usable keys.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -151,6 +171,35 @@ mod tests {
         {
             assert!(!set(std::slice::from_ref(&changed)).contains(key), "{changed}");
         }
+    }
+
+    #[test]
+    fn sets_with_the_same_keys_have_one_digest_however_they_are_written() {
+        let written = |document: &str| KeySet::parse(document.as_bytes()).unwrap().digest();
+        let first = written(&format!(r#"{{"keys":[{{{A},"kid":"a"}},{{{B},"kid":"b","alg":"ES256"}}]}}"#));
+        for same in [
+            format!(r#"{{"keys":[{{{B},"kid":"b","alg":"ES256"}},{{{A},"kid":"a"}}]}}"#),
+            format!(
+                r#" {{ "x": 1, "keys": [ {{ "kid": "a", {A} }}, {{ "alg": "ES256", "use": "sig", {B}, "kid": "b" }} ] }}"#
+            ),
+            format!(
+                r#"{{"keys":[{{{A},"kid":"a"}},{{{A}}},{{{A},"kid":"a"}},{{{B},"kid":"b","alg":"ES256"}},{{"kty":"oct"}}]}}"#
+            ),
+        ] {
+            assert_eq!(written(&same), first, "{same}");
+        }
+        let others = [
+            format!(r#"{{{A},"kid":"a"}}"#),
+            format!(r#"{{{A},"kid":"a"}},{{{B},"kid":"b"}}"#),
+            format!(r#"{{{A},"kid":"b"}},{{{B},"kid":"a","alg":"ES256"}}"#),
+            format!(r#"{{{A},"kid":"a"}},{{{B},"kid":"","alg":"ES256"}}"#),
+            format!(r#"{{{A},"kid":"a"}},{{{B},"alg":"ES256"}}"#),
+            format!(r#"{{{A},"kid":"a"}},{{{B},"kid":"b","alg":"ES256"}},{{{B}}}"#),
+            format!(r#"{{{A},"kid":"a"}},{{{B},"kid":"b","alg":"ES256"}},{{{ED25519}}}"#),
+        ];
+        let digests: std::collections::BTreeSet<_> =
+            others.iter().map(|keys| written(&format!(r#"{{"keys":[{keys}]}}"#))).chain([first]).collect();
+        assert_eq!(digests.len(), others.len() + 1);
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod vectors;
 
 pub use algorithm::Algorithm;
 pub use compact::{Compact, Header, JwsFault};
-pub use jwk::JwkFault;
+pub use jwk::{JwkFault, PRIVATE_MEMBERS};
 pub use key::VerifyingKey;
 pub use key_set::{KeySet, KeySetFault, MAX_KEY_SET_BYTES};
 pub use native::Native;

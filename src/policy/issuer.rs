@@ -1,15 +1,32 @@
 //! One authorization server: whose tokens are accepted, by which keys and rules.
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use crate::jose::{Algorithm, KeySet};
 use crate::policy::Origin;
 
-/// What decides whether keys and verified tokens of an issuer survive a new configuration: the text of everything
-/// that a verification relied on. Equal text, equal trust.
+/// What decides whether keys and verified tokens of an issuer are good for another configuration or resource: all that
+/// a verification relied on and that claims were read by. A digest of it, because every request compares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TrustId(pub Rc<str>);
+pub struct TrustId([u8; 32]);
+
+impl TrustId {
+    /// Of the text of everything relied on. Equal text, equal trust.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+}
+
+impl fmt::Display for TrustId {
+    /// In hexadecimal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// An authorization server and the rules for its tokens (RFC 9068, RFC 8725).
 #[derive(Debug)]

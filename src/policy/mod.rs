@@ -78,6 +78,13 @@ pub struct TokenCacheBounds {
     pub bytes: usize,
 }
 
+impl TokenCacheBounds {
+    /// In each respect the larger of both.
+    pub fn or_larger(self, other: Self) -> Self {
+        Self { entries: self.entries.max(other.entries), bytes: self.bytes.max(other.bytes) }
+    }
+}
+
 impl Policy {
     /// The resource served under `authority`, if any.
     pub fn resource(&self, authority: &Authority) -> Option<&Rc<Resource>> {

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::host::Host;
-use crate::jose::{Compact, Header, JwsFault, Native, VerifyingKey};
+use crate::jose::{Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
 use crate::policy::{Issuer, Resource, TypRule};
 use crate::reason::Reason;
 use crate::time::Now;
@@ -47,16 +47,23 @@ impl<'t> Unverified<'t> {
     /// Verifies with the first of `keys` that fits (RFC 7515 §5.2), then reads the claims.
     pub fn verify(self, keys: &[Rc<VerifyingKey>], host: &dyn Host, native: Native) -> Result<AccessToken, Reason> {
         let key = keys.iter().find(|key| key.verify(&self.jws, host, native)).ok_or(Reason::SignatureInvalid)?.clone();
-        let claims = Claims::parse(self.jws.payload)?;
-        Ok(AccessToken { issuer: self.issuer, key, claims })
+        let claims = Claims::parse(self.jws.payload, &self.issuer)?;
+        Ok(AccessToken { issuer: self.issuer, evidence: Evidence::Signature(key), claims })
     }
 }
 
-/// A token whose signature was found right with a key of its issuer.
+/// What shows that an issuer stands by a token.
+#[derive(Debug)]
+enum Evidence {
+    /// A signature that this key of the issuer made: good as long as the key is the issuer's.
+    Signature(Rc<VerifyingKey>),
+}
+
+/// A token that its issuer was found to stand by.
 #[derive(Debug)]
 pub struct AccessToken {
     issuer: Rc<Issuer>,
-    key: Rc<VerifyingKey>,
+    evidence: Evidence,
     claims: Claims,
 }
 
@@ -66,21 +73,32 @@ impl AccessToken {
         &self.issuer
     }
 
-    /// The key that signed it.
-    pub fn key(&self) -> &VerifyingKey {
-        &self.key
-    }
-
     /// What it says.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
+    /// The bytes of memory it takes. Issuer and key belong to others.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>().saturating_add(self.claims.memory())
+    }
+
+    /// The issuer of `resource` by whose trust it was verified. With another trust, of the same `iss` too, it counts as
+    /// not verified.
+    pub fn trusted_by<'r>(&self, resource: &'r Resource) -> Option<&'r Rc<Issuer>> {
+        resource.issuers.iter().find(|issuer| issuer.trust == self.issuer.trust)
+    }
+
+    /// Whether its evidence still holds, with the keys that its issuer has now, if there are any.
+    pub fn still_vouched(&self, keys: Option<&KeySet>) -> bool {
+        match &self.evidence {
+            Evidence::Signature(key) => keys.is_some_and(|keys| keys.contains(key)),
+        }
+    }
+
     /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4).
     pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
-        let trust = &self.issuer.trust;
-        // A cached token may come from a request to another resource, which trusts other issuers.
-        let issuer = resource.issuers.iter().find(|issuer| issuer.trust == *trust).ok_or(Reason::IssuerUntrusted)?;
+        let issuer = self.trusted_by(resource).ok_or(Reason::IssuerUntrusted)?;
         let claims = &self.claims;
         if now.wall >= claims.expires.plus(issuer.leeway) {
             return Err(Reason::TokenExpired);

@@ -1,8 +1,9 @@
 //! The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), parsed once into types that cannot be wrong.
-//! In: a strict JSON object. Out: [`Claims`], or the reason. Nothing here knows the time.
+//! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
 use crate::binding::Confirmation;
-use crate::json::{Object, Value};
+use crate::json::{Object, Value, allocation, allocation_of};
+use crate::policy::Issuer;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
 
@@ -42,8 +43,12 @@ pub fn claimed_issuer(payload: &Object) -> Result<&str, Reason> {
 }
 
 impl Claims {
-    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on.
-    pub fn parse(payload: Object) -> Result<Self, Reason> {
+    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on, as `issuer` writes
+    /// them. They are remembered parsed: what this goes by belongs to the issuer's trust.
+    pub fn parse(payload: Object, issuer: &Issuer) -> Result<Self, Reason> {
+        if claimed_issuer(&payload)? != &*issuer.issuer {
+            return Err(Reason::IssuerUntrusted);
+        }
         Ok(Self {
             subject: text(&payload, "sub")?.into(),
             client_id: text(&payload, "client_id")?.into(),
@@ -56,6 +61,14 @@ impl Claims {
             confirmation: Confirmation::parse(payload.get("cnf"))?,
             others: payload,
         })
+    }
+
+    /// The bytes of memory they take besides themselves.
+    pub fn memory(&self) -> usize {
+        let texts = [&self.subject, &self.client_id, &self.token_id].into_iter();
+        let texts = texts.chain(&self.audiences).chain(&self.scopes);
+        let lists = [&self.audiences, &self.scopes].map(|list| allocation_of::<Box<str>>(list.capacity()));
+        texts.map(|text| allocation(text.len())).chain(lists).fold(self.others.memory(), usize::saturating_add)
     }
 
     /// A claim by name as text: a string as it is, an integer in decimal; `None` for what is absent or otherwise.
@@ -106,8 +119,12 @@ fn scopes(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::jose::Algorithm;
     use crate::json::{Bounds, parse};
+    use crate::policy::{JwksSource, KeySource, Origin, TrustId, TypRule};
 
     const GOOD: &str = r#"{"iss":"https://as.example.com","sub":"s","client_id":"c","jti":"j","aud":"a","exp":2000000000,"iat":1999999000}"#;
 
@@ -122,7 +139,48 @@ mod tests {
             let Ok(value) = parse(value.as_bytes(), Bounds::TOKEN) else { return Err(Reason::ClaimsMalformed) };
             object.insert(member.to_owned(), value).unwrap();
         }
-        Claims::parse(object)
+        Claims::parse(object, &issuer())
+    }
+
+    fn issuer() -> Issuer {
+        let source = JwksSource {
+            cluster: "as".into(),
+            authority: "as.example.com".into(),
+            path: "/jwks".into(),
+            refresh: Duration::from_secs(600),
+            max_stale: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        };
+        Issuer {
+            origin: Origin { name: "main".into(), path: "issuers.main".into() },
+            issuer: "https://as.example.com".into(),
+            algorithms: vec![Algorithm::Es256],
+            keys: KeySource::Remote(source),
+            typ: TypRule::AccessToken,
+            max_lifetime: Duration::from_secs(900),
+            leeway: Duration::from_secs(30),
+            trust: TrustId::of("main"),
+        }
+    }
+
+    #[test]
+    fn memory_counts_whatever_is_kept() {
+        let memory = |member: &str, value: &str| with(member, value).unwrap().memory();
+        let plain = memory("none", "1");
+        assert!(plain > GOOD.len(), "{plain}");
+        let long = "x".repeat(1_000);
+        for (member, copies) in [("sub", 2), ("client_id", 2), ("jti", 2), ("aud", 2), ("scope", 2), ("tenant", 1)] {
+            let more = memory(member, &format!("\"{long}\"")) - plain;
+            assert!((copies * 950..copies * 1_000 + 600).contains(&more), "{member}: {more}");
+        }
+        assert!(memory("scope", &format!("\"{}\"", "a ".repeat(200))) - plain > 200 * size_of::<Box<str>>());
+    }
+
+    #[test]
+    fn claims_of_another_issuer_are_none_of_this_one() {
+        assert!(matches!(with("iss", "\"https://as.example.com/\""), Err(Reason::IssuerUntrusted)));
+        assert!(matches!(with("iss", "1"), Err(Reason::ClaimsMalformed)));
+        assert!(with("name", "\"x\"").is_ok());
     }
 
     #[test]

@@ -1,53 +1,28 @@
-//! The fetched keys of one issuer: when to fetch, what to do meanwhile, how long old keys are good.
-//! In: token headers, ends of fetches, time. Out: [`KeyLookup`] and whether to fetch.
+//! The fetched keys of one issuer. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the fetch to send, and
+//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`).
 //!
-//! ```text
-//!  Idle ──lookup or tick, not before `not_before`──▶ Fetching ──answer──▶ Idle (loaded: not_before = now;
-//!                                                                             failed: not_before = now + back-off)
-//! ```
-//! One fetch at a time. A loaded set is refreshed at `refresh`, used up to `max_stale`. An unknown `kid` may cause
-//! one fetch per issuer and 30 s for all workers of the proxy together (they agree by a shared time stamp): anyone
-//! can send a random `kid`. So that a rotation found by one worker reaches the others at once, the digest of the
-//! newest set is shared too: a worker whose set has another digest may fetch as well. Keys themselves are never
-//! taken from shared data, which other plugins may write.
+//! An unknown `kid` may cause one fetch per issuer and 30 s for all workers of the proxy together (they agree by a
+//! shared time stamp): anyone can send a random `kid`. So that a rotation found by one worker reaches the others at
+//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Keys
+//! themselves are never taken from shared data, which other plugins may write.
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::host::{Cas, Expect, Host};
-use crate::jose::{Header, KeySet, KeySetFault, VerifyingKey};
+use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
+use crate::worker::fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+use crate::worker::refresh::{Attempt, Refresh, Schedule};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two fetches of one worker caused by another worker's news.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LAST_BACKOFF: Duration = Duration::from_secs(30);
-
-/// The answer to a fetch.
-#[derive(Debug)]
-pub struct HttpAnswer {
-    /// `:status`.
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// A fetch that brought no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchFailed {
-    /// The proxy did not send it: unknown cluster, or no endpoint.
-    NotSent,
-    /// It was reset, or the answer was larger than the proxy buffers.
-    NoAnswer,
-    /// No end was ever reported.
-    Lost,
-}
+/// Where workers share what they know about an issuer's keys; with the number of its layout.
+const SHARED_KEYS: &str = "boundgate/keys/1/";
 
 /// Where a token's key stands.
 #[derive(Debug)]
@@ -90,14 +65,8 @@ impl fmt::Display for FetchFault {
 }
 
 struct Loaded {
-    set: Rc<KeySet>,
+    set: KeySet,
     digest: u64,
-    at: MonoNanos,
-}
-
-enum Fetch {
-    Idle { not_before: MonoNanos },
-    Fetching { since: MonoNanos },
 }
 
 /// See the module.
@@ -105,9 +74,7 @@ pub(super) struct IssuerKeys {
     source: JwksSource,
     shared_key: String,
     loaded: Option<Loaded>,
-    fetch: Fetch,
-    last_fetch: Option<MonoNanos>,
-    failures: u32,
+    refresh: Refresh,
 }
 
 /// The lookup where keys stand in the configuration.
@@ -116,25 +83,24 @@ pub(super) fn inline(set: &KeySet, header: &Header) -> KeyLookup {
     if fitting.is_empty() { KeyLookup::Unknown } else { KeyLookup::Found(fitting) }
 }
 
+fn schedule(source: &JwksSource) -> Schedule {
+    Schedule { refresh: source.refresh, max_stale: source.max_stale, timeout: source.timeout }
+}
+
 impl IssuerKeys {
     pub(super) fn new(trust: &TrustId, source: &JwksSource) -> Self {
         Self {
             source: source.clone(),
-            shared_key: format!("boundgate/keys/{:016x}", short_digest(trust.0.as_bytes())),
+            shared_key: format!("{SHARED_KEYS}{trust}"),
             loaded: None,
-            fetch: Fetch::Idle { not_before: MonoNanos::from_nanos(0) },
-            last_fetch: None,
-            failures: 0,
+            refresh: Refresh::new(schedule(source)),
         }
     }
 
     /// Goes by the times of `source` from now on: they are no part of the trust.
     pub(super) fn follow(&mut self, source: &JwksSource) {
         self.source = source.clone();
-    }
-
-    pub(super) fn source(&self) -> &JwksSource {
-        &self.source
+        self.refresh.follow(schedule(source));
     }
 
     /// For the operator's log.
@@ -144,46 +110,51 @@ impl IssuerKeys {
 
     /// Keys for a token's header, and whether to start a fetch.
     pub(super) fn lookup(&self, header: &Header, host: &dyn Host, now: MonoNanos) -> (KeyLookup, bool) {
+        let attempt = self.refresh.attempt(now);
         let Some(loaded) = self.usable(now) else {
-            return match self.fetch {
-                Fetch::Fetching { .. } => (KeyLookup::Wait, false),
-                Fetch::Idle { not_before } if now >= not_before => (KeyLookup::Wait, true),
-                Fetch::Idle { not_before } => (KeyLookup::Unavailable(not_before.since(now)), false),
+            return match attempt {
+                Attempt::UnderWay => (KeyLookup::Wait, false),
+                Attempt::Allowed => (KeyLookup::Wait, true),
+                Attempt::NotBefore(pause) => (KeyLookup::Unavailable(pause), false),
             };
         };
-        match inline(&loaded.set, header) {
-            KeyLookup::Found(keys) => (KeyLookup::Found(keys), false),
-            _ if matches!(self.fetch, Fetch::Fetching { .. }) => (KeyLookup::Wait, false),
-            _ if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
-            _ => (KeyLookup::Unknown, false),
+        match (inline(&loaded.set, header), attempt) {
+            (KeyLookup::Found(keys), _) => (KeyLookup::Found(keys), false),
+            (_, Attempt::UnderWay) => (KeyLookup::Wait, false),
+            (_, Attempt::Allowed) if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
+            (_, Attempt::Allowed | Attempt::NotBefore(_)) => (KeyLookup::Unknown, false),
         }
     }
 
-    /// Whether a token verified with `key` still stands.
-    pub(super) fn vouches(&self, key: &VerifyingKey, now: MonoNanos) -> bool {
-        self.usable(now).is_some_and(|loaded| loaded.set.contains(key))
+    /// The keys that may be used now.
+    pub(super) fn set(&self, now: MonoNanos) -> Option<&KeySet> {
+        self.usable(now).map(|loaded| &loaded.set)
     }
 
     /// Whether keys are missing or old, and an attempt is allowed.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
-        let allowed = matches!(self.fetch, Fetch::Idle { not_before } if now >= not_before);
-        let old = self.loaded.as_ref().is_none_or(|loaded| now.since(loaded.at) >= self.source.refresh);
-        allowed && old
-    }
-
-    pub(super) fn is_fetching(&self) -> bool {
-        matches!(self.fetch, Fetch::Fetching { .. })
+        self.refresh.is_due(now)
     }
 
     /// Whether the fetch under way will never end.
-    pub(super) fn is_lost(&self, after: Duration, now: MonoNanos) -> bool {
-        let patience = self.source.timeout.saturating_add(after);
-        matches!(self.fetch, Fetch::Fetching { since } if now.since(since) > patience)
+    pub(super) fn is_lost(&self, now: MonoNanos) -> bool {
+        self.refresh.is_lost(now)
     }
 
-    pub(super) fn started(&mut self, now: MonoNanos) {
-        self.fetch = Fetch::Fetching { since: now };
-        self.last_fetch = Some(now);
+    /// The fetch that starts now.
+    pub(super) fn start(&mut self, id: FetchId, now: MonoNanos) -> Fetch {
+        self.refresh.started(now);
+        Fetch {
+            id,
+            cluster: self.source.cluster.clone(),
+            method: "GET",
+            authority: self.source.authority.clone(),
+            path: self.source.path.clone(),
+            headers: vec![("accept", "application/jwk-set+json, application/json".into())],
+            body: Vec::new(),
+            timeout: self.source.timeout,
+            max_bytes: MAX_KEY_SET_BYTES,
+        }
     }
 
     /// The fetch under way ended.
@@ -194,35 +165,30 @@ impl IssuerKeys {
         now: MonoNanos,
     ) -> KeysNews {
         let set = answer.map_err(FetchFault::Call).and_then(|answer| match answer.status {
-            200 => KeySet::parse(&answer.body).map(|set| (set, short_digest(&answer.body))).map_err(FetchFault::Keys),
+            200 => KeySet::parse(&answer.body).map_err(FetchFault::Keys),
             status => Err(FetchFault::Status(status)),
         });
         match set {
-            Ok((set, digest)) => {
-                self.loaded = Some(Loaded { set: Rc::new(set), digest, at: now });
-                self.fetch = Fetch::Idle { not_before: now };
-                self.failures = 0;
+            Ok(set) => {
+                let digest = short(&set.digest());
+                self.loaded = Some(Loaded { set, digest });
+                self.refresh.succeeded(now);
                 self.share(host, |shared| Some(Shared { digest, ..shared }));
                 KeysNews::Loaded
             }
             Err(fault) => {
-                let backoff = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
-                self.fetch = Fetch::Idle { not_before: now.plus(backoff.min(LAST_BACKOFF)) };
-                self.failures = self.failures.saturating_add(1).min(16);
+                self.refresh.failed(now);
                 KeysNews::Failed(fault)
             }
         }
     }
 
     fn usable(&self, now: MonoNanos) -> Option<&Loaded> {
-        self.loaded.as_ref().filter(|loaded| now.since(loaded.at) < self.source.max_stale)
+        self.loaded.as_ref().filter(|_| self.refresh.serves(now))
     }
 
     fn may_fetch_for_unknown_kid(&self, loaded: &Loaded, host: &dyn Host, now: MonoNanos) -> bool {
-        if matches!(self.fetch, Fetch::Idle { not_before } if now < not_before) {
-            return false;
-        }
-        let rested = self.last_fetch.is_none_or(|last| now.since(last) >= FOLLOW_INTERVAL);
+        let rested = self.refresh.rested(FOLLOW_INTERVAL, now);
         let news = Shared::read(host, &self.shared_key).is_some_and(|(shared, _)| shared.digest != loaded.digest);
         (news && rested)
             || self.share(host, |shared| {
@@ -266,9 +232,8 @@ impl Shared {
     }
 }
 
-/// Eight bytes of SHA-256: tells documents apart, nothing more.
-fn short_digest(bytes: &[u8]) -> u64 {
-    let digest = Sha256::digest(bytes);
+/// Eight bytes of a digest: they tell things apart, nothing more.
+fn short(digest: &[u8]) -> u64 {
     digest.first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first))
 }
 
@@ -289,7 +254,7 @@ mod tests {
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         };
-        IssuerKeys::new(&TrustId("issuer".into()), &source)
+        IssuerKeys::new(&TrustId::of("issuer"), &source)
     }
 
     fn header(kid: &str) -> Header {
@@ -305,9 +270,18 @@ mod tests {
         let now = at(seconds).mono;
         let (lookup, fetch) = keys.lookup(&header(kid), host, now);
         if fetch {
-            keys.started(now);
+            keys.start(FetchId(0), now);
         }
         (lookup, fetch)
+    }
+
+    #[test]
+    fn the_fetch_asks_the_configured_place_for_a_key_set() {
+        let fetch = keys().start(FetchId(7), at(0.0).mono);
+        assert_eq!((fetch.id, &*fetch.cluster, fetch.timeout), (FetchId(7), "as", Duration::from_secs(5)));
+        assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
+        assert_eq!(fetch.headers, [("accept", "application/jwk-set+json, application/json".into())]);
+        assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
     }
 
     #[test]
@@ -341,19 +315,22 @@ mod tests {
         keys.answer(document("first"), &host, at(0.0).mono);
         assert!(!keys.is_due(at(599.0).mono));
         assert!(keys.is_due(at(600.0).mono));
-        keys.started(at(600.0).mono);
+        keys.start(FetchId(0), at(600.0).mono);
         keys.answer(Ok(HttpAnswer { status: 200, body: b"<html>".to_vec() }), &host, at(600.0).mono);
         assert!(matches!(look(&mut keys, "first", &host, 3599.0), (KeyLookup::Found(_), false)));
         assert!(matches!(look(&mut keys, "first", &host, 3600.0), (KeyLookup::Wait, true)));
     }
 
-    #[test]
-    fn random_kids_cause_one_fetch_in_thirty_seconds_for_all_workers() {
+    /// The fetches that a random `kid` every 100 ms causes in two workers within 29 s, each answered by the next of
+    /// `replicas`.
+    fn fetches_for_random_kids(replicas: &[&str]) -> usize {
         let host = FakeHost::default();
         let mut workers = [keys(), keys()];
+        let mut answers = replicas.iter().cycle();
+        let mut answer = || Ok(HttpAnswer { status: 200, body: answers.next().unwrap().as_bytes().to_vec() });
         for worker in &mut workers {
             look(worker, "first", &host, 0.0);
-            worker.answer(document("first"), &host, at(0.0).mono);
+            worker.answer(answer(), &host, at(0.0).mono);
         }
         let mut fetches = 0;
         for step in 0..290_u32 {
@@ -361,10 +338,24 @@ mod tests {
             let (_, fetch) = look(worker, &format!("random-{step}"), &host, 1.0 + f64::from(step) / 10.0);
             if fetch {
                 fetches += 1;
-                worker.answer(document("first"), &host, at(1.05 + f64::from(step) / 10.0).mono);
+                worker.answer(answer(), &host, at(1.05 + f64::from(step) / 10.0).mono);
             }
         }
-        assert_eq!(fetches, 1);
+        fetches
+    }
+
+    #[test]
+    fn random_kids_cause_one_fetch_in_thirty_seconds_for_all_workers() {
+        assert_eq!(fetches_for_random_kids(&[FIRST]), 1);
+    }
+
+    #[test]
+    fn replicas_that_write_the_same_keys_differently_cause_no_more_fetches() {
+        let (first, second) = (FIRST.replace("first", "a"), FIRST.replace("first", "b"));
+        let key = |document: &str| document[r#"{"keys":["#.len()..document.len() - "]}".len()].to_owned();
+        let (a, b) = (key(&first), key(&second));
+        let replicas = [format!(r#"{{"keys":[{a},{b}]}}"#), format!(r#"{{ "served-by": 2, "keys": [ {b}, {a} ] }}"#)];
+        assert_eq!(fetches_for_random_kids(&[&replicas[0], &replicas[1], &replicas[1]]), 1);
     }
 
     #[test]
@@ -388,10 +379,11 @@ mod tests {
         look(&mut keys, "first", &host, 0.0);
         keys.answer(document("first"), &host, at(0.0).mono);
         let KeyLookup::Found(found) = look(&mut keys, "first", &host, 1.0).0 else { panic!() };
-        assert!(keys.vouches(&found[0], at(1.0).mono));
-        keys.started(at(2.0).mono);
+        let vouches = |keys: &IssuerKeys, now| keys.set(now).is_some_and(|set| set.contains(&found[0]));
+        assert!(vouches(&keys, at(1.0).mono));
+        keys.start(FetchId(0), at(2.0).mono);
         keys.answer(document("rotated"), &host, at(2.0).mono);
-        assert!(!keys.vouches(&found[0], at(2.0).mono));
+        assert!(!vouches(&keys, at(2.0).mono));
     }
 
     #[test]

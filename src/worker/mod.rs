@@ -9,14 +9,16 @@
 //!
 //! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
 
+mod fetch;
 mod key_store;
+mod refresh;
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
-pub use key_store::{FetchFailed, HttpAnswer, KeyLookup};
+pub use fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+pub use key_store::KeyLookup;
 pub use tally::{Counter, Tally};
 
 use key_store::{IssuerKeys, KeysNews};
@@ -26,7 +28,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
 use crate::peer::CertificateCache;
-use crate::policy::{FilterId, Issuer, JwksSource, KeySource, Policy, TrustId};
+use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -40,26 +42,13 @@ impl From<ExchangeId> for Waiter {
     }
 }
 
-/// A fetch, by our number. The proxy's number is the filter's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FetchId(u64);
-
 /// A request to a dependency that the root context is to send.
 #[derive(Debug)]
 pub enum Call {
-    /// Get a key set.
+    /// Ask over HTTP.
     Fetch(Fetch),
     /// Ask a rate-limit service.
     Ask(Ask),
-}
-
-/// A fetch of a key set.
-#[derive(Debug)]
-pub struct Fetch {
-    /// Ours, to be given back with the answer.
-    pub id: FetchId,
-    /// Where to.
-    pub source: JwksSource,
 }
 
 /// The worker has more waiting exchanges than it may hold.
@@ -70,8 +59,6 @@ pub struct Full;
 const MAX_PARKED: usize = 10_000;
 /// More identities than this hold no lease of a fleet limit at once in one worker.
 const MAX_LEASES: usize = 10_000;
-/// An answer this much later than its time-out is never coming.
-const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub struct Worker {
@@ -111,10 +98,9 @@ impl Worker {
         worker
     }
 
-    /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged; what only
-    /// policies rely on that no exchange holds any more is dropped.
+    /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged. What only the old
+    /// policy relies on stays as long as somebody holds that one: listeners drain for minutes.
     pub fn adopt(&mut self, policy: &Rc<Policy>) {
-        self.tokens.set_bounds(policy.token_cache);
         for issuer in &policy.issuers {
             if let KeySource::Remote(source) = &issuer.keys {
                 let new = || IssuerKeys::new(&issuer.trust, source);
@@ -123,14 +109,32 @@ impl Worker {
         }
         self.policies.push(Rc::downgrade(policy));
         self.retire();
+        self.set_token_bounds();
     }
 
+    /// Several listeners, or the old one and the new one of an update, share these tokens: none makes the place of
+    /// another's smaller than it was promised.
+    fn set_token_bounds(&mut self) {
+        let bounds = self.policies.iter().filter_map(Weak::upgrade).map(|policy| policy.token_cache);
+        if let Some(bounds) = bounds.reduce(TokenCacheBounds::or_larger) {
+            self.tokens.set_bounds(bounds);
+        }
+    }
+
+    /// Drops the keys and tokens of trusts that only policies relied on which nobody holds any more. An answer to a
+    /// fetch for them is too late.
     fn retire(&mut self) {
+        let before = self.policies.len();
         self.policies.retain(|policy| policy.strong_count() > 0);
+        if self.policies.len() == before {
+            return;
+        }
         let live: Vec<Rc<Policy>> = self.policies.iter().filter_map(Weak::upgrade).collect();
-        let used =
-            |trust: &TrustId| live.iter().any(|policy| policy.issuers.iter().any(|issuer| issuer.trust == *trust));
-        self.keys.retain(|trust, keys| used(trust) || keys.is_fetching());
+        let used: BTreeSet<&TrustId> =
+            live.iter().flat_map(|policy| &policy.issuers).map(|issuer| &issuer.trust).collect();
+        self.keys.retain(|trust, _| used.contains(trust));
+        self.tokens.retain(|token| used.contains(&token.issuer().trust));
+        self.set_token_bounds();
     }
 
     /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and ask again when told.
@@ -149,31 +153,33 @@ impl Worker {
         }
     }
 
-    /// A token verified before, found by its whole text, if the key that verified it still is in the issuer's set.
-    pub fn verified(&mut self, raw: RawToken<'_>, now: Now) -> Option<Rc<AccessToken>> {
-        let token = self.tokens.get(raw.as_bytes())?;
+    /// A token verified before under a trust of `resource`, found by its whole text, if its issuer still
+    /// stands by it. One that is known under other trusts only is to be verified anew.
+    pub fn verified(&mut self, raw: RawToken<'_>, resource: &Resource, now: Now) -> Option<Rc<AccessToken>> {
+        let token = self.tokens.get(raw.as_bytes(), |token| token.trusted_by(resource).is_some())?;
         if !self.vouches(&token, now) {
-            self.tokens.forget(raw.as_bytes());
+            self.tokens.forget(raw.as_bytes(), |known| std::ptr::eq(known, &*token));
             return None;
         }
         self.tally.count(Counter::TokenCacheHit);
         Some(token)
     }
 
-    /// Whether the key that verified a token still is in its issuer's set.
+    /// Whether the issuer of a verified token still stands by it, as far as is known now: nothing is fetched, nobody
+    /// waits.
     pub fn vouches(&self, token: &AccessToken, now: Now) -> bool {
-        match &token.issuer().keys {
-            KeySource::Inline(set) => set.contains(token.key()),
-            KeySource::Remote(_) => {
-                self.keys.get(&token.issuer().trust).is_some_and(|keys| keys.vouches(token.key(), now.mono))
-            }
-        }
+        let issuer = token.issuer();
+        token.still_vouched(match &issuer.keys {
+            KeySource::Inline(set) => Some(set),
+            KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
+        })
     }
 
-    /// Remembers a token that was just verified.
+    /// Remembers a token that was just verified, beside what is known of it under other trusts.
     pub fn remember(&mut self, raw: RawToken<'_>, token: &Rc<AccessToken>) {
         self.tally.count(Counter::TokenCacheMiss);
-        self.tokens.insert(raw.as_bytes(), token.clone());
+        let trust = &token.issuer().trust;
+        self.tokens.insert(raw.as_bytes(), token.clone(), token.memory(), |known| known.issuer().trust == *trust);
     }
 
     /// What the host's native verification can do.
@@ -259,12 +265,14 @@ impl Worker {
         self.unpark(&trust)
     }
 
-    /// Time passes: refreshes that are due are queued, lost calls given up. Names the exchanges to poll again.
+    /// Time passes: what no policy needs any more is dropped, refreshes that are due are queued, lost calls given up.
+    /// Names the exchanges to poll again.
     pub fn tick(&mut self, host: &dyn Host, now: Now) -> Vec<ExchangeId> {
+        self.retire();
         let lost: Vec<FetchId> = self
             .calls
             .iter()
-            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(LOST_AFTER, now.mono)))
+            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(now.mono)))
             .map(|(call, _)| *call)
             .collect();
         let mut wake = Vec::new();
@@ -299,8 +307,7 @@ impl Worker {
         let Some(keys) = self.keys.get_mut(trust) else { return };
         self.next_call = self.next_call.wrapping_add(1);
         let id = FetchId(self.next_call);
-        keys.started(now);
-        self.outbox.push(Fetch { id, source: keys.source().clone() });
+        self.outbox.push(keys.start(id, now));
         self.calls.insert(id, trust.clone());
     }
 

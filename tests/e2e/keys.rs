@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use boundgate_testbed::{Client, JwksAnswer, Testbed, Update};
-use serde_json::json;
+use boundgate_testbed::{Algorithm, AuthorizationServer, Client, JwksAnswer, Testbed, Update};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::expectations::{alices_token, bed, config, refused, with};
@@ -166,4 +166,36 @@ async fn a_rotation_is_followed_at_once_and_the_old_keys_tokens_end() {
     let answer = alice.get("/orders/7").token(&old).send().await;
     assert_eq!(bed.envoy.details(&answer).await, "boundgate:key-unknown", "verified before, but its key is gone");
     assert_eq!(bed.upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn a_key_added_to_an_issuer_logs_nobody_out_while_the_old_listener_drains() {
+    let inline = |authority: &AuthorizationServer, further: &[Value]| {
+        let mut config = config();
+        let issuer = config["issuers"]["main"].as_object_mut().unwrap();
+        issuer.remove("jwks");
+        let keys = [&[authority.keys().jwk(Algorithm::Es256)], further].concat();
+        issuer.insert("keys".into(), json!({ "keys": keys }));
+        config
+    };
+    let bed = Testbed::start_with(|authority| inline(authority, &[]).into()).await;
+    let token = alices_token(&bed).await;
+    // A connection to the old listener, whose policy lives as long as it drains.
+    let alice = bed.client("alice");
+    let draining = alice.kept();
+    assert_eq!(draining.get("/orders/7").token(&token).send().await.status, 200);
+    let mut added = bed.authority.keys().jwk(Algorithm::Es384);
+    added["kid"] = json!("added");
+    let changed = inline(&bed.authority, &[added]);
+    assert!(matches!(bed.envoy.config_update(changed).await, Ok(Update::Accepted)));
+    for _ in 0..3 {
+        assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
+    }
+    bed.authority.rotate_keys();
+    let replaced = inline(&bed.authority, &[]);
+    assert!(matches!(bed.envoy.config_update(replaced).await, Ok(Update::Accepted)));
+    let answer = alice.get("/orders/7").token(&token).send().await;
+    assert_eq!(bed.envoy.details(&answer).await, "boundgate:key-unknown", "remembered, but its key is gone");
+    assert_eq!(bed.upstream.count(), 4);
+    drop(draining);
 }

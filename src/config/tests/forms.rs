@@ -201,3 +201,23 @@ fn trust_changes_with_what_a_verification_relies_on_and_with_nothing_else() {
         assert_eq!(trust(pointer, value), first, "{pointer}");
     }
 }
+
+#[test]
+fn the_trust_in_keys_of_the_configuration_is_in_what_they_say_not_in_how_it_is_written() {
+    let trust = |keys: Value| {
+        let mut config = good();
+        let issuer = config["issuers"]["main"].as_object_mut().unwrap();
+        issuer.remove("jwks");
+        issuer.insert("keys".into(), json!({ "keys": keys }));
+        issuer.insert("algorithms".into(), json!(["Ed25519"]));
+        policy(&config).unwrap().issuers[0].trust.clone()
+    };
+    let first = json!({"kty": "OKP", "crv": "Ed25519", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let mut second = first.clone();
+    second["kid"] = json!("b");
+    let mut noted = first.clone();
+    (noted["use"], noted["note"]) = (json!("sig"), json!("of May"));
+    let both = trust(json!([first, second]));
+    assert_eq!(trust(json!([second, noted])), both);
+    assert_ne!(trust(json!([first])), both);
+}

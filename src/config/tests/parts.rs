@@ -81,6 +81,13 @@ fn keys_in_the_configuration_are_checked_one_by_one() {
             "issuers.main.keys.keys[1]: this key cannot verify access tokens. Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.",
         ]
     );
+    let akp = json!({ "kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "priv": "AAAA" });
+    assert_eq!(
+        findings(&inline(json!({ "keys": [akp, ed25519] }))),
+        [
+            "issuers.main.keys.keys[0].priv: a secret, which does not belong into a configuration. Write the public part of the key only."
+        ]
+    );
     let mut other = inline(json!({ "keys": [ed25519] }));
     put(&mut other, "/issuers/main/algorithms", json!(["ES256"]));
     assert_eq!(
