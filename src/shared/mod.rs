@@ -5,6 +5,8 @@
 //! proxy may write under our keys: nothing read here is believed beyond what its reader says.
 //! Not here: what is kept for limits (`limit`).
 
+mod marks;
 mod secret;
 
+pub use marks::Marks;
 pub use secret::Secret;
