@@ -97,6 +97,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let resources = resources::compile(config, &issuers, &limits, findings);
     let PeerFrom::Tls = config.peer.from;
     Policy {
+        needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),

@@ -29,7 +29,7 @@ use crate::authz::Grant;
 use crate::binding::bind;
 use crate::host::{Connection, Host};
 use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
-use crate::peer::{Peer, PeerIdentity};
+use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::Now;
@@ -79,6 +79,7 @@ struct Way {
     route: Rc<Route>,
     preflight: bool,
     peer: Option<Peer>,
+    noticed: Option<Noticed>,
 }
 
 /// Why a judgement ended without leave to go on.
@@ -143,6 +144,8 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
         self.seen.grpc = wants_grpc(&head);
+        let peer = Peer::of(around.connection);
+        let noticed = peer.ok().flatten().and_then(|peer| self.notice(peer, around));
         let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
         let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;
         let resource = self.policy.resource(head.authority());
@@ -151,9 +154,9 @@ impl Exchange {
         let found = find_route(&resource, &head);
         let (route, preflight) = found.map_err(|refusal| Box::new(self.refuse(refusal, &resource, &head)))?;
         self.seen.route = Some(route.clone());
-        let peer = Peer::of(around.connection).map_err(|_| refuse(Reason::PeerUnreadable))?;
+        let peer = peer.map_err(|_| refuse(Reason::PeerUnreadable))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
-        Ok(Way { head, resource, route, preflight, peer })
+        Ok(Way { head, resource, route, preflight, peer, noticed })
     }
 
     /// Refusals are outcomes as well. They count against the source alone, and for events: whoever sends another's token must
@@ -210,13 +213,19 @@ impl Exchange {
         Ok(Forward::new(grant, permits, upstream))
     }
 
-    /// Who the peer is, where something on this route depends on it: it costs several questions to the proxy.
+    /// Whatever the request is for, and even if it is refused: the next one may come on a resumed session.
+    fn notice(&self, peer: Peer, around: &mut Surroundings<'_>) -> Option<Noticed> {
+        let Surroundings { worker, host, connection, now } = around;
+        self.policy.needs_identities.then(|| worker.peers().notice(peer, *connection, *host, *now))
+    }
+
+    /// Who the peer is, where something on this route depends on it: it may cost several questions to the proxy.
     fn identity(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
         if !way.route.needs_identity() && !way.resource.forward.needs_identity() {
             return None;
         }
-        let certificates = around.worker.certificates();
-        let identity = way.peer.as_ref()?.identify(around.connection, self.policy.peer, certificates, around.now);
+        let Surroundings { worker, host, connection, now } = around;
+        let identity = worker.peers().identify(way.peer?, way.noticed?, self.policy.peer, *connection, *host, *now);
         self.seen.identity = Some(identity.clone());
         Some(identity)
     }

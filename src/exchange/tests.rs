@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod limits;
+mod peers;
 mod waiting;
 
 use std::rc::Rc;
@@ -190,6 +191,11 @@ fn get(path: &str) -> Request {
 impl Request {
     fn peer(mut self, certificate: [u8; 32]) -> Self {
         self.peer = Some(certificate);
+        self
+    }
+
+    fn host(mut self, authority: &str) -> Self {
+        self.head[1].1 = authority.as_bytes().to_vec();
         self
     }
 

@@ -50,6 +50,8 @@ pub struct Policy {
     pub limits: Vec<Rc<Limit>>,
     /// How peers are read.
     pub peer: PeerSource,
+    /// Whether anything here depends on who a peer is, beyond its thumbprint.
+    pub needs_identities: bool,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.

@@ -28,6 +28,13 @@ pub struct Resource {
     pub forward: ForwardRule,
 }
 
+impl Resource {
+    /// Whether something here depends on who the peer is, beyond its thumbprint.
+    pub fn needs_identities(&self) -> bool {
+        self.forward.needs_identity() || self.routes.iter().any(|route| route.needs_identity())
+    }
+}
+
 /// Whether a resource is protected already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

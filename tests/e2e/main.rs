@@ -15,6 +15,7 @@ mod limits;
 mod module;
 mod observability;
 mod paths;
+mod peers;
 mod responses;
 mod smoke;
 mod upstream;
