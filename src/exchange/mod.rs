@@ -27,7 +27,7 @@ use limits::Caller;
 
 use crate::authz::Grant;
 use crate::binding::bind;
-use crate::host::{Connection, Host};
+use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
@@ -151,8 +151,14 @@ impl Exchange {
         let resource = self.policy.resource(head.authority());
         let resource = resource.ok_or_else(|| refuse(Reason::HostUnknown))?.clone();
         self.seen.resource = Some(resource.clone());
-        let found = find_route(&resource, &head);
-        let (route, preflight) = found.map_err(|refusal| Box::new(self.refuse(refusal, &resource, &head)))?;
+        let stop = |refusal: Refusal| Box::new(self.refuse(refusal, &resource, &head));
+        if matches!(head.method(), "CONNECT" | "TRACE") {
+            return Err(stop(Reason::MethodRefused.into()));
+        }
+        if self.is_misdirected(&resource, around.connection) {
+            return Err(stop(Reason::Misdirected.into()));
+        }
+        let (route, preflight) = find_route(&resource, &head).map_err(stop)?;
         self.seen.route = Some(route.clone());
         let peer = peer.map_err(|_| refuse(Reason::PeerUnreadable))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
@@ -213,6 +219,16 @@ impl Exchange {
         Ok(Forward::new(grant, permits, upstream))
     }
 
+    /// Whether the connection was opened for another resource (RFC 9110 §7.4, §15.5.20): the CAs that its certificate was
+    /// checked with may be the other's. Asked only where there is another.
+    fn is_misdirected(&self, resource: &Resource, connection: &dyn Connection) -> bool {
+        if self.policy.resources.len() < 2 {
+            return false;
+        }
+        let server_name = connection.property(ConnectionProperty::RequestedServerName).unwrap_or_default();
+        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.misdirects(name, resource))
+    }
+
     /// Whatever the request is for, and even if it is refused: the next one may come on a resumed session.
     fn notice(&self, peer: Peer, around: &mut Surroundings<'_>) -> Option<Noticed> {
         let Surroundings { worker, host, connection, now } = around;
@@ -241,11 +257,7 @@ fn malformed(fault: HeadFault) -> Reason {
 
 /// The route, and whether the request only is the CORS preflight of one that allows it.
 fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Refusal> {
-    let method = head.method();
-    if matches!(method, "CONNECT" | "TRACE") {
-        return Err(Reason::MethodRefused.into());
-    }
-    let path = head.path();
+    let (method, path) = (head.method(), head.path());
     if let Some(RouteMatch::Found(route)) = head.preflight_for().map(|asked| resource.routes.find(asked, path))
         && route.preflight
     {

@@ -124,18 +124,22 @@ struct Scene {
     seconds: f64,
     /// Whether the proxy validates certificates.
     validates: bool,
+    /// The SNI of the connection.
+    server_name: &'static str,
 }
 
 impl Scene {
     fn new(config: &Value) -> Self {
         let host = FakeHost::default();
         let policy = policy(config);
-        Self { worker: Worker::new(&policy, &host), policy, host, seconds: 0.0, validates: true }
+        let worker = Worker::new(&policy, &host);
+        Self { worker, policy, host, seconds: 0.0, validates: true, server_name: "" }
     }
 
     fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {
         let mut connection = FakeConnection::default();
         connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
+        connection.0.insert(ConnectionProperty::RequestedServerName, self.server_name.into());
         if let Some(digest) = peer {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             connection.0.insert(ConnectionProperty::PeerDigest, hex.into_bytes());

@@ -77,6 +77,12 @@ impl Policy {
         self.resources.iter().find(|resource| resource.hosts.contains(authority))
     }
 
+    /// Whether a connection that was opened for `server_name` (SNI) is for other resources than `resource`. A name that
+    /// none has says nothing: an address, or a name of the mesh.
+    pub fn misdirects(&self, server_name: &str, resource: &Resource) -> bool {
+        !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
+    }
+
     /// What the operator chose against safety, told at each load.
     pub fn warnings(&self) -> Vec<String> {
         let assumed = self.peer.insecure_assume_validated.then_some(

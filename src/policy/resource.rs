@@ -29,6 +29,11 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// Whether it is served under this name, on any port.
+    pub fn serves(&self, server_name: &str) -> bool {
+        self.hosts.iter().any(|host| host.host().eq_ignore_ascii_case(server_name))
+    }
+
     /// Whether something here depends on who the peer is, beyond its thumbprint.
     pub fn needs_identities(&self) -> bool {
         self.forward.needs_identity() || self.routes.iter().any(|route| route.needs_identity())

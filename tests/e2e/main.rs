@@ -17,5 +17,6 @@ mod observability;
 mod paths;
 mod peers;
 mod responses;
+mod server_names;
 mod smoke;
 mod upstream;
