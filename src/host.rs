@@ -66,6 +66,10 @@ pub trait Host {
 /// A property of a request's connection, by the name Envoy gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionProperty {
+    /// `connection.id`: the proxy's number of the connection, a `u64` with the lowest byte first.
+    Id,
+    /// `connection.requested_server_name`: the server name of TLS (SNI), which only a listener with `tls_inspector` has.
+    RequestedServerName,
     /// `connection.sha256_peer_certificate_digest`: 64 lowercase hex characters.
     PeerDigest,
     /// `connection.peer_certificate_valid`: one byte; newer Envoys only.
@@ -80,6 +84,10 @@ pub enum ConnectionProperty {
     PeerSubject,
     /// `source.address`: `ip:port`.
     SourceAddress,
+    /// `destination.port`: the port the client connected to.
+    DestinationPort,
+    /// `xds.filter_chain_name`: empty where the chain has no name.
+    FilterChainName,
 }
 
 /// The connection that carried the request being judged.

@@ -38,6 +38,8 @@ reasons! {
     PathAmbiguous = "path-ambiguous",
     /// No resource is configured for this host.
     HostUnknown = "host-unknown",
+    /// The connection was opened for a host of another resource (SNI), so its certificate was not checked for this one.
+    Misdirected = "misdirected",
     /// No route of the resource matches the path.
     RouteUnknown = "route-unknown",
     /// The route exists, but not for this method.
@@ -182,6 +184,7 @@ impl Reason {
             Reason::AuthorityMalformed => row(400, INVALID_ARGUMENT, NO, "The host is malformed", Caller),
             Reason::PathAmbiguous => row(400, INVALID_ARGUMENT, NO, "The path is not in canonical form", Caller),
             Reason::HostUnknown => row(421, NOT_FOUND, NO, "This host is not served here", Caller),
+            Reason::Misdirected => row(421, NOT_FOUND, NO, "This connection is not for this host", Caller),
             Reason::RouteUnknown => row(404, UNIMPLEMENTED, NO, "There is no such resource", Caller),
             Reason::MethodNotAllowed => row(405, UNIMPLEMENTED, NO, "The method is not allowed here", Caller),
             Reason::PeerUnreadable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),

@@ -4,6 +4,7 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::UserMessageFormatter;
 
+use crate::config::chains::of_mixed_trust;
 use crate::config::{Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
 use crate::policy::Policy;
@@ -20,6 +21,8 @@ pub struct Document {
     /// Where in the file, if the file has other things: `WasmPlugin boundgate`, `filter boundgate`.
     pub place: Option<String>,
     content: Content,
+    /// What is wrong around it, if it asks who peers are.
+    mixed_trust: Option<Findings>,
 }
 
 enum Content {
@@ -31,15 +34,21 @@ enum Content {
 }
 
 impl Document {
-    /// The same policy, and the same findings, as when the proxy loads it.
+    /// The same policy, and the same findings, as when the proxy loads it; and what the proxy cannot see.
     pub fn policy(&self) -> Result<Policy, Findings> {
-        match &self.content {
-            Content::Text(text) => load(text.as_bytes()),
-            Content::Value(value) => compile(value),
-            Content::Other(finding) => Err(Findings::single(
-                *finding,
-                "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
-            )),
+        let policy = match &self.content {
+            Content::Text(text) => load(text.as_bytes())?,
+            Content::Value(value) => compile(value)?,
+            Content::Other(finding) => {
+                return Err(Findings::single(
+                    *finding,
+                    "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
+                ));
+            }
+        };
+        match &self.mixed_trust {
+            Some(findings) if policy.needs_identities => Err(findings.clone()),
+            _ => Ok(policy),
         }
     }
 }
@@ -84,23 +93,29 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
             Some(config) => Content::Value(config.clone()),
             None => Content::Other("spec.pluginConfig is missing"),
         };
-        return found.push(Document { place: Some(format!("WasmPlugin {name}")), content });
+        return found.push(Document { place: Some(format!("WasmPlugin {name}")), content, mixed_trust: None });
     }
     let before = found.len();
     let mut wasm = Vec::new();
     filters(&value, &mut wasm);
     // A proxy may have wasm filters of others. Where any says that it is Boundgate, those are meant.
     let named = wasm.iter().any(|filter| is_named(filter));
-    found.extend(wasm.into_iter().filter(|wasm| !named || is_named(wasm)).map(filter));
+    let mut mixed = of_mixed_trust(&value);
+    let mut mixed_trust = |wasm: &Object| {
+        let place = mixed.iter().position(|(filter, _)| std::ptr::eq(*filter, wasm))?;
+        Some(mixed.swap_remove(place).1)
+    };
+    let meant = wasm.into_iter().filter(|wasm| !named || is_named(wasm));
+    found.extend(meant.map(|wasm| filter(wasm, mixed_trust(wasm))));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
-        found.push(Document { place: None, content: Content::Value(value) });
+        found.push(Document { place: None, content: Content::Value(value), mixed_trust: None });
     }
 }
 
 /// The wasm filters in `value`, however deep. As deep as the file, which is bounded.
-fn filters<'v>(value: &'v Value, found: &mut Vec<&'v Object>) {
+pub(super) fn filters<'v>(value: &'v Value, found: &mut Vec<&'v Object>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| filters(item, found)),
         Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => found.push(object),
@@ -119,7 +134,7 @@ fn is_named(wasm: &Object) -> bool {
     texts.any(|text| text.contains("boundgate"))
 }
 
-fn filter(wasm: &Object) -> Document {
+fn filter(wasm: &Object, mixed_trust: Option<Findings>) -> Document {
     let config = wasm.get("config");
     let inside = |path: &[&str]| config.and_then(|config| at(config, path));
     let name = inside(&["name"]).and_then(Value::as_text).unwrap_or("without a name");
@@ -129,10 +144,11 @@ fn filter(wasm: &Object) -> Document {
             (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
             _ => Content::Other("there is none that the filter understands"),
         };
-    Document { place: Some(format!("filter {name}")), content }
+    Document { place: Some(format!("filter {name}")), content, mixed_trust }
 }
 
-fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
+/// The value at `path` below `value`.
+pub(super) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| value.as_object()?.get(name))
 }
 

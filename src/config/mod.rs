@@ -3,12 +3,15 @@
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `peer`
 //! and `trust` are the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs
-//! together and compile it; `defined` knows what a name means; `documents` finds configurations in files.
+//! together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
+//! wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
 mod addresses;
 mod caller;
+#[cfg(feature = "cli")]
+mod chains;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
@@ -97,6 +100,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let resources = resources::compile(config, &issuers, &limits, findings);
     let PeerFrom::Tls = config.peer.from;
     Policy {
+        needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),

@@ -29,9 +29,9 @@ use limits::Caller;
 
 use crate::authz::Grant;
 use crate::binding::bind;
-use crate::host::{Connection, Host};
+use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
-use crate::peer::{Peer, PeerIdentity};
+use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::Now;
@@ -84,6 +84,7 @@ struct Way {
     route: Rc<Route>,
     preflight: bool,
     peer: Option<Peer>,
+    noticed: Option<Noticed>,
 }
 
 /// Why a judgement ended without leave to go on.
@@ -166,17 +167,25 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
         self.seen.grpc = wants_grpc(&head);
+        let peer = Peer::of(around.connection);
+        let noticed = peer.ok().flatten().and_then(|peer| self.notice(peer, around));
         let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
         let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;
         let resource = self.policy.resource(head.authority());
         let resource = resource.ok_or_else(|| refuse(Reason::HostUnknown))?.clone();
         self.seen.resource = Some(resource.clone());
-        let found = find_route(&resource, &head);
-        let (route, preflight) = found.map_err(|refusal| Box::new(self.refuse(refusal, &resource, &head)))?;
+        let stop = |refusal: Refusal| Box::new(self.refuse(refusal, &resource, &head));
+        if matches!(head.method(), "CONNECT" | "TRACE") {
+            return Err(stop(Reason::MethodRefused.into()));
+        }
+        if self.is_misdirected(&resource, around.connection) {
+            return Err(stop(Reason::Misdirected.into()));
+        }
+        let (route, preflight) = find_route(&resource, &head).map_err(stop)?;
         self.seen.route = Some(route.clone());
-        let peer = Peer::of(around.connection).map_err(|_| refuse(Reason::PeerUnreadable))?;
+        let peer = peer.map_err(|_| refuse(Reason::PeerUnreadable))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
-        Ok(Way { head, resource, route, preflight, peer })
+        Ok(Way { head, resource, route, preflight, peer, noticed })
     }
 
     /// Refusals are outcomes as well. They count against the source alone, and for events: whoever sends another's token must
@@ -252,13 +261,29 @@ impl Exchange {
         Ok(Grant::token(rule, bound, identity)?)
     }
 
-    /// Who the peer is, where something on this route depends on it: it costs several questions to the proxy.
+    /// Whether the connection was opened for another resource (RFC 9110 §7.4, §15.5.20): the CAs that its certificate was
+    /// checked with may be the other's. Asked only where there is another.
+    fn is_misdirected(&self, resource: &Resource, connection: &dyn Connection) -> bool {
+        if self.policy.resources.len() < 2 {
+            return false;
+        }
+        let server_name = connection.property(ConnectionProperty::RequestedServerName).unwrap_or_default();
+        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.misdirects(name, resource))
+    }
+
+    /// Whatever the request is for, and even if it is refused: the next one may come on a resumed session.
+    fn notice(&self, peer: Peer, around: &mut Surroundings<'_>) -> Option<Noticed> {
+        let Surroundings { worker, host, connection, now } = around;
+        self.policy.needs_identities.then(|| worker.peers().notice(peer, *connection, *host, *now))
+    }
+
+    /// Who the peer is, where something on this route depends on it: it may cost several questions to the proxy.
     fn identity(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
         if !way.route.needs_identity() && !way.resource.forward.needs_identity() {
             return None;
         }
-        let certificates = around.worker.certificates();
-        let identity = way.peer.as_ref()?.identify(around.connection, self.policy.peer, certificates, around.now);
+        let Surroundings { worker, host, connection, now } = around;
+        let identity = worker.peers().identify(way.peer?, way.noticed?, self.policy.peer, *connection, *host, *now);
         self.seen.identity = Some(identity.clone());
         Some(identity)
     }
@@ -274,11 +299,7 @@ fn malformed(fault: HeadFault) -> Reason {
 
 /// The route, and whether the request only is the CORS preflight of one that allows it.
 fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Refusal> {
-    let method = head.method();
-    if matches!(method, "CONNECT" | "TRACE") {
-        return Err(Reason::MethodRefused.into());
-    }
-    let path = head.path();
+    let (method, path) = (head.method(), head.path());
     if let Some(RouteMatch::Found(route)) = head.preflight_for().map(|asked| resource.routes.find(asked, path))
         && route.preflight
     {

@@ -5,6 +5,7 @@
 mod fleet;
 mod limits;
 mod trust;
+mod peers;
 mod waiting;
 
 use std::rc::Rc;
@@ -126,6 +127,8 @@ struct Scene {
     seconds: f64,
     /// Whether the proxy validates certificates.
     validates: bool,
+    /// The SNI of the connection.
+    server_name: &'static str,
 }
 
 impl Scene {
@@ -138,12 +141,14 @@ impl Scene {
             host,
             seconds: 0.0,
             validates: true,
+            server_name: "",
         }
     }
 
     fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {
         let mut connection = FakeConnection::default();
         connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
+        connection.0.insert(ConnectionProperty::RequestedServerName, self.server_name.into());
         if let Some(digest) = peer {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             connection.0.insert(ConnectionProperty::PeerDigest, hex.into_bytes());
@@ -210,6 +215,11 @@ fn get(path: &str) -> Request {
 impl Request {
     fn peer(mut self, certificate: [u8; 32]) -> Self {
         self.peer = Some(certificate);
+        self
+    }
+
+    fn host(mut self, authority: &str) -> Self {
+        self.head[1].1 = authority.as_bytes().to_vec();
         self
     }
 

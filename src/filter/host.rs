@@ -78,6 +78,8 @@ impl Host for Envoy {
 impl Connection for Envoy {
     fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>> {
         let path = match property {
+            ConnectionProperty::Id => ["connection", "id"],
+            ConnectionProperty::RequestedServerName => ["connection", "requested_server_name"],
             ConnectionProperty::PeerDigest => ["connection", "sha256_peer_certificate_digest"],
             ConnectionProperty::PeerCertificateValid => ["connection", "peer_certificate_valid"],
             ConnectionProperty::PeerCertificate => ["connection", "peer_certificate"],
@@ -85,6 +87,8 @@ impl Connection for Envoy {
             ConnectionProperty::PeerDnsSan => ["connection", "dns_san_peer_certificate"],
             ConnectionProperty::PeerSubject => ["connection", "subject_peer_certificate"],
             ConnectionProperty::SourceAddress => ["source", "address"],
+            ConnectionProperty::DestinationPort => ["destination", "port"],
+            ConnectionProperty::FilterChainName => ["xds", "filter_chain_name"],
         };
         hostcalls::get_property(path.to_vec()).ok().flatten()
     }

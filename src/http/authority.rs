@@ -45,6 +45,15 @@ impl Authority {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Without the port.
+    pub fn host(&self) -> &str {
+        match self.0.rsplit_once(':') {
+            // In an address without a port the last colon is inside the brackets.
+            Some((host, port)) if !port.ends_with(']') => host,
+            _ => &self.0,
+        }
+    }
 }
 
 impl fmt::Display for Authority {
@@ -86,6 +95,19 @@ mod tests {
             ("[::1]:8080", "[::1]:8080"),
         ] {
             assert_eq!(Authority::parse(written.as_bytes()).unwrap().as_str(), read);
+        }
+    }
+
+    #[test]
+    fn a_host_is_told_apart_from_its_port() {
+        for (written, host) in [
+            ("api.example.com", "api.example.com"),
+            ("api.example.com:8443", "api.example.com"),
+            ("[::1]", "[::1]"),
+            ("[::1]:8080", "[::1]"),
+            ("[::]", "[::]"),
+        ] {
+            assert_eq!(Authority::parse(written.as_bytes()).unwrap().host(), host);
         }
     }
 

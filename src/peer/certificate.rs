@@ -9,7 +9,6 @@ use x509_cert::der::{Decode, DecodePem, Encode};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
-use crate::host::{Connection, ConnectionProperty};
 use crate::http::unescaped;
 use crate::peer::Thumbprint;
 use crate::time::UnixMillis;
@@ -112,17 +111,17 @@ fn printable(text: &str) -> String {
 pub struct CertificateCache(HashMap<[u8; 32], Result<Rc<Certificate>, CertificateFault>>);
 
 impl CertificateCache {
-    /// The certificate of this connection; `None` where Envoy does not give it out. One that is given out and cannot
-    /// be read is a fault, never `None`: its names must not be believed by halves.
+    /// The certificate with this thumbprint, whose PEM is asked for once; `None` where nobody gives it out. One that is
+    /// given out and cannot be read is a fault, never `None`: its names must not be believed by halves.
     pub fn get(
         &mut self,
         thumbprint: &Thumbprint,
-        connection: &dyn Connection,
+        pem: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Result<Option<Rc<Certificate>>, CertificateFault> {
         if let Some(known) = self.0.get(thumbprint.as_bytes()) {
             return known.clone().map(Some);
         }
-        let Some(pem) = connection.property(ConnectionProperty::PeerCertificate) else { return Ok(None) };
+        let Some(pem) = pem() else { return Ok(None) };
         let certificate = Certificate::parse(&pem, thumbprint).map(Rc::new);
         if self.0.len() >= MAX_CERTIFICATES {
             self.0.clear();
@@ -170,16 +169,10 @@ mod tests {
 
     #[test]
     fn a_full_cache_starts_afresh() {
-        struct Garbage;
-        impl Connection for Garbage {
-            fn property(&self, _: ConnectionProperty) -> Option<Vec<u8>> {
-                Some(b"x".to_vec())
-            }
-        }
         let mut cache = CertificateCache::default();
         for number in 0..3000_u32 {
             let thumbprint = Thumbprint::from_bytes(Sha256::digest(number.to_be_bytes()).into());
-            assert_eq!(cache.get(&thumbprint, &Garbage), Err(CertificateFault::Malformed));
+            assert_eq!(cache.get(&thumbprint, || Some(b"x".to_vec())), Err(CertificateFault::Malformed));
             assert!(cache.0.len() <= MAX_CERTIFICATES);
         }
     }

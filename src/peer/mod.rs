@@ -1,23 +1,23 @@
 //! The peer of a connection: who holds the client certificate. In: properties of the TLS connection. Out: [`Peer`], as
-//! cheap as the digest that binding needs; and, when a rule asks for more, its [`PeerIdentity`].
+//! cheap as the digest that binding needs; and, when a rule asks for more, its [`PeerIdentity`], from [`KnownPeers`].
 //!
 //! A certificate that nobody validated binds tokens (RFC 8705 §6.2) but is no identity: its names are whatever its
 //! holder wrote into it.
 //! Not here: comparing thumbprints with tokens (`binding`), which peers a route admits (`authz`).
 
 mod certificate;
+mod known;
 mod spiffe;
 mod thumbprint;
 
 use std::rc::Rc;
 
 pub use certificate::{Certificate, CertificateCache, CertificateFault};
+pub use known::{KnownPeers, Noticed};
 pub use spiffe::{SpiffeFault, SpiffeId};
 pub use thumbprint::{Thumbprint, ThumbprintFault};
 
 use crate::host::{Connection, ConnectionProperty};
-use crate::policy::PeerSource;
-use crate::time::Now;
 
 /// The holder of the certificate of this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,30 +40,6 @@ impl Peer {
                 Ok(thumbprint) => Ok(Some(Self { thumbprint })),
                 Err(_) => Err(PeerUnreadable),
             },
-        }
-    }
-
-    /// Who that is. Only a validated certificate is looked at: what stands in another one is whatever its holder wrote. A
-    /// certificate that this Envoy gives out but nobody can read is nobody's. The certificate is parsed once.
-    pub fn identify(
-        &self,
-        connection: &dyn Connection,
-        source: PeerSource,
-        certificates: &mut CertificateCache,
-        now: Now,
-    ) -> PeerIdentity {
-        let said_valid = match connection.property(ConnectionProperty::PeerCertificateValid).as_deref() {
-            Some([valid]) => *valid == 1,
-            Some(_) => false,
-            None => source.insecure_assume_validated,
-        };
-        let certificate = if said_valid { certificates.get(&self.thumbprint, connection).ok() } else { None };
-        match certificate {
-            None => PeerIdentity::nobody(self.thumbprint),
-            Some(None) => PeerIdentity::from_properties(self.thumbprint, connection),
-            // The handshake may be days ago.
-            Some(Some(certificate)) if now.wall > certificate.not_after => PeerIdentity::nobody(self.thumbprint),
-            Some(Some(certificate)) => PeerIdentity::from_certificate(self.thumbprint, certificate),
         }
     }
 }
@@ -132,7 +108,8 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::fake::{FakeConnection, at};
+    use crate::fake::{FakeConnection, FakeHost, at};
+    use crate::policy::PeerSource;
 
     const SOURCE: PeerSource = PeerSource { insecure_assume_validated: false };
 
@@ -157,8 +134,15 @@ mod tests {
     }
 
     fn identify(connection: &FakeConnection) -> PeerIdentity {
+        identify_by(SOURCE, connection)
+    }
+
+    fn identify_by(source: PeerSource, connection: &FakeConnection) -> PeerIdentity {
         let peer = Peer::of(connection).unwrap().unwrap();
-        peer.identify(connection, SOURCE, &mut CertificateCache::default(), at(0.0))
+        let host = FakeHost::default();
+        let mut known = KnownPeers::new(&host);
+        let noticed = known.notice(peer, connection, &host, at(0.0));
+        known.identify(peer, noticed, source, connection, &host, at(0.0))
     }
 
     fn of(presented: &Presented, valid: u8) -> PeerIdentity {
@@ -207,9 +191,7 @@ mod tests {
             (ConnectionProperty::PeerDnsSan, b"alice.example.org"),
             (ConnectionProperty::PeerSubject, b"CN=alice"),
         ]);
-        let assumed = PeerSource { insecure_assume_validated: true };
-        let peer = Peer::of(&older).unwrap().unwrap();
-        let alice = peer.identify(&older, assumed, &mut CertificateCache::default(), at(0.0));
+        let alice = identify_by(PeerSource { insecure_assume_validated: true }, &older);
         assert_eq!(alice.name(), "spiffe://example.org/client/alice");
         assert_eq!(
             (alice.subject.as_deref(), &alice.dns_sans[..]),

@@ -59,6 +59,8 @@ pub struct Policy {
     pub limits: Vec<Rc<Limit>>,
     /// How peers are read.
     pub peer: PeerSource,
+    /// Whether anything here depends on who a peer is, beyond its thumbprint.
+    pub needs_identities: bool,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
@@ -89,6 +91,12 @@ impl Policy {
     /// The resource served under `authority`, if any.
     pub fn resource(&self, authority: &Authority) -> Option<&Rc<Resource>> {
         self.resources.iter().find(|resource| resource.hosts.contains(authority))
+    }
+
+    /// Whether a connection that was opened for `server_name` (SNI) is for other resources than `resource`. A name that
+    /// none has says nothing: an address, or a name of the mesh.
+    pub fn misdirects(&self, server_name: &str, resource: &Resource) -> bool {
+        !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
     }
 
     /// What the operator chose against safety, told at each load.

@@ -28,6 +28,18 @@ pub struct Resource {
     pub forward: ForwardRule,
 }
 
+impl Resource {
+    /// Whether it is served under this name, on any port.
+    pub fn serves(&self, server_name: &str) -> bool {
+        self.hosts.iter().any(|host| host.host().eq_ignore_ascii_case(server_name))
+    }
+
+    /// Whether something here depends on who the peer is, beyond its thumbprint.
+    pub fn needs_identities(&self) -> bool {
+        self.forward.needs_identity() || self.routes.iter().any(|route| route.needs_identity())
+    }
+}
+
 /// Whether a resource is protected already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

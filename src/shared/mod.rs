@@ -5,8 +5,10 @@
 //! proxy may write under our keys: nothing read here is believed beyond what its reader says.
 //! Not here: what is kept for limits (`limit`).
 
+mod marks;
 mod presence;
 mod secret;
 
+pub use marks::Marks;
 pub use presence::{Holder, Presence, is_gone};
 pub use secret::Secret;

@@ -27,7 +27,7 @@ use crate::host::Host;
 use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
-use crate::peer::CertificateCache;
+use crate::peer::KnownPeers;
 use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
@@ -65,7 +65,7 @@ pub struct Worker {
     native: Native,
     keys: BTreeMap<TrustId, IssuerKeys>,
     tokens: TokenCache,
-    certificates: CertificateCache,
+    peers: KnownPeers,
     limits: SharedTable,
     policies: Vec<Weak<Policy>>,
     parked: BTreeMap<ExchangeId, TrustId>,
@@ -84,7 +84,7 @@ impl Worker {
             native: Native::probe(host),
             keys: BTreeMap::new(),
             tokens: TokenCache::new(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), policy.token_cache),
-            certificates: CertificateCache::default(),
+            peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
             policies: Vec::new(),
             parked: BTreeMap::new(),
@@ -187,9 +187,9 @@ impl Worker {
         self.native
     }
 
-    /// Parsed peer certificates.
-    pub fn certificates(&mut self) -> &mut CertificateCache {
-        &mut self.certificates
+    /// What is known about peers.
+    pub fn peers(&mut self) -> &mut KnownPeers {
+        &mut self.peers
     }
 
     /// The table of local limits.

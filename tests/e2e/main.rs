@@ -15,6 +15,8 @@ mod limits;
 mod module;
 mod observability;
 mod paths;
+mod peers;
 mod responses;
+mod server_names;
 mod smoke;
 mod upstream;

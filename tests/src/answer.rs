@@ -17,16 +17,30 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Every trailer field.
     pub trailers: Vec<(String, Vec<u8>)>,
-    /// The client's end of the connection, as the access log names it.
-    pub(crate) client: SocketAddr,
+    /// The connection it came over.
+    pub(crate) link: Link,
     /// How many requests that connection had carried before.
     pub(crate) nth: usize,
 }
 
+/// A connection, as far as an answer tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// The client's end, as the access log names it.
+    pub(crate) client: SocketAddr,
+    /// Whether it resumed a TLS session.
+    pub(crate) resumed: bool,
+}
+
 impl Answer {
-    pub(crate) fn new(response: Response, client: SocketAddr, nth: usize) -> Self {
+    pub(crate) fn new(response: Response, link: Link, nth: usize) -> Self {
         let Response { status, headers, body, trailers } = response;
-        Self { status, headers, body, trailers, client, nth }
+        Self { status, headers, body, trailers, link, nth }
+    }
+
+    /// Whether its connection resumed a TLS session.
+    pub fn resumed(&self) -> bool {
+        self.link.resumed
     }
 
     /// The first header field of this name, as text.

@@ -21,9 +21,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Link};
 use crate::http1::{self, Fields, Response, Stream};
 use crate::pki::{Identity, Pki, provider};
 
@@ -130,9 +130,9 @@ impl Client {
     /// Sends these bytes over HTTP/1.1 on a new connection and reads one response.
     pub async fn raw(&self, request: impl AsRef<[u8]>) -> io::Result<Answer> {
         assert!(!self.http2, "raw bytes are for HTTP/1.1");
-        let (stream, client) = self.connect().await?;
+        let (stream, link) = self.connect().await?;
         let response = http1::Connection::new(stream).exchange(request.as_ref(), false).await?;
-        Ok(Answer::new(response, client, 0))
+        Ok(Answer::new(response, link, 0))
     }
 
     /// Sends these bytes on a new connection and returns what comes back until the server closes it or is silent for half a
@@ -155,19 +155,20 @@ impl Client {
         self
     }
 
-    async fn connect(&self) -> io::Result<(Box<dyn Stream>, SocketAddr)> {
+    async fn connect(&self) -> io::Result<(Box<dyn Stream>, Link)> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
-        let local = stream.local_addr()?;
-        let Some(tls) = &self.tls else { return Ok((Box::new(stream), local)) };
+        let client = stream.local_addr()?;
+        let Some(tls) = &self.tls else { return Ok((Box::new(stream), Link { client, resumed: false })) };
         let host = self.authority.split(':').next().unwrap_or_default().to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
         let stream = TlsConnector::from(tls.config.clone()).connect(name, stream).await?;
-        Ok((Box::new(stream), local))
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok((Box::new(stream), Link { client, resumed }))
     }
 
     async fn open(&self) -> io::Result<Connection> {
-        let (stream, client) = self.connect().await?;
+        let (stream, link) = self.connect().await?;
         let protocol = if self.http2 {
             let (sender, connection) =
                 http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -176,7 +177,7 @@ impl Client {
         } else {
             Protocol::Http1(http1::Connection::new(stream))
         };
-        Ok(Connection { protocol, client, count: 0 })
+        Ok(Connection { protocol, link, count: 0 })
     }
 
     async fn send(&self, request: &Request<'_>) -> io::Result<Answer> {
@@ -188,10 +189,10 @@ impl Client {
         };
         // HTTP/2 requests go side by side, so the lock is not held for them.
         if let Protocol::Http2(sender) = &connection.protocol {
-            let (sender, client, nth) = (sender.clone(), connection.client, connection.count);
+            let (sender, link, nth) = (sender.clone(), connection.link, connection.count);
             connection.count += 1;
             drop(slot);
-            return Ok(Answer::new(send_http2(sender, request).await?, client, nth));
+            return Ok(Answer::new(send_http2(sender, request).await?, link, nth));
         }
         let answer = connection.send(request).await;
         if answer.as_ref().map_or(true, |answer| answer.header("connection").as_deref() == Some("close")) {
@@ -284,7 +285,7 @@ impl Request<'_> {
 
 struct Connection {
     protocol: Protocol,
-    client: SocketAddr,
+    link: Link,
     count: usize,
 }
 
@@ -303,7 +304,7 @@ impl Connection {
             }
             Protocol::Http2(sender) => send_http2(sender.clone(), request).await?,
         };
-        Ok(Answer::new(response, self.client, nth))
+        Ok(Answer::new(response, self.link, nth))
     }
 }
 

@@ -193,7 +193,7 @@ impl Envoy {
 
     /// The line of the access log about this answer, once it is written.
     pub async fn access_log_of(&self, answer: &Answer) -> Value {
-        let client = json!(answer.client);
+        let client = json!(answer.link.client);
         let line = async || self.access_log().into_iter().filter(|line| line["client"] == client).nth(answer.nth);
         eventually("a line in the access log", line).await.unwrap_or_else(|error| panic!("{error}"))
     }

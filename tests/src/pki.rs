@@ -123,10 +123,15 @@ impl Pki {
         Identity { name: name.to_owned(), certificate, key }
     }
 
+    /// The CA's certificate in PEM.
+    pub fn ca_pem(&self) -> String {
+        self.ca.pem()
+    }
+
     /// Writes `ca.pem`, and `<name>.pem` with `<name>.key` for the server and every client so far.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("ca.pem"), self.ca.pem())?;
+        fs::write(folder.join("ca.pem"), self.ca_pem())?;
         write_identity(folder, "server", &self.server)?;
         let clients = self.clients.lock().expect("no client certificate panicked");
         clients.iter().try_for_each(|(name, identity)| write_identity(folder, name, identity))
