@@ -26,6 +26,9 @@ pub(super) struct Caller<'c> {
     pub(super) wall: UnixMillis,
 }
 
+/// What was charged, and the shadow limits that would have refused.
+pub(super) type Charged = (Permits, Vec<Rc<Limit>>);
+
 /// Counts a response of the upstream with this status, and says what it makes of what was seen before.
 pub fn responded(permits: &Permits, status: u16, worker: &mut Worker, host: &dyn Host, now: Now) -> Vec<Event> {
     let counted = permits.pending().iter().filter(|pending| pending.limit.counts.response(status));
@@ -69,7 +72,7 @@ impl Caller<'_> {
         exchange: ExchangeId,
         granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
-    ) -> Result<Option<(Permits, Vec<Rc<Limit>>)>, Refusal> {
+    ) -> Result<Option<Charged>, Refusal> {
         let route = &self.way.route;
         if route.limits.is_empty() || self.way.preflight {
             return Ok(Some((Permits::none(), Vec::new())));

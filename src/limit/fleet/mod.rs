@@ -57,7 +57,7 @@ mod tally;
 mod tests;
 mod window;
 
-pub use leases::{Ask, AskId, CallFailed, FleetDemand, Leases};
+pub use leases::{Ask, AskId, Budget, CallFailed, FleetDemand, Leases, Settled};
 pub use name::DescriptorValue;
 pub use outcome::{FleetStanding, Grant, NoAnswer, Taken, Waiter};
 pub use service::{FleetLimit, Kind, OnError, Service};
