@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::exchange::Surroundings;
 use crate::exchange::limits::Caller;
-use crate::limit::fleet::{DescriptorValue, FleetDemand, Grant, Leases, Retry, Taken};
+use crate::limit::fleet::{DescriptorValue, FleetDemand, Grant, Leases, Retry, Settled, Taken};
 use crate::limit::{Demand, Identity, OverLimit, Standing, Violation, Why};
 use crate::policy::{Charge, FleetLimit, Limit, OnError};
 use crate::reason::Reason;
@@ -17,7 +17,11 @@ use crate::worker::{Counter, ExchangeId};
 
 /// What services granted a request so far; kept while it waits for the next one.
 #[derive(Default)]
-pub(super) struct FleetGrants(Vec<Counted>);
+pub(super) struct FleetGrants {
+    counted: Vec<Counted>,
+    /// What it was told that it waited for, until it is used.
+    told: Option<Settled>,
+}
 
 /// How one fleet limit was settled.
 struct Counted {
@@ -39,6 +43,11 @@ enum By {
 const RETRY: Duration = Duration::from_secs(1);
 
 impl FleetGrants {
+    /// The request is polled again, and this is what it waited for.
+    pub(super) fn tell(&mut self, told: Option<Settled>) {
+        self.told = told;
+    }
+
     /// Asks for what is still missing; `false` if it has to wait for that. What was granted so far stays granted, also
     /// beside a refusal.
     pub(super) fn complete(
@@ -49,16 +58,22 @@ impl FleetGrants {
         around: &mut Surroundings<'_>,
     ) -> Result<bool, Refusal> {
         let fleet = charges.iter().filter_map(|charge| Some((*charge, charge.limit.fleet.as_ref()?)));
-        for (charge, fleet) in fleet.skip(self.0.len()) {
+        for (charge, fleet) in fleet.skip(self.counted.len()) {
             let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
             let connection = around.connection;
             let value = || DescriptorValue::new(fleet, |part| caller.value(part, connection));
-            let demand =
-                FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter: exchange.into() };
-            let by = match around.worker.leases().take(&demand, around.now.mono) {
+            let room = around.worker.room(caller.way.size());
+            let (waiter, may_wait) = (exchange.into(), room.is_some());
+            let demand = FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter, may_wait };
+            let by = match self.take(&demand, around) {
                 Taken::Granted(grant) => By::Service(fleet.clone(), identity, grant),
                 Taken::NoLimit => By::Nobody,
-                Taken::Wait => return Ok(false),
+                Taken::Wait => {
+                    if let Some(room) = room {
+                        around.worker.wait_for_permits(exchange, room, demand.budget());
+                    }
+                    return Ok(false);
+                }
                 Taken::Over { retry, .. } => {
                     if retry == Retry::Never {
                         around.worker.count(Counter::FleetNeverFits, 1);
@@ -77,7 +92,7 @@ impl FleetGrants {
                     }
                 }
             };
-            self.0.push(Counted { limit: charge.limit.clone(), cost: charge.cost, by });
+            self.counted.push(Counted { limit: charge.limit.clone(), cost: charge.cost, by });
         }
         Ok(true)
     }
@@ -97,9 +112,20 @@ impl FleetGrants {
         known.collect()
     }
 
+    /// What the request was told, if it is the answer to this; else the answer is given now.
+    fn take(&mut self, demand: &FleetDemand<'_>, around: &mut Surroundings<'_>) -> Taken {
+        let leases = around.worker.leases();
+        match self.told.take().map(|told| told.answers(demand)) {
+            Some(Ok(taken)) => return taken,
+            Some(Err(of_another)) => leases.put_back(of_another, around.now.mono),
+            None => {}
+        }
+        leases.take(demand, around.now.mono)
+    }
+
     /// What this proxy counts for services that do not answer.
     pub(super) fn demands(&self, identity: impl Fn(&Limit) -> Identity) -> Vec<Demand<'_>> {
-        let here = self.0.iter().filter_map(|Counted { limit, cost, by }| match by {
+        let here = self.counted.iter().filter_map(|Counted { limit, cost, by }| match by {
             By::Here => Some(Demand { limit, allowance: limit.allowance, identity: identity(limit), cost: *cost }),
             By::Service(..) | By::Nobody => None,
         });
@@ -114,12 +140,15 @@ impl FleetGrants {
             let (limit, quota) = (counted.limit.clone(), counted.limit.allowance.quota);
             Some(Standing { limit, quota, remaining: told.remaining?.into(), reset: told.reset? })
         };
-        self.0.iter().filter_map(standing).collect()
+        self.counted.iter().filter_map(standing).collect()
     }
 
     /// The request does not go upstream after all.
     pub(super) fn give_back(self, leases: &mut Leases, now: MonoNanos) {
-        for counted in self.0 {
+        if let Some(unheard) = self.told {
+            leases.put_back(unheard, now);
+        }
+        for counted in self.counted {
             if let By::Service(fleet, identity, grant) = counted.by {
                 leases.give_back(&fleet, identity, grant, now);
             }

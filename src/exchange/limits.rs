@@ -29,6 +29,9 @@ pub(super) struct Caller<'c> {
     pub(super) wall: UnixMillis,
 }
 
+/// What was charged, and the shadow limits that would have refused.
+pub(super) type Charged = (Permits, Vec<Rc<Limit>>);
+
 impl Caller<'_> {
     /// All limits of the route are charged, or none; `None` if it has to wait for a service. Services are asked once the local
     /// limits would let the request pass, and what they granted so far stands in `granted` whatever comes out; shadow
@@ -38,7 +41,7 @@ impl Caller<'_> {
         exchange: ExchangeId,
         granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
-    ) -> Result<Option<(Permits, Vec<Rc<Limit>>)>, Refusal> {
+    ) -> Result<Option<Charged>, Refusal> {
         let limits = &self.way.route.limits;
         if limits.is_empty() {
             return Ok(Some((Permits::none(), Vec::new())));

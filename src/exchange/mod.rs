@@ -37,7 +37,7 @@ use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::{AccessToken, RawToken, Unverified, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, Full, KeyLookup, Worker};
+use crate::worker::{ExchangeId, KeyLookup, Woken, Worker};
 
 /// What a poll of an exchange needs besides the exchange.
 pub struct Surroundings<'a> {
@@ -87,6 +87,13 @@ struct Way {
     noticed: Option<Noticed>,
 }
 
+impl Way {
+    /// The bytes that it holds while it waits, more or less.
+    fn size(&self) -> usize {
+        self.head.size()
+    }
+}
+
 /// Why a judgement ended without leave to go on.
 enum Stop {
     Refuse(Refusal),
@@ -118,6 +125,7 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
+        let Woken::Yes(told) = around.worker.poll(self.id) else { return Step::Wait };
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),
@@ -127,18 +135,20 @@ impl Exchange {
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
+        fleet.tell(told);
         let refusal = match self.judge(&way, granted, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
                 self.stage = Stage::WaitsForPermits(way, grant, fleet);
                 return Step::Wait;
             }
-            Err(Stop::WaitForKeys(issuer)) => match around.worker.park(self.id, &issuer) {
-                Ok(()) => {
+            Err(Stop::WaitForKeys(issuer)) => match around.worker.room(way.size()) {
+                Some(room) => {
+                    around.worker.wait_for_keys(self.id, room, &issuer);
                     self.stage = Stage::WaitsForKeys(way);
                     return Step::Wait;
                 }
-                Err(Full) => Reason::Overloaded.into(),
+                None => Reason::Overloaded.into(),
             },
             Err(Stop::Refuse(refusal)) => {
                 self.count_refusal(refusal.reason.row().status, &way, around);
@@ -161,7 +171,7 @@ impl Exchange {
     /// The one way out of every wait that does not lead upstream: what was granted serves others.
     fn give_back(&self, fleet: FleetGrants, worker: &mut Worker, now: Now) {
         fleet.give_back(worker.leases(), now.mono);
-        worker.abandon(self.id, now);
+        worker.leave(self.id, now);
     }
 
     /// Which route the request is for, and over whose connection it came.

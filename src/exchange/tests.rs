@@ -4,8 +4,8 @@
 
 mod fleet;
 mod limits;
-mod trust;
 mod peers;
+mod trust;
 mod waiting;
 
 use std::rc::Rc;
@@ -20,9 +20,8 @@ use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
-use crate::limit::fleet::Ask;
 use crate::policy::{Dialects, FilterId};
-use crate::worker::{Call, Counter, Fetch, FetchFailed, HttpAnswer};
+use crate::worker::{Answered, Batch, Call, CallId, Counter, FetchFailed, HttpAnswer, Message};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];
@@ -120,6 +119,7 @@ impl Token {
     }
 }
 
+/// At its end nothing may be left of its requests in the worker.
 struct Scene {
     worker: Worker,
     policy: Rc<Policy>,
@@ -164,17 +164,54 @@ impl Scene {
         Exchange::new(ExchangeId(request.id), self.policy.clone(), HeaderMap::decode(encode(head)).unwrap())
     }
 
-    fn fetch(&mut self) -> Option<Fetch> {
+    /// The next call, which fetches keys.
+    fn fetch(&mut self) -> Option<CallId> {
+        Some(self.fetch_from()?.0)
+    }
+
+    /// The same, and the path.
+    fn fetch_from(&mut self) -> Option<(CallId, String)> {
         match self.worker.next_call(at(self.seconds))? {
-            Call::Fetch(fetch) => Some(fetch),
-            Call::Ask(_) => panic!("an ask"),
+            Call { id, message: Message::Fetch(fetch) } => Some((id, fetch.path.into())),
+            Call { message: Message::Ask(_), .. } => panic!("an ask"),
         }
     }
 
-    fn ask(&mut self) -> Option<Ask> {
+    /// The next call, which asks a service; and its message.
+    fn ask(&mut self) -> Option<(CallId, Vec<u8>)> {
         match self.worker.next_call(at(self.seconds))? {
-            Call::Ask(ask) => Some(ask),
-            Call::Fetch(_) => panic!("a fetch"),
+            Call { id, message: Message::Ask(ask) } => Some((id, ask.body)),
+            Call { message: Message::Fetch(_), .. } => panic!("a fetch"),
+        }
+    }
+
+    /// A call ends. Who is to be polled again.
+    fn answer(&mut self, call: CallId, answer: Result<Answered, FetchFailed>) -> Vec<ExchangeId> {
+        self.worker.answered(call, answer, &self.host, at(self.seconds));
+        self.woken()
+    }
+
+    fn answer_with_keys(&mut self, call: CallId, keys: &[Value]) -> Vec<ExchangeId> {
+        let body = json!({ "keys": keys }).to_string().into_bytes();
+        self.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, body })))
+    }
+
+    fn tick(&mut self) -> Vec<ExchangeId> {
+        self.worker.tick(&self.host, at(self.seconds));
+        self.woken()
+    }
+
+    /// All that stand in line.
+    fn woken(&mut self) -> Vec<ExchangeId> {
+        let now = at(self.seconds);
+        let mut woken = Vec::new();
+        loop {
+            let mut batch = Batch::begin(now.mono);
+            let named = woken.len();
+            woken.extend(std::iter::from_fn(|| self.worker.next_woken(&mut batch, now)));
+            if woken.len() == named {
+                return woken;
+            }
         }
     }
 
@@ -188,6 +225,20 @@ impl Scene {
             Step::Done(verdict) => verdict,
             Step::Wait => panic!("it waits"),
         }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let now = at(self.seconds);
+        while self.worker.next_call(now).is_some() {}
+        for call in self.worker.calls_under_way() {
+            self.worker.answered(call, Err(FetchFailed::NoAnswer), &self.host, now);
+        }
+        assert_eq!(self.worker.leftovers(), Vec::<String>::new());
     }
 }
 

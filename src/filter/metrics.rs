@@ -1,4 +1,4 @@
-//! Envoy counters of this VM. Defined when the filter is configured; a counter that Envoy refuses stays silent. Counts are
+//! Envoy counters and gauges of this VM. Defined when the filter is configured; a counter that Envoy refuses stays silent. Counts are
 //! collected here and handed over at each tick, because a call to the host costs more than everything else about them.
 
 use std::cell::Cell;
@@ -6,14 +6,15 @@ use std::cell::Cell;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::observe::{decision_index, decision_names, event_name};
+use crate::observe::{decision_index, decision_names, event_name, gauge_name};
 use crate::verdict::Verdict;
-use crate::worker::{Counter, Tally};
+use crate::worker::{Counter, Gauge, Tally};
 
 /// Numbers of the counters, in the order of their tables, and what was counted since the last tick.
 pub struct Metrics {
     decisions: Vec<Counted>,
     events: Vec<Option<u32>>,
+    levels: Vec<Counted>,
 }
 
 struct Counted {
@@ -24,11 +25,17 @@ struct Counted {
 impl Metrics {
     /// Defines all counters.
     pub fn define() -> Self {
-        let define = |name: String| hostcalls::define_metric(MetricType::Counter, &name).ok();
+        let define_as = |kind, name: String| hostcalls::define_metric(kind, &name).ok();
+        let define = |name| define_as(MetricType::Counter, name);
         let counted = |name| Counted { metric: define(name), count: Cell::new(0) };
+        let level = |gauge: &Gauge| {
+            let metric = define_as(MetricType::Gauge, gauge_name(*gauge));
+            Counted { metric, count: Cell::new(0) }
+        };
         Self {
             decisions: decision_names().map(counted).collect(),
             events: Counter::ALL.iter().map(|counter| define(event_name(*counter))).collect(),
+            levels: Gauge::ALL.iter().map(level).collect(),
         }
     }
 
@@ -46,6 +53,16 @@ impl Metrics {
         }
         for (index, count) in tally.events() {
             increment(self.events.get(index).copied().flatten(), count);
+        }
+    }
+
+    /// Hands the level of a gauge to Envoy: what changed, because all workers of the proxy share it.
+    pub fn level(&self, gauge: Gauge, level: usize) {
+        let Some(Counted { metric: Some(metric), count: last }) = self.levels.get(gauge as usize) else { return };
+        let level = u32::try_from(level).unwrap_or(u32::MAX);
+        let change = i64::from(level).saturating_sub(i64::from(last.replace(level)));
+        if change != 0 {
+            let _ = hostcalls::increment_metric(*metric, change);
         }
     }
 }

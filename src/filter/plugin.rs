@@ -12,7 +12,7 @@ use crate::filter::host::{Envoy, now};
 use crate::filter::metrics::Metrics;
 use crate::filter::stream::Stream;
 use crate::policy::{FilterId, Policy};
-use crate::worker::{Call, ExchangeId, Worker};
+use crate::worker::{Batch, Call, ExchangeId, Gauge, Worker};
 
 thread_local! {
     static PLUGINS: RefCell<BTreeMap<Vec<u8>, Rc<Plugin>>> = const { RefCell::new(BTreeMap::new()) };
@@ -25,7 +25,6 @@ pub struct Plugin {
     /// Counters.
     pub metrics: Metrics,
     waiting: RefCell<BTreeMap<ExchangeId, Rc<RefCell<Stream>>>>,
-    unsent: RefCell<Vec<Call>>,
     woken: Cell<bool>,
 }
 
@@ -45,7 +44,6 @@ impl Plugin {
                 worker: RefCell::new(Worker::new(FilterId::new(&name), policy, &Envoy)),
                 metrics: Metrics::define(),
                 waiting: RefCell::default(),
-                unsent: RefCell::default(),
                 woken: Cell::new(false),
             });
             log::info!("signatures the proxy verifies natively: {}", plugin.worker.borrow().native());
@@ -75,16 +73,6 @@ impl Plugin {
         self.worker.borrow_mut().next_call(now())
     }
 
-    /// A call that the proxy would not send; its waiters are told at the next tick.
-    pub fn not_sent(&self, call: Call) {
-        self.unsent.borrow_mut().push(call);
-    }
-
-    /// Calls that were not sent since the last time.
-    pub fn take_unsent(&self) -> Vec<Call> {
-        std::mem::take(&mut self.unsent.borrow_mut())
-    }
-
     /// Keeps a paused stream until its exchange is named.
     pub fn wait(&self, exchange: ExchangeId, stream: &Rc<RefCell<Stream>>) {
         self.waiting.borrow_mut().insert(exchange, stream.clone());
@@ -95,9 +83,11 @@ impl Plugin {
         self.waiting.borrow_mut().remove(&exchange);
     }
 
-    /// Polls the exchanges that the worker named. From a root's callback `root` only.
-    pub fn resume(&self, exchanges: Vec<ExchangeId>, root: u32) {
-        for exchange in exchanges {
+    /// Polls a batch of the exchanges that the worker names. From a root's callback `root` only.
+    pub fn resume(&self, root: u32) {
+        let mut batch = Batch::begin(now().mono);
+        loop {
+            let Some(exchange) = self.worker.borrow_mut().next_woken(&mut batch, now()) else { break };
             let Some(stream) = self.waiting.borrow_mut().remove(&exchange) else { continue };
             // Fails for a stream that the proxy has already destroyed.
             if hostcalls::set_effective_context(exchange.0).is_err() {
@@ -113,7 +103,10 @@ impl Plugin {
 
     /// Hands what was counted to Envoy.
     pub fn publish(&self) {
-        let tally = self.worker.borrow_mut().take_tally();
-        self.metrics.publish(&tally);
+        let mut worker = self.worker.borrow_mut();
+        self.metrics.publish(&worker.take_tally());
+        for gauge in Gauge::ALL {
+            self.metrics.level(*gauge, worker.level(*gauge));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use prost::Message;
+use prost::Message as _;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
@@ -16,14 +16,16 @@ use crate::config;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
-use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, rls};
+use crate::limit::fleet::{Ask, rls};
 use crate::policy::Policy;
-use crate::worker::{Call, Fetch, FetchFailed, FetchId, HttpAnswer};
+use crate::worker::{Answered, CallId, Fetch, FetchFailed, HttpAnswer, Message, Pace};
 
 /// For refreshes and time-outs; a call that a stream needs is sent at once.
 const TICK: Duration = Duration::from_millis(100);
 /// While requests wait for a rate-limit service, whose time-outs are short.
 const PRESSED_TICK: Duration = Duration::from_millis(5);
+/// While requests stand in line that may go on: what else the worker has to do comes between two batches.
+const BATCH_TICK: Duration = Duration::from_millis(1);
 
 /// The largest answer of a rate-limit service that is read: it has one status.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -32,59 +34,68 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct Root {
     id: u32,
     setup: Option<(Rc<Plugin>, Rc<Policy>)>,
-    /// With the longest answers that are of use.
-    fetches: BTreeMap<u32, (FetchId, usize)>,
-    asks: BTreeMap<u32, AskId>,
-    pressed: bool,
+    /// What is under way, and the longest answer that is of use.
+    calls: BTreeMap<Token, (CallId, usize)>,
+    pace: Pace,
     dying: bool,
+}
+
+/// The proxy's number of a call.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Token {
+    Http(u32),
+    Grpc(u32),
 }
 
 impl Root {
     /// A root that is not configured yet.
     pub fn new(id: u32) -> Self {
-        Self { id, setup: None, fetches: BTreeMap::new(), asks: BTreeMap::new(), pressed: false, dying: false }
+        Self { id, setup: None, calls: BTreeMap::new(), pace: Pace::Calm, dying: false }
     }
 
     fn send_calls(&mut self, plugin: &Plugin) {
         while let Some(call) = plugin.next_call() {
-            let sent = match &call {
-                Call::Fetch(fetch) => send_fetch(fetch).map(|token| {
-                    self.fetches.insert(token, (fetch.id, fetch.max_bytes));
-                }),
-                Call::Ask(ask) => send_ask(ask).map(|token| {
-                    self.asks.insert(token, ask.id);
-                }),
+            let (sent, max_bytes) = match &call.message {
+                Message::Fetch(fetch) => (send_fetch(fetch), fetch.max_bytes),
+                Message::Ask(ask) => (send_ask(ask), MAX_ANSWER_BYTES),
             };
-            if sent.is_none() {
-                plugin.not_sent(call);
+            match sent {
+                Some(token) => {
+                    self.calls.insert(token, (call.id, max_bytes));
+                }
+                None => plugin.worker.borrow_mut().not_sent(call.id),
             }
         }
         self.keep_pace(plugin);
     }
 
-    /// Ticks come often while somebody waits for a service.
+    /// Ticks come often while somebody waits for a service, or in line.
     fn keep_pace(&mut self, plugin: &Plugin) {
-        let pressed = plugin.worker.borrow().is_pressed();
-        if pressed != self.pressed && hostcalls::set_tick_period(if pressed { PRESSED_TICK } else { TICK }).is_ok() {
-            self.pressed = pressed;
+        let pace = plugin.worker.borrow().pace();
+        let tick = match pace {
+            Pace::Calm => TICK,
+            Pace::Pressed => PRESSED_TICK,
+            Pace::Batches => BATCH_TICK,
+        };
+        if pace != self.pace && hostcalls::set_tick_period(tick).is_ok() {
+            self.pace = pace;
         }
     }
 
-    fn fetched(&self, plugin: &Plugin, fetch: FetchId, answer: Result<HttpAnswer, FetchFailed>) {
-        let wake = plugin.worker.borrow_mut().fetched(fetch, answer, &Envoy, now());
-        plugin.resume(wake, self.id);
-    }
-
-    fn told(&self, plugin: &Plugin, ask: AskId, answer: Result<Vec<u8>, AskFailed>) {
-        let wake = plugin.worker.borrow_mut().told(ask, answer, now());
-        plugin.resume(wake, self.id);
+    /// A call ended: those that waited for it go on, the first of them at once.
+    fn ended(&mut self, token: Token, answer: impl FnOnce(usize) -> Result<Answered, FetchFailed>) {
+        let Some((plugin, _)) = self.setup.clone() else { return };
+        let Some((call, max_bytes)) = self.calls.remove(&token) else { return };
+        plugin.worker.borrow_mut().answered(call, answer(max_bytes), &Envoy, now());
+        plugin.resume(self.id);
+        self.end_of_call(&plugin);
     }
 
     /// The last thing in a callback that ends a call: a replaced root goes with its last one.
     fn end_of_call(&mut self, plugin: &Plugin) {
         self.send_calls(plugin);
         plugin.publish();
-        if self.dying && self.fetches.is_empty() && self.asks.is_empty() {
+        if self.dying && self.calls.is_empty() {
             // Deletes this context right after the callback.
             let _ = hostcalls::done();
         }
@@ -92,32 +103,33 @@ impl Root {
 }
 
 /// Sends a fetch; the proxy's number of it, or `None`.
-fn send_fetch(fetch: &Fetch) -> Option<u32> {
+fn send_fetch(fetch: &Fetch) -> Option<Token> {
     let head =
         [(":method", fetch.method), (":scheme", "https"), (":authority", &fetch.authority), (":path", &fetch.path)];
     let headers = head.into_iter().chain(fetch.headers.iter().map(|(name, value)| (*name, &**value))).collect();
     let body = (!fetch.body.is_empty()).then_some(&*fetch.body);
-    hostcalls::dispatch_http_call(&fetch.cluster, headers, body, Vec::new(), fetch.timeout).ok()
+    hostcalls::dispatch_http_call(&fetch.cluster, headers, body, Vec::new(), fetch.timeout).ok().map(Token::Http)
 }
 
 /// Sends an ask; the proxy's number of it, or `None`.
-fn send_ask(ask: &Ask) -> Option<u32> {
+fn send_ask(ask: &Ask) -> Option<Token> {
     // A plain cluster name that happens to be valid protobuf ends the whole proxy, so it is always wrapped.
     let target = GrpcService { envoy: Some(EnvoyGrpc { cluster_name: ask.service.cluster.to_string() }) };
     let target = String::from_utf8(target.encode_to_vec()).ok()?;
     let (service, method) = (rls::GRPC_SERVICE, rls::GRPC_METHOD);
-    hostcalls::dispatch_grpc_call(&target, service, method, Vec::new(), Some(&ask.body), ask.timeout).ok()
+    let sent = hostcalls::dispatch_grpc_call(&target, service, method, Vec::new(), Some(&ask.body), ask.timeout);
+    sent.ok().map(Token::Grpc)
 }
 
 /// `envoy.config.core.v3.GrpcService`
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 struct GrpcService {
     #[prost(message, optional, tag = "1")]
     envoy: Option<EnvoyGrpc>,
 }
 
 /// `envoy.config.core.v3.GrpcService.EnvoyGrpc`
-#[derive(Clone, PartialEq, Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 struct EnvoyGrpc {
     #[prost(string, tag = "1")]
     cluster_name: String,
@@ -139,25 +151,21 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
 
 impl Context for Root {
     fn on_http_call_response(&mut self, token: u32, headers: usize, body: usize, _: usize) {
-        let Some((plugin, _)) = self.setup.clone() else { return };
-        let Some((fetch, max_bytes)) = self.fetches.remove(&token) else { return };
-        self.fetched(&plugin, fetch, answer(headers, body, max_bytes));
-        self.end_of_call(&plugin);
+        self.ended(Token::Http(token), |max_bytes| answer(headers, body, max_bytes).map(Answered::Http));
     }
 
     fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
-        let Some((plugin, _)) = self.setup.clone() else { return };
-        let Some(ask) = self.asks.remove(&token) else { return };
-        let wanted = size.min(MAX_ANSWER_BYTES);
-        let body =
-            || hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, wanted).ok().map(Option::unwrap_or_default);
-        let answer = if status == 0 && size <= MAX_ANSWER_BYTES { body() } else { None };
-        self.told(&plugin, ask, answer.ok_or(AskFailed));
-        self.end_of_call(&plugin);
+        self.ended(Token::Grpc(token), |max_bytes| {
+            if status != 0 || size > max_bytes {
+                return Err(FetchFailed::NoAnswer);
+            }
+            let message = hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, size);
+            message.map(|message| Answered::Grpc(message.unwrap_or_default())).map_err(|_| FetchFailed::NoAnswer)
+        });
     }
 
     fn on_done(&mut self) -> bool {
-        self.dying = !(self.fetches.is_empty() && self.asks.is_empty());
+        self.dying = !self.calls.is_empty();
         !self.dying
     }
 }
@@ -194,14 +202,8 @@ impl RootContext for Root {
             return;
         }
         set_clock();
-        for call in plugin.take_unsent() {
-            match call {
-                Call::Fetch(fetch) => self.fetched(&plugin, fetch.id, Err(FetchFailed::NotSent)),
-                Call::Ask(ask) => self.told(&plugin, ask.id, Err(AskFailed)),
-            }
-        }
-        let wake = plugin.worker.borrow_mut().tick(&Envoy, now());
-        plugin.resume(wake, self.id);
+        plugin.worker.borrow_mut().tick(&Envoy, now());
+        plugin.resume(self.id);
         self.send_calls(&plugin);
         plugin.publish();
     }

@@ -66,6 +66,11 @@ impl Head {
         names.filter(|name| !name.starts_with(':'))
     }
 
+    /// The bytes that its fields hold.
+    pub fn size(&self) -> usize {
+        self.map.size()
+    }
+
     /// The method that a CORS preflight asks about (Fetch standard, "CORS-preflight request"), if this is one.
     pub fn preflight_for(&self) -> Option<&str> {
         if self.method() != "OPTIONS" || self.headers("origin").next().is_none() {

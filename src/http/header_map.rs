@@ -38,6 +38,11 @@ impl HeaderMap {
         self.fields.iter().map(move |Place { name, value }| (text(name), text(value)))
     }
 
+    /// The bytes that it holds.
+    pub fn size(&self) -> usize {
+        self.bytes.len().saturating_add(self.fields.len().saturating_mul(size_of::<Place>()))
+    }
+
     /// All values of a field; `name` in lower case.
     pub fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
         self.iter().filter(move |(field, _)| *field == name.as_bytes()).map(|(_, value)| value)

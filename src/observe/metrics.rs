@@ -1,11 +1,11 @@
-//! Names of Envoy counters. They are all known when the filter is configured: labels never come from a request.
+//! Names of Envoy counters and gauges. They are all known when the filter is configured: labels never come from a request.
 //!
 //! A decision's name holds its labels for a `stats_tags` rule to extract:
 //! `boundgate.requests.decision.refused.reason.scope-missing`.
 
 use crate::reason::Reason;
 use crate::verdict::{Refusal, Verdict};
-use crate::worker::Counter;
+use crate::worker::{Counter, Gauge};
 
 /// The place of a verdict's counter among [`decision_names`].
 pub fn decision_index(verdict: &Verdict) -> usize {
@@ -31,6 +31,11 @@ pub fn decision_names() -> impl Iterator<Item = String> {
 /// The name of an event's counter.
 pub fn event_name(counter: Counter) -> String {
     format!("boundgate.{}", counter.metric())
+}
+
+/// The name of a gauge.
+pub fn gauge_name(gauge: Gauge) -> String {
+    format!("boundgate.{}", gauge.metric())
 }
 
 #[cfg(test)]

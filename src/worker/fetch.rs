@@ -3,15 +3,9 @@
 
 use std::time::Duration;
 
-/// A fetch, by our number. The proxy's number is the filter's business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FetchId(pub(super) u64);
-
 /// A request to be sent over https.
 #[derive(Debug)]
 pub struct Fetch {
-    /// Ours, to be given back with the answer.
-    pub id: FetchId,
     /// Envoy's cluster that it goes to.
     pub cluster: Box<str>,
     /// `:method`.

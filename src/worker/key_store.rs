@@ -14,7 +14,7 @@ use crate::host::{Cas, Expect, Host};
 use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
-use crate::worker::fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
 use crate::worker::refresh::{Attempt, Refresh, Schedule};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
@@ -142,10 +142,9 @@ impl IssuerKeys {
     }
 
     /// The fetch that starts now.
-    pub(super) fn start(&mut self, id: FetchId, now: MonoNanos) -> Fetch {
+    pub(super) fn start(&mut self, now: MonoNanos) -> Fetch {
         self.refresh.started(now);
         Fetch {
-            id,
             cluster: self.source.cluster.clone(),
             method: "GET",
             authority: self.source.authority.clone(),
@@ -270,15 +269,15 @@ mod tests {
         let now = at(seconds).mono;
         let (lookup, fetch) = keys.lookup(&header(kid), host, now);
         if fetch {
-            keys.start(FetchId(0), now);
+            keys.start(now);
         }
         (lookup, fetch)
     }
 
     #[test]
     fn the_fetch_asks_the_configured_place_for_a_key_set() {
-        let fetch = keys().start(FetchId(7), at(0.0).mono);
-        assert_eq!((fetch.id, &*fetch.cluster, fetch.timeout), (FetchId(7), "as", Duration::from_secs(5)));
+        let fetch = keys().start(at(0.0).mono);
+        assert_eq!((&*fetch.cluster, fetch.timeout), ("as", Duration::from_secs(5)));
         assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
         assert_eq!(fetch.headers, [("accept", "application/jwk-set+json, application/json".into())]);
         assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
@@ -315,7 +314,7 @@ mod tests {
         keys.answer(document("first"), &host, at(0.0).mono);
         assert!(!keys.is_due(at(599.0).mono));
         assert!(keys.is_due(at(600.0).mono));
-        keys.start(FetchId(0), at(600.0).mono);
+        keys.start(at(600.0).mono);
         keys.answer(Ok(HttpAnswer { status: 200, body: b"<html>".to_vec() }), &host, at(600.0).mono);
         assert!(matches!(look(&mut keys, "first", &host, 3599.0), (KeyLookup::Found(_), false)));
         assert!(matches!(look(&mut keys, "first", &host, 3600.0), (KeyLookup::Wait, true)));
@@ -381,7 +380,7 @@ mod tests {
         let KeyLookup::Found(found) = look(&mut keys, "first", &host, 1.0).0 else { panic!() };
         let vouches = |keys: &IssuerKeys, now| keys.set(now).is_some_and(|set| set.contains(&found[0]));
         assert!(vouches(&keys, at(1.0).mono));
-        keys.start(FetchId(0), at(2.0).mono);
+        keys.start(at(2.0).mono);
         keys.answer(document("rotated"), &host, at(2.0).mono);
         assert!(!vouches(&keys, at(2.0).mono));
     }

@@ -1,32 +1,37 @@
-//! What outlives a request: key sets, verified tokens, waiting exchanges and the outbox of calls. One per worker
+//! What outlives a request: key sets, verified tokens, who waits for what and the calls for it. One per worker
 //! thread and plugin; it survives a new configuration.
 //!
 //! Sans-IO. The filter hands in answers and time and takes calls out:
-//! * inputs: [`Worker::adopt`], [`Worker::fetched`], [`Worker::told`], [`Worker::tick`] – the last three name the
-//!   exchanges to poll again;
-//! * outputs: [`Worker::next_call`], [`Worker::take_tally`];
+//! * inputs: [`Worker::adopt`], [`Worker::answered`], [`Worker::not_sent`], [`Worker::tick`];
+//! * outputs: [`Worker::next_call`], [`Worker::next_woken`] (whom to poll again), [`Worker::take_tally`];
 //! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`], [`Worker::leases`].
 //!
 //! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
 
+mod calls;
 mod fetch;
 mod key_store;
 mod refresh;
 mod tally;
+mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
-pub use fetch::{Fetch, FetchFailed, FetchId, HttpAnswer};
+pub use calls::{Answered, Call, CallId, Message};
+pub use fetch::{Fetch, FetchFailed, HttpAnswer};
 pub use key_store::KeyLookup;
-pub use tally::{Counter, Tally};
+pub use tally::{Counter, Gauge, Tally};
+pub use waits::{Batch, Room, Woken};
 
+use calls::{Calls, For};
 use key_store::{IssuerKeys, KeysNews};
+use waits::{On, Waits};
 
 use crate::host::Host;
 use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
-use crate::limit::fleet::{Ask, AskId, CallFailed as AskFailed, Leases, Waiter};
+use crate::limit::fleet::{Budget, CallFailed as AskFailed, Leases, Settled, Waiter};
 use crate::peer::KnownPeers;
 use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
 use crate::time::{MonoNanos, Now};
@@ -42,21 +47,6 @@ impl From<ExchangeId> for Waiter {
     }
 }
 
-/// A request to a dependency that the root context is to send.
-#[derive(Debug)]
-pub enum Call {
-    /// Ask over HTTP.
-    Fetch(Fetch),
-    /// Ask a rate-limit service.
-    Ask(Ask),
-}
-
-/// The worker has more waiting exchanges than it may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-/// More exchanges than this never wait at once in one worker.
-const MAX_PARKED: usize = 10_000;
 /// More identities than this hold no lease of a fleet limit at once in one worker.
 const MAX_LEASES: usize = 10_000;
 
@@ -68,10 +58,9 @@ pub struct Worker {
     peers: KnownPeers,
     limits: SharedTable,
     policies: Vec<Weak<Policy>>,
-    parked: BTreeMap<ExchangeId, TrustId>,
-    outbox: Vec<Fetch>,
-    calls: BTreeMap<FetchId, TrustId>,
-    next_call: u64,
+    waits: Waits,
+    calls: Calls,
+    not_sent: Vec<CallId>,
     leases: Leases,
     tally: Tally,
 }
@@ -87,10 +76,9 @@ impl Worker {
             peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
             policies: Vec::new(),
-            parked: BTreeMap::new(),
-            outbox: Vec::new(),
-            calls: BTreeMap::new(),
-            next_call: 0,
+            waits: Waits::default(),
+            calls: Calls::default(),
+            not_sent: Vec::new(),
             leases: Leases::new(MAX_LEASES),
             tally: Tally::default(),
         };
@@ -202,19 +190,38 @@ impl Worker {
         self.tally.add(counter, times);
     }
 
-    /// Lets an exchange wait for the keys of `issuer`.
-    pub fn park(&mut self, exchange: ExchangeId, issuer: &Issuer) -> Result<(), Full> {
-        if self.parked.len() >= MAX_PARKED {
-            return Err(Full);
-        }
-        self.parked.insert(exchange, issuer.trust.clone());
-        Ok(())
+    /// A place to wait for an exchange that holds `bytes`; `None` if as many wait as may wait.
+    pub fn room(&self, bytes: usize) -> Option<Room> {
+        self.waits.room(bytes)
     }
 
-    /// An exchange waits no longer. Its call goes on: others may wait for it.
-    pub fn abandon(&mut self, exchange: ExchangeId, now: Now) {
-        self.parked.remove(&exchange);
-        self.leases.abandon(exchange.into(), now.mono);
+    /// Lets an exchange wait for the keys of `issuer`.
+    pub fn wait_for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer) {
+        self.waits.park(exchange, room, On::Keys(issuer.trust.clone()));
+    }
+
+    /// Lets an exchange wait for the permits that it [asked for](Leases::take).
+    pub fn wait_for_permits(&mut self, exchange: ExchangeId, room: Room, budget: Budget) {
+        self.waits.park(exchange, room, On::Permits(budget));
+    }
+
+    /// A waiting exchange is polled. If it was named it waits no longer, and is told what it waited for.
+    pub fn poll(&mut self, exchange: ExchangeId) -> Woken {
+        self.waits.poll(exchange)
+    }
+
+    /// An exchange waits no longer, whatever for. Its call goes on: others may wait for it.
+    pub fn leave(&mut self, exchange: ExchangeId, now: Now) {
+        match self.waits.end(exchange) {
+            Some(On::Permits(budget)) => self.leases.leave(budget, exchange.into()),
+            Some(On::Poll(Some(settled))) => self.leases.put_back(settled, now.mono),
+            Some(On::Keys(_) | On::Poll(None)) | None => {}
+        }
+    }
+
+    /// The next exchange to poll again, in this batch. Whoever is left is named in the next one.
+    pub fn next_woken(&mut self, batch: &mut Batch, now: Now) -> Option<ExchangeId> {
+        self.waits.next(batch, now.mono)
     }
 
     /// Permits of fleet limits.
@@ -222,71 +229,103 @@ impl Worker {
         &mut self.leases
     }
 
-    /// Whether somebody waits for a rate-limit service, so that ticks should come often.
-    pub fn is_pressed(&self) -> bool {
-        self.leases.next_tick().is_some()
+    /// How soon the next tick is needed.
+    pub fn pace(&self) -> Pace {
+        if self.waits.is_named() {
+            Pace::Batches
+        } else if self.leases.next_tick().is_some() || !self.not_sent.is_empty() {
+            Pace::Pressed
+        } else {
+            Pace::Calm
+        }
     }
 
     /// Whether there is a call to send.
     pub fn has_calls(&self) -> bool {
-        !self.outbox.is_empty() || self.leases.has_asks()
+        !self.calls.is_empty() || self.leases.has_asks()
     }
 
     /// The next call to send, at once.
     pub fn next_call(&mut self, now: Now) -> Option<Call> {
-        if self.outbox.is_empty() {
-            return self.leases.next_ask(now.mono).map(Call::Ask);
-        }
-        Some(Call::Fetch(self.outbox.remove(0)))
+        self.calls.next().or_else(|| {
+            let ask = self.leases.next_ask(now.mono)?;
+            Some(self.calls.call(For::Permits(ask.id), Message::Ask(ask)))
+        })
     }
 
-    /// The end of an ask, however it ended. Names the exchanges to poll again.
-    pub fn told(&mut self, ask: AskId, answer: Result<Vec<u8>, AskFailed>, now: Now) -> Vec<ExchangeId> {
-        exchanges(self.leases.answer(ask, answer, now.mono))
+    /// The proxy would not send a call. Who waits for it is told at the next tick: this may be a stream's callback.
+    pub fn not_sent(&mut self, call: CallId) {
+        self.not_sent.push(call);
     }
 
-    /// The end of a fetch, however it ended. Names the exchanges to poll again; nobody, if the fetch is unknown.
-    pub fn fetched(
-        &mut self,
-        call: FetchId,
-        answer: Result<HttpAnswer, FetchFailed>,
-        host: &dyn Host,
-        now: Now,
-    ) -> Vec<ExchangeId> {
-        let Some(trust) = self.calls.remove(&call) else { return Vec::new() };
-        let Some(keys) = self.keys.get_mut(&trust) else { return self.unpark(&trust) };
-        match keys.answer(answer, host, now.mono) {
-            KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
-            KeysNews::Failed(why) => {
-                self.tally.count(Counter::KeyFetchFailed);
-                log::warn!("keys of issuer {}: {why}", keys.describe());
+    /// The end of a call, however it ended, and of the waits for it. Nobody's, if the call is unknown.
+    pub fn answered(&mut self, call: CallId, answer: Result<Answered, FetchFailed>, host: &dyn Host, now: Now) {
+        match self.calls.end(call) {
+            Some(For::Keys(trust)) => {
+                let answer = answer.and_then(|answer| match answer {
+                    Answered::Http(answer) => Ok(answer),
+                    Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
+                });
+                self.fetched(&trust, answer, host, now);
             }
+            Some(For::Permits(ask)) => {
+                let answer = match answer {
+                    Ok(Answered::Grpc(message)) => Ok(message),
+                    Ok(Answered::Http(_)) | Err(_) => Err(AskFailed),
+                };
+                let settled = self.leases.answer(ask, answer, now.mono);
+                self.settle(settled, now);
+            }
+            None => {}
         }
-        self.unpark(&trust)
     }
 
-    /// Time passes: what no policy needs any more is dropped, refreshes that are due are queued, lost calls given up.
-    /// Names the exchanges to poll again.
-    pub fn tick(&mut self, host: &dyn Host, now: Now) -> Vec<ExchangeId> {
+    /// Time passes: what no policy needs any more is dropped, refreshes that are due are queued, lost calls given up, waits
+    /// ended that lasted too long.
+    pub fn tick(&mut self, host: &dyn Host, now: Now) {
         self.retire();
-        let lost: Vec<FetchId> = self
-            .calls
-            .iter()
-            .filter(|(_, trust)| self.keys.get(trust).is_none_or(|keys| keys.is_lost(now.mono)))
-            .map(|(call, _)| *call)
-            .collect();
-        let mut wake = Vec::new();
+        self.limits.tick(host, now.mono);
+        for call in std::mem::take(&mut self.not_sent) {
+            self.answered(call, Err(FetchFailed::NotSent), host, now);
+        }
+        let settled = self.leases.tick(now.mono);
+        self.settle(settled, now);
+        let lost = |purpose: &For| match purpose {
+            For::Keys(trust) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(now.mono)),
+            For::Permits(ask) => !self.leases.awaits(*ask),
+        };
+        let lost: Vec<CallId> =
+            self.calls.under_way().filter(|(_, purpose)| lost(purpose)).map(|(call, _)| call).collect();
         for call in lost {
-            wake.extend(self.fetched(call, Err(FetchFailed::Lost), host, now));
+            self.answered(call, Err(FetchFailed::Lost), host, now);
         }
         let due: Vec<TrustId> =
             self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono)).map(|(trust, _)| trust.clone()).collect();
         for trust in due {
             self.fetch(&trust, now.mono);
         }
-        wake.extend(exchanges(self.leases.tick(now.mono)));
-        self.limits.tick(host, now.mono);
-        wake
+    }
+
+    /// How much there is of each [`Gauge`].
+    pub fn level(&self, gauge: Gauge) -> usize {
+        match gauge {
+            Gauge::Waiting => self.waits.len(),
+            Gauge::WaitingBytes => self.waits.bytes(),
+            Gauge::Calls => self.calls.len(),
+        }
+    }
+
+    /// What is left of requests that are over, and so should not be there: nothing, once all that waited were polled or
+    /// left, and all calls ended.
+    pub fn leftovers(&self) -> Vec<String> {
+        let left = [
+            (self.waits.len(), "exchanges that wait"),
+            (self.waits.bytes(), "bytes of exchanges that wait"),
+            (self.leases.waiting(), "places in the queues of leases"),
+            (self.calls.len(), "calls under way"),
+            (self.not_sent.len(), "calls that were not sent"),
+        ];
+        left.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
     }
 
     /// What happened since the last time, to be added to the metrics.
@@ -303,25 +342,50 @@ impl Worker {
         std::mem::take(&mut self.tally)
     }
 
-    fn fetch(&mut self, trust: &TrustId, now: MonoNanos) {
-        let Some(keys) = self.keys.get_mut(trust) else { return };
-        self.next_call = self.next_call.wrapping_add(1);
-        let id = FetchId(self.next_call);
-        self.outbox.push(keys.start(id, now));
-        self.calls.insert(id, trust.clone());
+    /// All calls that have not ended.
+    #[cfg(test)]
+    pub fn calls_under_way(&self) -> Vec<CallId> {
+        self.calls.under_way().map(|(call, _)| call).collect()
     }
 
-    fn unpark(&mut self, trust: &TrustId) -> Vec<ExchangeId> {
-        let waiting: Vec<ExchangeId> =
-            self.parked.iter().filter(|(_, waits_for)| *waits_for == trust).map(|(exchange, _)| *exchange).collect();
-        for exchange in &waiting {
-            self.parked.remove(exchange);
+    fn fetch(&mut self, trust: &TrustId, now: MonoNanos) {
+        let Some(keys) = self.keys.get_mut(trust) else { return };
+        let fetch = keys.start(now);
+        self.calls.send(For::Keys(trust.clone()), Message::Fetch(fetch));
+    }
+
+    fn fetched(&mut self, trust: &TrustId, answer: Result<HttpAnswer, FetchFailed>, host: &dyn Host, now: Now) {
+        if let Some(keys) = self.keys.get_mut(trust) {
+            match keys.answer(answer, host, now.mono) {
+                KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
+                KeysNews::Failed(why) => {
+                    self.tally.count(Counter::KeyFetchFailed);
+                    log::warn!("keys of issuer {}: {why}", keys.describe());
+                }
+            }
         }
-        waiting
+        self.waits.keys(trust);
+    }
+
+    /// What is settled for somebody who waits no longer serves others.
+    fn settle(&mut self, settled: Vec<Settled>, now: Now) {
+        for settled in settled {
+            // Every waiter is an exchange: nobody else takes permits.
+            let Ok(exchange) = u32::try_from(settled.waiter.0) else { continue };
+            if let Some(unheard) = self.waits.settled(ExchangeId(exchange), settled) {
+                self.leases.put_back(unheard, now.mono);
+            }
+        }
     }
 }
 
-/// Every waiter is an exchange: nobody else takes permits.
-fn exchanges(waiters: Vec<Waiter>) -> Vec<ExchangeId> {
-    waiters.into_iter().filter_map(|waiter| u32::try_from(waiter.0).ok().map(ExchangeId)).collect()
+/// How soon the next tick is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// For refreshes and lost calls alone.
+    Calm,
+    /// Somebody waits for a service, whose time-outs are short.
+    Pressed,
+    /// Exchanges stand in line to be polled.
+    Batches,
 }

@@ -54,6 +54,31 @@ counters! {
     LimitUnreadable = "limit_unreadable",
 }
 
+/// What there is at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauge {
+    /// Requests that wait for keys or for permits.
+    Waiting,
+    /// The bytes that they hold.
+    WaitingBytes,
+    /// Calls of dependencies that have not ended.
+    Calls,
+}
+
+impl Gauge {
+    /// Every gauge.
+    pub const ALL: &'static [Gauge] = &[Gauge::Waiting, Gauge::WaitingBytes, Gauge::Calls];
+
+    /// The metric's name below `boundgate.`.
+    pub const fn metric(self) -> &'static str {
+        match self {
+            Gauge::Waiting => "waiting",
+            Gauge::WaitingBytes => "waiting_bytes",
+            Gauge::Calls => "calls",
+        }
+    }
+}
+
 /// Counts of each [`Counter`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally([u32; Counter::ALL.len()]);

@@ -40,9 +40,9 @@ fn crowd(scene: &mut Scene, size: u32) -> Vec<Exchange> {
 /// Answers every ask, until there is none.
 fn serve(scene: &mut Scene, service: &mut Hour) -> Vec<ExchangeId> {
     let mut woken = Vec::new();
-    while let Some(ask) = scene.ask() {
-        let answer = service.answer(&ask.body);
-        woken.extend(scene.worker.told(ask.id, Ok(answer), at(scene.seconds)));
+    while let Some((call, ask)) = scene.ask() {
+        let answer = service.answer(&ask);
+        woken.extend(scene.answer(call, Ok(Answered::Grpc(answer))));
     }
     woken
 }
@@ -148,18 +148,43 @@ fn a_key_that_is_withdrawn_while_a_request_waits_for_permits_vouches_for_it_no_l
     let exp = at(800.0).wall.as_millis() / 1000;
     let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token().claim("exp", json!(exp))));
     scene.poll(&mut exchange, Some(ALICE));
-    answer_fetch(&mut scene, jwk("k", 1));
+    let call = scene.fetch().unwrap();
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1)]);
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
     assert_eq!(serve(&mut scene, &mut service), [ExchangeId(1)]);
     scene.seconds = 600.0;
-    scene.worker.tick(&scene.host, at(600.0));
-    answer_fetch(&mut scene, jwk("k", 2));
+    scene.tick();
+    let call = scene.fetch().unwrap();
+    scene.answer_with_keys(call, &[jwk("k", 2)]);
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     assert_eq!(refused(verdict).reason, Reason::KeyUnknown);
 }
 
-fn answer_fetch(scene: &mut Scene, key: Value) {
-    let call = scene.fetch().unwrap();
-    let answer = HttpAnswer { status: 200, body: json!({ "keys": [key] }).to_string().into_bytes() };
-    scene.worker.fetched(call.id, Ok(answer), &scene.host, at(scene.seconds));
+#[test]
+fn a_wait_for_permits_ends_at_its_deadline_while_others_wait_for_keys() {
+    let mut config = limited("100/s", &["fleet-hour"]);
+    config["resources"][0]["issuers"] = json!(["main", "slow"]);
+    config["issuers"]["slow"] = remote_keys()["issuers"]["main"].clone();
+    config["issuers"]["slow"]["issuer"] = json!("https://slow.example.com");
+    let mut scene = Scene::new(&config);
+    let slow = get("/orders/7").peer(ALICE).token(&token().claim("iss", json!("https://slow.example.com")));
+    let mut slow: Vec<_> = (1000..1100).map(|id| scene.exchange(&slow.clone().number(id))).collect();
+    for exchange in &mut slow {
+        assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Wait));
+    }
+    let fetch = scene.fetch().unwrap();
+    let mut waiting = crowd(&mut scene, 2);
+    let (ask, _) = scene.ask().unwrap();
+    scene.seconds = 0.02;
+    // Both at once: who has the shorter time-out does not stand behind all others.
+    scene.worker.answered(fetch, Err(FetchFailed::NoAnswer), &scene.host, at(0.02));
+    let woken = scene.tick();
+    assert!(woken[..4].contains(&ExchangeId(1)) && woken[..4].contains(&ExchangeId(2)), "{woken:?}");
+    assert_eq!(woken.len(), 102);
+    for exchange in &mut waiting {
+        let Step::Done(verdict) = scene.poll(exchange, Some(ALICE)) else { panic!() };
+        assert_eq!(refused(verdict).reason, Reason::LimiterUnavailable);
+    }
+    slow.iter_mut().for_each(|exchange| scene.leave(exchange));
+    assert_eq!(scene.answer(ask, Err(FetchFailed::NoAnswer)), []);
 }

@@ -34,10 +34,9 @@ fn update(scene: &mut Scene, config: &Value) -> Rc<Policy> {
     old
 }
 
-fn load_keys(scene: &mut Scene, keys: &Value) {
+fn load_keys(scene: &mut Scene, keys: &[Value]) {
     let call = scene.fetch().unwrap();
-    let answer = HttpAnswer { status: 200, body: json!({"keys": keys}).to_string().into_bytes() };
-    scene.worker.fetched(call.id, Ok(answer), &scene.host, at(scene.seconds));
+    scene.answer_with_keys(call, keys);
 }
 
 /// How many tokens were verified since the last time.
@@ -77,16 +76,17 @@ fn a_change_of_keys_or_algorithms_logs_nobody_out_whose_token_still_verifies() {
 #[test]
 fn a_change_of_the_address_of_keys_logs_nobody_out_whose_token_still_verifies() {
     let mut scene = Scene::new(&remote_keys());
-    assert!(matches!(scene.poll(&mut scene.exchange(&order()), Some(ALICE)), Step::Wait));
-    scene.worker.abandon(ExchangeId(1), at(scene.seconds));
-    load_keys(&mut scene, &json!([jwk("k", 1)]));
+    let mut first = scene.exchange(&order());
+    assert!(matches!(scene.poll(&mut first, Some(ALICE)), Step::Wait));
+    scene.leave(&mut first);
+    load_keys(&mut scene, &[jwk("k", 1)]);
     forwarded(scene.run(&order()));
     let mut changed = remote_keys();
     changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/other");
     let _draining = update(&mut scene, &changed);
     let mut exchange = scene.exchange(&order());
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
-    load_keys(&mut scene, &json!([jwk("k", 1), jwk("new", 2)]));
+    load_keys(&mut scene, &[jwk("k", 1), jwk("new", 2)]);
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
     forwarded(scene.run(&order()));
 }
@@ -140,7 +140,7 @@ fn a_token_remembered_under_one_trust_passes_under_no_other_that_would_not_take_
 fn the_keys_of_a_trust_are_fetched_as_long_as_a_policy_needs_them_and_no_longer() {
     let mut scene = Scene::new(&remote_keys());
     scene.worker.tick(&scene.host, at(scene.seconds));
-    load_keys(&mut scene, &json!([jwk("k", 1)]));
+    load_keys(&mut scene, &[jwk("k", 1)]);
     forwarded(scene.run(&order()));
     let mut changed = remote_keys();
     changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/other");
@@ -149,10 +149,9 @@ fn the_keys_of_a_trust_are_fetched_as_long_as_a_policy_needs_them_and_no_longer(
         scene.seconds = seconds;
         scene.worker.tick(&scene.host, at(seconds));
         let mut paths = Vec::new();
-        while let Some(call) = scene.fetch() {
-            paths.push(call.path.to_string());
-            let answer = HttpAnswer { status: 200, body: json!({"keys": [jwk("k", 1)]}).to_string().into_bytes() };
-            scene.worker.fetched(call.id, Ok(answer), &scene.host, at(seconds));
+        while let Some((call, path)) = scene.fetch_from() {
+            paths.push(path);
+            scene.answer_with_keys(call, &[jwk("k", 1)]);
         }
         paths
     };

@@ -1,6 +1,7 @@
 //! Exchanges that wait for keys, and what survives a configuration.
 
 use super::*;
+use crate::worker::Pace;
 
 #[test]
 fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {
@@ -12,9 +13,7 @@ fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {
     }
     let call = scene.fetch().unwrap();
     assert!(scene.fetch().is_none(), "one fetch for all");
-    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    let woken = scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.1));
-    assert_eq!(woken, [ExchangeId(1), ExchangeId(2), ExchangeId(3)]);
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1), ExchangeId(2), ExchangeId(3)]);
     for exchange in &mut exchanges {
         assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
     }
@@ -30,7 +29,9 @@ fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
     }
     scene.leave(&mut exchanges[0]);
     let call = scene.fetch().unwrap();
-    assert_eq!(scene.worker.fetched(call.id, Err(FetchFailed::NoAnswer), &scene.host, at(0.1)), [ExchangeId(2)]);
+    assert_eq!(scene.answer(call, Err(FetchFailed::NoAnswer)), [ExchangeId(2)]);
+    let Step::Done(verdict) = scene.poll(&mut exchanges[1], Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn without_keys_and_with_the_authorization_server_down_the_answer_is_503_and_whe
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    scene.worker.fetched(call.id, Ok(HttpAnswer { status: 503, body: Vec::new() }), &scene.host, at(0.0));
+    scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 503, body: Vec::new() })));
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     let refusal = refused(verdict);
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::KeysUnavailable, "1"));
@@ -52,11 +53,14 @@ fn a_call_whose_end_is_never_reported_does_not_hold_anybody_for_ever() {
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    assert_eq!(scene.worker.tick(&scene.host, at(6.0)), []);
-    assert_eq!(scene.worker.tick(&scene.host, at(8.0)), [ExchangeId(1)]);
-    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    let late = scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(8.1));
+    scene.seconds = 6.0;
+    assert_eq!(scene.tick(), []);
+    scene.seconds = 8.0;
+    assert_eq!(scene.tick(), [ExchangeId(1)]);
+    let late = scene.answer_with_keys(call, &[jwk("k", 1)]);
     assert_eq!(late, [], "an answer after its end changes nothing");
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
 }
 
 #[test]
@@ -78,18 +82,90 @@ fn a_changed_trust_starts_without_keys() {
     adopt(&mut scene, &changed);
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    scene.leave(&mut exchange);
 }
 
 fn load_keys(scene: &mut Scene) {
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    let keys = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    scene.worker.fetched(call.id, Ok(HttpAnswer { status: 200, body: keys }), &scene.host, at(0.0));
+    scene.answer_with_keys(call, &[jwk("k", 1)]);
     assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
 }
 
 fn adopt(scene: &mut Scene, config: &Value) {
     scene.policy = policy(config);
     scene.worker.adopt(&scene.policy);
+}
+
+#[test]
+fn many_that_waited_go_on_in_batches_and_all_pass() {
+    let mut scene = Scene::new(&remote_keys());
+    let request = get("/orders/7").peer(ALICE).token(&token());
+    let mut exchanges: Vec<_> = (0..200).map(|id| scene.exchange(&request.clone().number(id))).collect();
+    for exchange in &mut exchanges {
+        assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Wait));
+    }
+    let call = scene.fetch().unwrap();
+    let body = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
+    scene.worker.answered(call, Ok(Answered::Http(HttpAnswer { status: 200, body })), &scene.host, at(0.1));
+    let mut polled = Vec::new();
+    while scene.worker.pace() == Pace::Batches {
+        let mut batch = Batch::begin(at(0.1).mono);
+        let mut size = 0;
+        while let Some(ExchangeId(id)) = scene.worker.next_woken(&mut batch, at(0.1)) {
+            let step = scene.poll(&mut exchanges[id as usize], Some(ALICE));
+            assert!(matches!(step, Step::Done(Verdict::Forward(_))));
+            polled.push(id);
+            size += 1;
+        }
+        assert!((1..=32).contains(&size));
+    }
+    assert_eq!(polled, (0..200).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_that_is_polled_before_it_is_named_waits_on_and_asks_for_nothing_more() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    for _ in 0..3 {
+        assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    }
+    let call = scene.fetch().unwrap();
+    assert!(scene.fetch().is_none());
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+}
+
+#[test]
+fn large_heads_that_wait_are_bounded_in_bytes() {
+    let mut scene = Scene::new(&remote_keys());
+    let large = get("/orders/7").peer(ALICE).token(&token()).header("x-large", &"x".repeat(60_000));
+    let mut exchanges = Vec::new();
+    let refusal = loop {
+        let mut exchange = scene.exchange(&large.clone().number(exchanges.len() as u32));
+        match scene.poll(&mut exchange, Some(ALICE)) {
+            Step::Wait => exchanges.push(exchange),
+            Step::Done(verdict) => break refused(verdict),
+        }
+    };
+    assert_eq!(refusal.reason, Reason::Overloaded);
+    assert!((1000..1200).contains(&exchanges.len()), "64 MiB: {}", exchanges.len());
+    scene.leave(&mut exchanges[0]);
+    let mut next = scene.exchange(&large.number(1_000_000));
+    assert!(matches!(scene.poll(&mut next, Some(ALICE)), Step::Wait));
+    exchanges.push(next);
+    exchanges.iter_mut().for_each(|exchange| scene.leave(exchange));
+}
+
+#[test]
+fn a_call_that_the_proxy_does_not_send_ends_at_the_next_tick() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    let call = scene.fetch().unwrap();
+    scene.worker.not_sent(call);
+    assert_eq!(scene.worker.pace(), Pace::Pressed);
+    assert_eq!(scene.tick(), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Refuse(_))));
 }

@@ -2,7 +2,7 @@
 //! In: demands, answers, time. Out: verdicts, and how much to ask. Not here: the calls and the table (`leases`), when
 //! a window ends (`window`).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,11 +52,19 @@ pub(super) struct Lease {
     refused: Option<Refused>,
     permits_per_window: Option<u32>,
     recent: Recent,
-    waiting: VecDeque<(Waiter, u32)>,
+    /// The oldest request first.
+    waiting: BTreeMap<Waiter, Waiting>,
+}
+
+/// A request that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    pub(super) cost: u32,
+    pub(super) deadline: MonoNanos,
 }
 
 /// The end of a wait.
-pub(super) type Settled = (Waiter, Taken);
+pub(super) type Ended = (Waiter, Waiting, Taken);
 
 impl Lease {
     pub(super) fn new(limit: &Rc<FleetLimit>, value: DescriptorValue, now: MonoNanos) -> Self {
@@ -69,7 +77,7 @@ impl Lease {
             refused: None,
             permits_per_window: None,
             recent: Recent::new(now),
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
         }
     }
 
@@ -89,16 +97,20 @@ impl Lease {
         Some(Taken::Granted(self.grant(cost, now)))
     }
 
-    pub(super) fn wait(&mut self, waiter: Waiter, cost: u32) {
-        self.waiting.push_back((waiter, cost));
+    pub(super) fn is_waiting(&self, waiter: Waiter) -> bool {
+        self.waiting.contains_key(&waiter)
     }
 
-    pub(super) fn leave(&mut self, waiter: Waiter) {
-        self.waiting.retain(|(other, _)| *other != waiter);
+    pub(super) fn wait(&mut self, waiter: Waiter, waiting: Waiting) {
+        self.waiting.insert(waiter, waiting);
     }
 
-    pub(super) fn leave_all(&mut self) -> impl Iterator<Item = Waiter> + '_ {
-        self.waiting.drain(..).map(|(waiter, _)| waiter)
+    pub(super) fn leave(&mut self, waiter: Waiter) -> Option<Waiting> {
+        self.waiting.remove(&waiter)
+    }
+
+    pub(super) fn leave_all(&mut self) -> BTreeMap<Waiter, Waiting> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// Permits of a request that was refused elsewhere. Only those of the window that lasts are worth anything.
@@ -119,8 +131,8 @@ impl Lease {
 
     /// How many permits to ask now; `None` if there is no more need.
     pub(super) fn ask(&self, now: MonoNanos) -> Option<u32> {
-        let first = self.waiting.front().map_or(0, |(_, cost)| *cost);
-        let all = self.waiting.iter().fold(0_u32, |sum, (_, cost)| sum.saturating_add(*cost));
+        let first = self.waiting.values().next().map_or(0, |waiting| waiting.cost);
+        let all = self.waiting.values().fold(0_u32, |sum, waiting| sum.saturating_add(waiting.cost));
         let most = self.limit.service.lease.min(self.permits_per_window.unwrap_or(u32::MAX));
         let hits = all.min(self.safe(first, now)).max(self.wanted(now)).min(most);
         match hits.max(first) {
@@ -172,11 +184,14 @@ impl Lease {
         sent: MonoNanos,
         now: MonoNanos,
         number: u64,
-    ) -> Vec<Settled> {
+    ) -> Vec<Ended> {
         let told = |rest, reset: Option<Reset>| reset.map(|reset| Window::told(number, rest, reset, sent, now));
         let mut pool = 0;
         match answer {
-            Answer::NoLimit => return self.waiting.drain(..).map(|(waiter, _)| (waiter, Taken::NoLimit)).collect(),
+            Answer::NoLimit => {
+                let all = self.leave_all().into_iter();
+                return all.map(|(waiter, waiting)| (waiter, waiting, Taken::NoLimit)).collect();
+            }
             Answer::Granted { limit, remaining, reset } => {
                 self.permits_per_window = limit;
                 self.learn(told(remaining, reset), now);
@@ -191,8 +206,9 @@ impl Lease {
                 self.learn_refusal(hits, told(rest, reset), now);
             }
         }
-        let mut settled = Vec::new();
-        while let Some((waiter, cost)) = self.waiting.front().copied() {
+        let mut ended = Vec::new();
+        while let Some((&waiter, &waiting)) = self.waiting.first_key_value() {
+            let cost = waiting.cost;
             // What was asked goes to those who waited, even if its window is over by now.
             let taken = if let Some(rest) = pool.checked_sub(cost) {
                 pool = rest;
@@ -201,13 +217,13 @@ impl Lease {
                 self.spend(cost, now).or_else(|| self.refuses(cost, now))
             };
             let Some(taken) = taken else { break };
-            self.waiting.pop_front();
-            settled.push((waiter, taken));
+            self.waiting.pop_first();
+            ended.push((waiter, waiting, taken));
         }
         if self.window(now).is_some() {
             self.left = self.left.saturating_add(pool);
         }
-        settled
+        ended
     }
 
     /// Permits of another window than the one that was told are worth nothing.

@@ -1,17 +1,18 @@
-//! All fleet limits of one worker: the table of leases, the requests that wait, the calls to send. In: demands, ends
-//! of calls, time. Out: verdicts, calls, and who is to ask again. Not here: how much is asked (`lease`).
+//! All fleet limits of one worker: the table of leases, the calls to send. In: demands, ends of calls, time. Out:
+//! verdicts, calls, and what those hear who waited. Not here: how much is asked (`lease`), who waits for what
+//! (`worker::waits`): a lease only knows its own queue.
 //!
-//! A request waits once at most. What it waited for is settled before it is woken, so that nobody takes it meanwhile:
-//! its next [`Leases::take`] gives a definite answer. Its wait ends at its own deadline, whatever the calls do.
+//! A request waits for one limit once at most: what ends its wait is its answer ([`Settled`]), which nobody else takes
+//! meanwhile. Its wait ends at its own deadline, whatever the calls do.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::limit::Identity;
 use crate::limit::fleet::breaker::{Breaker, Breakers, PROBE_INTERVAL};
 use crate::limit::fleet::generations::Generations;
-use crate::limit::fleet::lease::{Asking, Lease};
+use crate::limit::fleet::lease::{Asking, Ended, Lease, Waiting};
 use crate::limit::fleet::name::DescriptorValue;
 use crate::limit::fleet::outcome::{Grant, NoAnswer, Retry, Taken, Waiter};
 use crate::limit::fleet::rls::{self, Fault};
@@ -19,8 +20,6 @@ use crate::limit::fleet::tally::FleetTally;
 use crate::policy::{FleetLimit, Service};
 use crate::time::MonoNanos;
 
-/// More requests than this never wait at once.
-const MOST_WAITING: usize = 10_000;
 /// An end of a call that is this much later than its time-out is never reported.
 const LOST_AFTER: Duration = Duration::from_millis(250);
 
@@ -36,6 +35,39 @@ pub struct FleetDemand<'p> {
     pub cost: u32,
     /// Who asks. It waits for one limit at a time.
     pub waiter: Waiter,
+    /// Whether there is room for one more that waits.
+    pub may_wait: bool,
+}
+
+impl FleetDemand<'_> {
+    /// The budget it is for.
+    pub fn budget(&self) -> Budget {
+        Budget { scope: self.limit.scope(), identity: self.identity }
+    }
+}
+
+/// One identity's budget of one limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Budget {
+    scope: u128,
+    identity: Identity,
+}
+
+/// What a request hears that waited: good for the budget that it waited for, and no other.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Settled {
+    /// Who waited.
+    pub waiter: Waiter,
+    budget: Budget,
+    taken: Taken,
+}
+
+impl Settled {
+    /// The answer to a demand for that budget; else it goes [back](Leases::put_back).
+    pub fn answers(self, demand: &FleetDemand<'_>) -> Result<Taken, Self> {
+        if self.budget == demand.budget() { Ok(self.taken) } else { Err(self) }
+    }
 }
 
 /// A call, by our number.
@@ -59,38 +91,22 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallFailed;
 
-/// The limit and the identity.
-type Key = (u128, Identity);
-
 struct Sent {
-    key: Key,
+    budget: Budget,
     service: Rc<Service>,
     hits: u32,
     at: MonoNanos,
     timeout: Duration,
 }
 
-/// What a request hears when it asks again, for the limit that it waited for alone.
-struct Settled {
-    key: Key,
-    taken: Taken,
-}
-
-struct Parked {
-    key: Key,
-    service: Rc<Service>,
-    deadline: MonoNanos,
-}
-
 /// See the module.
 pub struct Leases {
-    table: Generations<Key, Lease>,
+    table: Generations<Budget, Lease>,
     breakers: Breakers,
-    outbox: VecDeque<Key>,
+    outbox: VecDeque<Budget>,
     sent: BTreeMap<AskId, Sent>,
-    parked: BTreeMap<Waiter, Parked>,
-    deadlines: BTreeSet<(MonoNanos, Waiter)>,
-    settled: BTreeMap<Waiter, Settled>,
+    /// Of all that wait.
+    deadlines: BTreeMap<(MonoNanos, Waiter), Budget>,
     last_ask: u64,
     tally: FleetTally,
 }
@@ -103,67 +119,59 @@ impl Leases {
             breakers: Breakers::default(),
             outbox: VecDeque::new(),
             sent: BTreeMap::new(),
-            parked: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            settled: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
             last_ask: 0,
             tally: FleetTally::default(),
         }
     }
 
-    /// Takes permits, or says why not. After `Wait`, the same waiter asks again once it is named by
-    /// [`Leases::answer`] or [`Leases::tick`], or calls [`Leases::abandon`].
+    /// Takes permits, or says why not. After `Wait`, the waiter is told by [`Leases::answer`] or [`Leases::tick`], unless
+    /// it [leaves](Leases::leave).
     pub fn take(&mut self, demand: &FleetDemand<'_>, now: MonoNanos) -> Taken {
-        let FleetDemand { limit, identity, cost, waiter, .. } = *demand;
+        let FleetDemand { limit, cost, waiter, .. } = *demand;
         let service = &limit.service;
-        let key = (limit.scope(), identity);
-        match self.settled.remove(&waiter) {
-            Some(settled) if settled.key == key => return settled.taken,
-            other => self.recover(other, now),
-        }
-        if self.parked.get(&waiter).is_some_and(|parked| parked.key == key) {
-            return Taken::Wait;
-        }
-        self.leave(waiter);
+        let budget = demand.budget();
         let cost = cost.max(1);
         let new = || Lease::new(limit, (demand.value)(), now);
-        let (lease, forgotten) = self.table.get_or_insert(key, new, Lease::has_waiting);
+        let (lease, forgotten) = self.table.get_or_insert(budget, new, Lease::has_waiting);
         self.tally.forgotten = self.tally.forgotten.saturating_add(forgotten);
         if !Rc::ptr_eq(&lease.limit, limit) {
             lease.limit = Rc::clone(limit);
+        }
+        if lease.is_waiting(waiter) {
+            return Taken::Wait;
         }
         if let Some(taken) = lease.take(cost, now) {
             let ahead = matches!(taken, Taken::Granted(_)) && lease.asking == Asking::No && lease.runs_dry(now);
             if ahead && !self.breakers.is_open(service) {
                 lease.asking = Asking::Queued { probe: false };
-                self.outbox.push_back(key);
+                self.outbox.push_back(budget);
             }
             return taken;
         }
         if self.breakers.is_open(service) {
             if lease.asking == Asking::No && self.breakers.change(service, |breaker| breaker.take_probe(now)) {
                 lease.asking = Asking::Queued { probe: true };
-                self.outbox.push_back(key);
+                self.outbox.push_back(budget);
             }
             return fallback(service, NoAnswer::BreakerOpen);
         }
-        if self.parked.len() >= MOST_WAITING {
+        if !demand.may_wait {
             return fallback(service, NoAnswer::Crowded);
         }
-        lease.wait(waiter, cost);
+        let deadline = now.plus(service.timeout);
+        lease.wait(waiter, Waiting { cost, deadline });
         if lease.asking == Asking::No {
             lease.asking = Asking::Queued { probe: false };
-            self.outbox.push_back(key);
+            self.outbox.push_back(budget);
         }
-        let deadline = now.plus(service.timeout);
-        self.parked.insert(waiter, Parked { key, service: Rc::clone(service), deadline });
-        self.deadlines.insert((deadline, waiter));
+        self.deadlines.insert((deadline, waiter), budget);
         Taken::Wait
     }
 
     /// When a request may come again that this worker knows to be refused, without asking anybody.
     pub fn refusal(&mut self, limit: &FleetLimit, identity: Identity, cost: u32, now: MonoNanos) -> Option<Retry> {
-        match self.table.get((limit.scope(), identity))?.refuses(cost, now)? {
+        match self.table.get(Budget { scope: limit.scope(), identity })?.refuses(cost, now)? {
             Taken::Over { retry, .. } => Some(retry),
             _ => None,
         }
@@ -171,31 +179,24 @@ impl Leases {
 
     /// The request is over or was refused by another limit: what it took can serve another one.
     pub fn give_back(&mut self, limit: &FleetLimit, identity: Identity, grant: Grant, now: MonoNanos) {
-        if let Some(lease) = self.table.get((limit.scope(), identity)) {
+        if let Some(lease) = self.table.get(Budget { scope: limit.scope(), identity }) {
             lease.give_back(grant, now);
         }
     }
 
-    /// A request waits no longer. What was settled for it already can serve another one.
-    pub fn abandon(&mut self, waiter: Waiter, now: MonoNanos) {
-        let settled = self.settled.remove(&waiter);
-        self.recover(settled, now);
-        self.leave(waiter);
-    }
-
-    fn recover(&mut self, settled: Option<Settled>, now: MonoNanos) {
-        if let Some(Settled { key, taken: Taken::Granted(grant) }) = settled
-            && let Some(lease) = self.table.get(key)
+    /// The same for what nobody heard who waited for it.
+    pub fn put_back(&mut self, settled: Settled, now: MonoNanos) {
+        if let Settled { budget, taken: Taken::Granted(grant), .. } = settled
+            && let Some(lease) = self.table.get(budget)
         {
             lease.give_back(grant, now);
         }
     }
 
-    fn leave(&mut self, waiter: Waiter) {
-        if let Some(parked) = self.unpark(waiter)
-            && let Some(lease) = self.table.get(parked.key)
-        {
-            lease.leave(waiter);
+    /// A request waits no longer.
+    pub fn leave(&mut self, budget: Budget, waiter: Waiter) {
+        if let Some(waiting) = self.table.get(budget).and_then(|lease| lease.leave(waiter)) {
+            self.deadlines.remove(&(waiting.deadline, waiter));
         }
     }
 
@@ -207,8 +208,8 @@ impl Leases {
     /// The next call to send, at once: a lease lives from `now`.
     pub fn next_ask(&mut self, now: MonoNanos) -> Option<Ask> {
         loop {
-            let key = self.outbox.pop_front()?;
-            let Some(lease) = self.table.get(key) else { continue };
+            let budget = self.outbox.pop_front()?;
+            let Some(lease) = self.table.get(budget) else { continue };
             let Asking::Queued { probe } = lease.asking else { continue };
             let given_up = !probe && self.breakers.is_open(&lease.limit.service);
             let Some(hits) = lease.ask(now).filter(|_| !given_up) else {
@@ -221,16 +222,16 @@ impl Leases {
             let timeout = if probe { service.timeout.min(PROBE_INTERVAL) } else { service.timeout };
             self.last_ask = self.last_ask.wrapping_add(1);
             let id = AskId(self.last_ask);
-            self.sent.insert(id, Sent { key, service: Rc::clone(&service), hits, at: now, timeout });
+            self.sent.insert(id, Sent { budget, service: Rc::clone(&service), hits, at: now, timeout });
             self.tally.asks = self.tally.asks.saturating_add(1);
             return Some(Ask { id, service, body, timeout });
         }
     }
 
-    /// The end of a call, however it ended. Names the requests to poll again. An end that is not waited for (late,
+    /// The end of a call, however it ended, and so of waits. An end that is not waited for (late,
     /// reported twice) changes nothing: what it granted is spent.
-    pub fn answer(&mut self, id: AskId, answer: Result<Vec<u8>, CallFailed>, now: MonoNanos) -> Vec<Waiter> {
-        let Some(Sent { key, service, hits, at, .. }) = self.sent.remove(&id) else { return Vec::new() };
+    pub fn answer(&mut self, id: AskId, answer: Result<Vec<u8>, CallFailed>, now: MonoNanos) -> Vec<Settled> {
+        let Some(Sent { budget, service, hits, at, .. }) = self.sent.remove(&id) else { return Vec::new() };
         let answer = match answer {
             Err(CallFailed) => None,
             Ok(body) => match rls::decode(service.kind, &body) {
@@ -241,45 +242,40 @@ impl Leases {
                 }
             },
         };
-        let Some(answer) = answer else { return self.failed(key, &service, now) };
+        let Some(answer) = answer else { return self.failed(budget, &service, now) };
         self.breakers.change(&service, Breaker::succeeded);
         if answer == rls::Answer::NoLimit {
             self.tally.no_limit = self.tally.no_limit.saturating_add(1);
         }
         // Forgotten meanwhile: nobody waits, its permits are lost.
-        let Some(lease) = self.table.get(key) else { return Vec::new() };
+        let Some(lease) = self.table.get(budget) else { return Vec::new() };
         lease.asking = Asking::No;
-        let settled = lease.answer(answer, hits, at, now, id.0);
+        let ended = lease.answer(answer, hits, at, now, id.0);
         if lease.has_waiting() || lease.runs_dry(now) {
             lease.asking = Asking::Queued { probe: false };
-            self.outbox.push_back(key);
+            self.outbox.push_back(budget);
         }
-        settled.into_iter().map(|(waiter, taken)| self.settle(waiter, key, taken)).collect()
+        self.settle(budget, ended)
     }
 
-    /// Time passes: waits that are over, calls that never end. Names the requests to poll again.
-    pub fn tick(&mut self, now: MonoNanos) -> Vec<Waiter> {
+    /// Time passes: waits that are over, calls that never end.
+    pub fn tick(&mut self, now: MonoNanos) -> Vec<Settled> {
         let lost = |sent: &Sent| now.since(sent.at) >= sent.timeout.saturating_add(LOST_AFTER);
         let lost: Vec<AskId> = self.sent.iter().filter(|(_, sent)| lost(sent)).map(|(id, _)| *id).collect();
-        let mut wake = Vec::new();
+        let mut settled = Vec::new();
         for id in lost {
-            wake.extend(self.answer(id, Err(CallFailed), now));
+            settled.extend(self.answer(id, Err(CallFailed), now));
         }
-        while let Some((_, waiter)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.pop_first();
-            let Some(parked) = self.parked.get(&waiter) else { continue };
-            let (key, taken) = (parked.key, fallback(&parked.service, NoAnswer::TimedOut));
-            if let Some(lease) = self.table.get(key) {
-                lease.leave(waiter);
-            }
-            wake.push(self.settle(waiter, key, taken));
+        while let Some(first) = self.deadlines.first_entry().filter(|first| first.key().0 <= now) {
+            let ((_, waiter), budget) = first.remove_entry();
+            settled.extend(self.gives_up(budget, waiter, NoAnswer::TimedOut));
         }
-        wake
+        settled
     }
 
     /// When [`Leases::tick`] is needed next.
     pub fn next_tick(&self) -> Option<MonoNanos> {
-        let waits = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let waits = self.deadlines.first_key_value().map(|((deadline, _), _)| *deadline);
         let calls = self.sent.values().map(|sent| sent.at.plus(sent.timeout).plus(LOST_AFTER)).min();
         waits.into_iter().chain(calls).min()
     }
@@ -289,48 +285,60 @@ impl Leases {
         std::mem::take(&mut self.tally)
     }
 
-    fn failed(&mut self, key: Key, service: &Rc<Service>, now: MonoNanos) -> Vec<Waiter> {
+    /// Whether the end of this call is waited for.
+    pub fn awaits(&self, id: AskId) -> bool {
+        self.sent.contains_key(&id)
+    }
+
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    fn failed(&mut self, budget: Budget, service: &Rc<Service>, now: MonoNanos) -> Vec<Settled> {
         self.tally.failed = self.tally.failed.saturating_add(1);
-        let mut wake = Vec::new();
-        if let Some(lease) = self.table.get(key) {
+        let mut ended = Vec::new();
+        if let Some(lease) = self.table.get(budget) {
             lease.asking = Asking::No;
-            wake.extend(lease.leave_all());
+            let all = lease.leave_all().into_iter();
+            ended.extend(all.map(|(waiter, waiting)| (waiter, waiting, fallback(service, NoAnswer::Failed))));
         }
-        for waiter in &wake {
-            self.settle(*waiter, key, fallback(service, NoAnswer::Failed));
-        }
+        let mut settled = self.settle(budget, ended);
         if self.breakers.change(service, |breaker| breaker.failed(now)) {
             self.tally.opened = self.tally.opened.saturating_add(1);
             log::warn!("rate-limit service {}: calls to cluster {} fail", service.origin.name, service.cluster);
-            wake.extend(self.release_all(service));
+            settled.extend(self.release_all(service));
         }
-        wake
+        settled
     }
 
     /// Nobody waits for a service whose breaker is open.
-    fn release_all(&mut self, service: &Rc<Service>) -> Vec<Waiter> {
-        let waiting = self.parked.iter().filter(|(_, parked)| parked.service.is_same(service));
-        let waiting: Vec<(Waiter, Key)> = waiting.map(|(waiter, parked)| (*waiter, parked.key)).collect();
-        let mut wake = Vec::with_capacity(waiting.len());
-        for (waiter, key) in waiting {
-            if let Some(lease) = self.table.get(key) {
-                lease.leave(waiter);
+    fn release_all(&mut self, service: &Rc<Service>) -> Vec<Settled> {
+        let all = std::mem::take(&mut self.deadlines);
+        let mut settled = Vec::new();
+        for ((deadline, waiter), budget) in all {
+            if self.table.get(budget).is_some_and(|lease| !lease.limit.service.is_same(service)) {
+                self.deadlines.insert((deadline, waiter), budget);
+            } else {
+                settled.extend(self.gives_up(budget, waiter, NoAnswer::BreakerOpen));
             }
-            wake.push(self.settle(waiter, key, fallback(service, NoAnswer::BreakerOpen)));
         }
-        wake
+        settled
     }
 
-    fn settle(&mut self, waiter: Waiter, key: Key, taken: Taken) -> Waiter {
-        self.unpark(waiter);
-        self.settled.insert(waiter, Settled { key, taken });
-        waiter
+    /// The service had no say, for one that waits; its deadline is taken out already.
+    fn gives_up(&mut self, budget: Budget, waiter: Waiter, why: NoAnswer) -> Option<Settled> {
+        let lease = self.table.get(budget)?;
+        lease.leave(waiter)?;
+        Some(Settled { waiter, budget, taken: fallback(&lease.limit.service, why) })
     }
 
-    fn unpark(&mut self, waiter: Waiter) -> Option<Parked> {
-        let parked = self.parked.remove(&waiter)?;
-        self.deadlines.remove(&(parked.deadline, waiter));
-        Some(parked)
+    fn settle(&mut self, budget: Budget, ended: Vec<Ended>) -> Vec<Settled> {
+        let settle = |(waiter, waiting, taken): Ended| {
+            self.deadlines.remove(&(waiting.deadline, waiter));
+            Settled { waiter, budget, taken }
+        };
+        ended.into_iter().map(settle).collect()
     }
 
     fn tell(&self, service: &Service, fault: Fault) {

@@ -56,7 +56,7 @@ mod tally;
 mod tests;
 mod window;
 
-pub use leases::{Ask, AskId, CallFailed, FleetDemand, Leases};
+pub use leases::{Ask, AskId, Budget, CallFailed, FleetDemand, Leases, Settled};
 pub use name::DescriptorValue;
 pub use outcome::{FleetStanding, Grant, NoAnswer, Retry, Taken, Waiter};
 pub use tally::FleetTally;

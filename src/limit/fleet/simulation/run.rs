@@ -12,7 +12,7 @@ use super::random::Random;
 use super::server::{Server, Time, nanos};
 use super::{Fleet, Outage, Report};
 use crate::fake::FakeHost;
-use crate::limit::fleet::{Ask, AskId, CallFailed, DescriptorValue, FleetDemand, Leases, Taken, Waiter, fake};
+use crate::limit::fleet::{Ask, AskId, CallFailed, DescriptorValue, FleetDemand, Leases, Settled, Taken, Waiter, fake};
 use crate::limit::{Identity, KeyValue, SharedTable};
 use crate::policy::{FilterId, FleetLimit, KeyPart, Service};
 use crate::time::MonoNanos;
@@ -74,6 +74,15 @@ fn mono(time: Time) -> MonoNanos {
 
 fn seconds(seconds: f64) -> Time {
     (seconds * 1e9) as Time
+}
+
+fn demand<'d>(
+    limit: &'d Rc<FleetLimit>,
+    identity: Identity,
+    value: &'d dyn Fn() -> DescriptorValue,
+    number: u64,
+) -> FleetDemand<'d> {
+    FleetDemand { limit, identity, value, cost: 1, waiter: Waiter(number), may_wait: true }
 }
 
 /// Runs it to the end and checks the invariants.
@@ -142,6 +151,7 @@ impl Run<'_> {
             }
         }
         assert!(self.waiting.is_empty(), "{} requests heard no verdict", self.waiting.len());
+        assert!(self.holders.iter().all(|leases| leases.waiting() == 0), "a lease still has a queue");
     }
 
     fn after(&mut self, now: Time, delay: Time, event: Event) {
@@ -183,18 +193,22 @@ impl Run<'_> {
 
     fn take(&mut self, number: u64, arrived: &Arrived, now: Time) -> Taken {
         let (identity, value) = self.keys[arrived.key];
-        let demand = FleetDemand { limit: &self.limit, identity, value: &|| value, cost: 1, waiter: Waiter(number) };
-        self.holders[arrived.holder].take(&demand, mono(now))
+        let value = || value;
+        self.holders[arrived.holder].take(&demand(&self.limit, identity, &value, number), mono(now))
     }
 
-    fn wake(&mut self, woken: Vec<Waiter>, asked: Time, now: Time) {
-        for Waiter(number) in woken {
+    fn wake(&mut self, woken: Vec<Settled>, asked: Time, now: Time) {
+        for settled in woken {
+            let Waiter(number) = settled.waiter;
             let arrived = self.waiting.remove(&number).expect("woken once, and only while it waits");
             let waited = Duration::from_nanos(now - arrived.at);
             assert!(waited <= self.fleet.timeout, "request {number} waited {waited:?}");
             self.report.toll(self.fleet, now).waited += 1;
             self.report.longest_wait = self.report.longest_wait.max(waited);
-            let taken = self.take(number, &arrived, now);
+            let (identity, value) = self.keys[arrived.key];
+            let value = || value;
+            let taken = settled.answers(&demand(&self.limit, identity, &value, number));
+            let taken = taken.expect("it is told of what it waited for");
             self.verdict(&arrived, taken, asked, now);
         }
     }

@@ -12,7 +12,7 @@ fn a_request_waits_no_longer_than_the_time_out_whatever_the_calls_do() {
     let (id, _) = world.ask(0.0).unwrap();
     let _ = world.take(0.015);
     assert_eq!(world.leases.next_tick(), Some(at(0.02).mono));
-    assert_eq!(world.leases.tick(at(0.02).mono), [Waiter(1)]);
+    assert_eq!(world.tick(0.02), [Waiter(1)]);
     assert_eq!(because(&world.take_as(1, "alice", 1, 0.02)), Some(NoAnswer::TimedOut));
     assert_eq!(world.answer(id, Err(CallFailed), 0.021), [Waiter(2)], "it joined a call that failed");
     assert_eq!(because(&world.take_as(2, "alice", 1, 0.021)), Some(NoAnswer::Failed));
@@ -23,8 +23,8 @@ fn a_call_whose_end_is_never_reported_is_given_up() {
     let mut world = World::new(service());
     let _ = world.take(0.0);
     let (id, _) = world.ask(0.0).unwrap();
-    world.leases.tick(at(0.02).mono);
-    world.leases.tick(at(0.3).mono);
+    world.tick(0.02);
+    world.tick(0.3);
     assert_eq!(world.leases.next_tick(), None);
     assert_eq!(world.leases.take_tally().failed, 1);
     assert_eq!(world.answer(id, ok(1000, 900, 60), 0.4), []);

@@ -31,13 +31,19 @@ fn what_was_settled_for_one_limit_is_no_answer_for_another_and_goes_back() {
 }
 
 #[test]
-fn a_request_that_asks_for_another_limit_waits_for_the_first_no_longer() {
+fn many_that_wait_for_one_lease_end_at_once_in_the_order_of_their_coming() {
     let mut world = World::new(service());
-    assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::Wait);
-    let (id, _) = world.ask(0.0).unwrap();
-    assert_eq!(world.take_as(1, "bob", 1, 0.0), Taken::Wait);
-    assert_eq!(world.answer(id, ok(1000, 999, 60), 0.0), []);
-    assert_eq!(world.granted_at_once(0.0), 1);
+    let all: Vec<Waiter> = (1..=20_000).map(Waiter).collect();
+    for waiter in &all {
+        assert_eq!(world.take_as(waiter.0, "alice", 1, 0.0), Taken::Wait);
+    }
+    for waiter in (1..=20_000).filter(|waiter| waiter % 2 == 0) {
+        world.leave(waiter, "alice");
+    }
+    assert_eq!(world.leases.waiting(), 10_000);
+    let woken = world.tick(0.02);
+    assert_eq!((woken.first(), woken.last(), woken.len()), (Some(&Waiter(1)), Some(&Waiter(19_999)), 10_000));
+    assert_eq!(world.leases.waiting(), 0);
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn a_forgotten_lease_only_loses_permits_and_nobody_who_waits() {
     for other in 2..100 {
         let name = format!("caller {other}");
         let _ = world.take_as(other, &name, 1, 0.0);
-        world.leases.abandon(Waiter(other), at(0.0).mono);
+        world.leave(other, &name);
     }
     assert!(world.leases.take_tally().forgotten > 90);
     assert_eq!(world.answer(id, ok(1000, 900, 60), 0.0), [Waiter(1)]);

@@ -157,7 +157,7 @@ fn rule_3_an_answer_after_the_end_grants_only_the_requests_that_waited() {
     let (id, hits) = world.ask(59.5).unwrap();
     assert_eq!(hits, 10);
     let waiters: Vec<Waiter> = (2..=11).map(Waiter).collect();
-    world.leases.abandon(Waiter(11), at(59.5).mono);
+    world.leave(11, "alice");
     assert_eq!(world.answer(id, ok(1000, 890, 1), 60.5), waiters[..9]);
     assert!(granted(&world.take_as(2, "alice", 1, 60.5)));
     assert_eq!(world.take(60.5), Taken::Wait, "what the request that left was to get is lost");

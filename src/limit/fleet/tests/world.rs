@@ -3,6 +3,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,20 +27,33 @@ pub(super) struct World {
     pub(super) leases: Leases,
     pub(super) limit: Rc<FleetLimit>,
     pub(super) last_waiter: u64,
+    /// What was settled and not asked for yet.
+    settled: BTreeMap<Waiter, Settled>,
 }
 
 pub(super) type Reply = Result<Vec<u8>, CallFailed>;
 
 impl World {
     pub(super) fn new(service: Service) -> Self {
-        Self { leases: Leases::new(100), limit: limit(service), last_waiter: 0 }
+        Self { leases: Leases::new(100), limit: limit(service), last_waiter: 0, settled: BTreeMap::new() }
     }
 
     pub(super) fn take_as(&mut self, waiter: u64, name: &str, cost: u32, seconds: f64) -> Taken {
-        let value = || DescriptorValue::new(&self.limit, |_| KeyValue::Missing);
-        let identity = identity(name);
-        let demand = FleetDemand { limit: &self.limit, identity, value: &value, cost, waiter: Waiter(waiter) };
+        let limit = Rc::clone(&self.limit);
+        let value = || DescriptorValue::new(&limit, |_| KeyValue::Missing);
+        let demand = demand(&limit, waiter, name, cost, &value);
+        match self.settled.remove(&Waiter(waiter)).map(|settled| settled.answers(&demand)) {
+            Some(Ok(taken)) => return taken,
+            Some(Err(other)) => self.leases.put_back(other, at(seconds).mono),
+            None => {}
+        }
         self.leases.take(&demand, at(seconds).mono)
+    }
+
+    pub(super) fn leave(&mut self, waiter: u64, name: &str) {
+        let value = || DescriptorValue::new(&self.limit, |_| KeyValue::Missing);
+        let budget = demand(&self.limit, waiter, name, 1, &value).budget();
+        self.leases.leave(budget, Waiter(waiter));
     }
 
     /// A new request of one permit.
@@ -59,7 +73,19 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, id: AskId, reply: Reply, seconds: f64) -> Vec<Waiter> {
-        self.leases.answer(id, reply, at(seconds).mono)
+        let settled = self.leases.answer(id, reply, at(seconds).mono);
+        self.settle(settled)
+    }
+
+    pub(super) fn tick(&mut self, seconds: f64) -> Vec<Waiter> {
+        let settled = self.leases.tick(at(seconds).mono);
+        self.settle(settled)
+    }
+
+    fn settle(&mut self, settled: Vec<Settled>) -> Vec<Waiter> {
+        let waiters = settled.iter().map(|settled| settled.waiter).collect();
+        self.settled.extend(settled.into_iter().map(|settled| (settled.waiter, settled)));
+        waiters
     }
 
     /// A request that waits for an ask; what it hears when `reply` comes.
@@ -95,6 +121,16 @@ impl World {
         }
         granted
     }
+}
+
+fn demand<'d>(
+    limit: &'d Rc<FleetLimit>,
+    waiter: u64,
+    name: &str,
+    cost: u32,
+    value: &'d dyn Fn() -> DescriptorValue,
+) -> FleetDemand<'d> {
+    FleetDemand { limit, identity: identity(name), value, cost, waiter: Waiter(waiter), may_wait: true }
 }
 
 pub(super) fn response(code: i32, statuses: Vec<Status>, fields: &[(&str, String)]) -> Reply {

@@ -1,0 +1,256 @@
+//! Who waits, and for what: the one registry of waiting exchanges, bounded in number and in bytes. In: who begins to
+//! wait, what came, who leaves. Out: whom to poll again, in batches that bound the time of one callback.
+//! Not here: what is waited for (`key_store`, `limit::fleet`), the calls that bring it (`calls`).
+//!
+//! ```text
+//!  park ──▶ waits for keys | permits ──they came, or not──▶ named, in a line ──poll──▶ end
+//!                          └───────────── leaves ───────────────────┴────────────────▶ end
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::limit::fleet::{Budget, Settled};
+use crate::policy::TrustId;
+use crate::time::MonoNanos;
+use crate::worker::ExchangeId;
+
+/// More exchanges than this never wait at once in one worker.
+const MOST: usize = 10_000;
+/// What they may hold together. A head may have 60 KiB, so that they could be far fewer.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// So many are polled in one callback, each of which may have a signature verified.
+const BATCH: usize = 32;
+/// No other is polled in a callback that took so long: a few signatures cost more than others.
+const BATCH_TIME: Duration = Duration::from_millis(5);
+
+/// What an exchange waits for.
+#[derive(Debug)]
+pub(super) enum On {
+    /// Keys of an issuer.
+    Keys(TrustId),
+    /// Permits of a service.
+    Permits(Budget),
+    /// Being polled, with what it is told then.
+    Poll(Option<Settled>),
+}
+
+/// What an exchange finds that is polled.
+#[derive(Debug)]
+pub enum Woken {
+    /// It was not named: it waits on.
+    No,
+    /// What it waited for came or never will; where that was permits, with the answer.
+    Yes(Option<Settled>),
+}
+
+/// A place for one more that waits, and holds so many bytes.
+#[derive(Debug)]
+pub struct Room(usize);
+
+struct Wait {
+    on: On,
+    bytes: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Waits {
+    waits: BTreeMap<ExchangeId, Wait>,
+    bytes: usize,
+    /// Those named first stand in front. Services have the shorter time-outs: who waited for one does not stand behind
+    /// all who waited for keys. Who left meanwhile is passed over.
+    for_permits: VecDeque<ExchangeId>,
+    for_keys: VecDeque<ExchangeId>,
+    permits_next: bool,
+}
+
+impl Waits {
+    /// A place for an exchange that holds `bytes`; `None` if the worker is full.
+    pub(super) fn room(&self, bytes: usize) -> Option<Room> {
+        let fits = self.waits.len() < MOST && self.bytes.saturating_add(bytes) <= MOST_BYTES;
+        fits.then_some(Room(bytes))
+    }
+
+    pub(super) fn park(&mut self, exchange: ExchangeId, Room(bytes): Room, on: On) {
+        self.end(exchange);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waits.insert(exchange, Wait { on, bytes });
+    }
+
+    /// The exchange waits no longer; for what it waited, if it did.
+    pub(super) fn end(&mut self, exchange: ExchangeId) -> Option<On> {
+        let Wait { on, bytes } = self.waits.remove(&exchange)?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(on)
+    }
+
+    /// The exchange is polled: it waits no longer if it was named.
+    pub(super) fn poll(&mut self, exchange: ExchangeId) -> Woken {
+        match self.waits.get(&exchange).map(|wait| &wait.on) {
+            Some(On::Keys(_) | On::Permits(_)) => Woken::No,
+            Some(On::Poll(_)) | None => match self.end(exchange) {
+                Some(On::Poll(told)) => Woken::Yes(told),
+                _ => Woken::Yes(None),
+            },
+        }
+    }
+
+    /// The keys of an issuer came, or will not for now.
+    pub(super) fn keys(&mut self, trust: &TrustId) {
+        for (exchange, wait) in &mut self.waits {
+            if matches!(&wait.on, On::Keys(waits_for) if waits_for == trust) {
+                wait.on = On::Poll(None);
+                self.for_keys.push_back(*exchange);
+            }
+        }
+    }
+
+    /// A service had its say. Back comes what nobody waits for.
+    pub(super) fn settled(&mut self, exchange: ExchangeId, settled: Settled) -> Option<Settled> {
+        let Some(wait) = self.waits.get_mut(&exchange).filter(|wait| matches!(wait.on, On::Permits(_))) else {
+            return Some(settled);
+        };
+        wait.on = On::Poll(Some(settled));
+        self.for_permits.push_back(exchange);
+        None
+    }
+
+    /// The next to poll, in the order in which they were named.
+    pub(super) fn next(&mut self, batch: &mut Batch, now: MonoNanos) -> Option<ExchangeId> {
+        loop {
+            let (first, second) = match self.permits_next {
+                true => (&mut self.for_permits, &mut self.for_keys),
+                false => (&mut self.for_keys, &mut self.for_permits),
+            };
+            if !batch.has_more(now) {
+                return None;
+            }
+            let next = first.pop_front().or_else(|| second.pop_front())?;
+            self.permits_next = !self.permits_next;
+            if matches!(self.waits.get(&next), Some(Wait { on: On::Poll(_), .. })) {
+                batch.took();
+                return Some(next);
+            }
+        }
+    }
+
+    /// Whether somebody stands in line.
+    pub(super) fn is_named(&self) -> bool {
+        !(self.for_keys.is_empty() && self.for_permits.is_empty())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waits.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// How much of the line one callback works off: the worker serves nobody else meanwhile.
+pub struct Batch {
+    left: usize,
+    until: MonoNanos,
+    begun: bool,
+}
+
+impl Batch {
+    /// A callback that begins `now`.
+    pub fn begin(now: MonoNanos) -> Self {
+        Self { left: BATCH, until: now.plus(BATCH_TIME), begun: false }
+    }
+
+    /// The first is always polled, so that the line gets shorter on the slowest machine.
+    fn has_more(&self, now: MonoNanos) -> bool {
+        self.left > 0 && (!self.begun || now < self.until)
+    }
+
+    fn took(&mut self) {
+        self.left = self.left.saturating_sub(1);
+        self.begun = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::arithmetic_side_effects)]
+
+    use super::*;
+    use crate::fake::at;
+
+    fn trust(name: &str) -> TrustId {
+        TrustId::of(name)
+    }
+
+    fn park(waits: &mut Waits, exchange: u32, issuer: &str) {
+        let room = waits.room(100).unwrap();
+        waits.park(ExchangeId(exchange), room, On::Keys(trust(issuer)));
+    }
+
+    fn batch(waits: &mut Waits, seconds: f64) -> Vec<u32> {
+        let mut batch = Batch::begin(at(seconds).mono);
+        std::iter::from_fn(|| Some(waits.next(&mut batch, at(seconds).mono)?.0)).collect()
+    }
+
+    #[test]
+    fn many_that_are_named_at_once_are_polled_in_batches_in_the_order_of_their_coming() {
+        let mut waits = Waits::default();
+        (1..=2000).for_each(|exchange| park(&mut waits, exchange, "main"));
+        waits.keys(&trust("main"));
+        let mut polled = Vec::new();
+        while waits.is_named() {
+            let batch = batch(&mut waits, 0.0);
+            assert!((1..=BATCH).contains(&batch.len()));
+            for exchange in &batch {
+                assert!(matches!(waits.poll(ExchangeId(*exchange)), Woken::Yes(None)));
+            }
+            polled.extend(batch);
+        }
+        assert_eq!(polled, (1..=2000).collect::<Vec<_>>());
+        assert_eq!((waits.len(), waits.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_batch_ends_when_it_took_long_but_not_before_the_first() {
+        let mut waits = Waits::default();
+        (1..=3).for_each(|exchange| park(&mut waits, exchange, "main"));
+        waits.keys(&trust("main"));
+        let mut batch = Batch::begin(at(0.0).mono);
+        assert_eq!(waits.next(&mut batch, at(0.006).mono), Some(ExchangeId(1)));
+        assert_eq!(waits.next(&mut batch, at(0.006).mono), None);
+    }
+
+    #[test]
+    fn only_those_are_named_that_waited_for_it_and_one_that_left_is_passed_over() {
+        let mut waits = Waits::default();
+        for (exchange, issuer) in [(1, "main"), (2, "other"), (3, "main"), (4, "main")] {
+            park(&mut waits, exchange, issuer);
+        }
+        waits.keys(&trust("main"));
+        assert!(matches!(waits.end(ExchangeId(3)), Some(On::Poll(None))));
+        assert_eq!(batch(&mut waits, 0.0), [1, 4]);
+        assert!(matches!(waits.poll(ExchangeId(2)), Woken::No));
+        assert_eq!(waits.len(), 3);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_in_bytes() {
+        let mut waits = Waits::default();
+        let large = MOST_BYTES / 4;
+        for exchange in 0..4 {
+            let room = waits.room(large).unwrap();
+            waits.park(ExchangeId(exchange), room, On::Keys(trust("main")));
+        }
+        assert!(waits.room(1).is_none());
+        waits.end(ExchangeId(0));
+        assert!(waits.room(large).is_some());
+        assert!(waits.room(large + 1).is_none());
+
+        let mut waits = Waits::default();
+        (0..).take(MOST).for_each(|exchange| park(&mut waits, exchange, "main"));
+        assert!(waits.room(0).is_none());
+    }
+}
