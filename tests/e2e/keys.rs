@@ -199,3 +199,26 @@ async fn a_key_added_to_an_issuer_logs_nobody_out_while_the_old_listener_drains(
     assert_eq!(bed.upstream.count(), 4);
     drop(draining);
 }
+
+#[tokio::test]
+async fn two_entries_of_one_issuer_serve_two_resources_in_any_order() {
+    let config = with(|config| {
+        let mut issuer = config["issuers"]["main"].clone();
+        issuer["algorithms"] = json!(["ES256"]);
+        config["issuers"]["other"] = issuer;
+        let mut resource = config["resources"][0].clone();
+        (resource["hosts"], resource["issuers"]) = (json!(["localhost"]), json!(["other"]));
+        config["resources"].as_array_mut().unwrap().push(resource);
+    });
+    let bed = Testbed::start(config).await;
+    let alice = bed.client("alice");
+    let beside = alice.at(bed.envoy.address("boundgate"), "localhost");
+    for order in [[&alice, &beside], [&beside, &alice]] {
+        let token = alices_token(&bed).await;
+        for client in order.repeat(3) {
+            assert_eq!(client.get("/orders/7").token(&token).send().await.status, 200);
+        }
+    }
+    bed.envoy.stat_reaches("wasmcustom.boundgate.token_cache_hit", 8).await.unwrap();
+    assert_eq!(bed.envoy.stat("wasmcustom.boundgate.token_cache_miss").await, 4, "once for each token and trust");
+}
