@@ -87,7 +87,8 @@ impl PeerIdentity {
         Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: Some(certificate) }
     }
 
-    /// What an Envoy tells that does not give out the certificate: the first name of each kind.
+    /// What an Envoy tells that does not give out the certificate: the first name of each kind. Whether there is another
+    /// URI, which SPIFFE forbids, cannot be seen there.
     fn from_properties(thumbprint: Thumbprint, connection: &dyn Connection) -> Self {
         let text = |property| {
             let text = String::from_utf8(connection.property(property)?).ok()?;
@@ -225,6 +226,21 @@ mod tests {
         let many: Vec<String> = (0..100).map(|number| format!("spiffe://example.org/{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(of(&certificate(&many, |_| {}), 1).spiffe_id, None);
+    }
+
+    #[test]
+    fn a_second_uri_of_any_kind_leaves_no_spiffe_id_though_the_proxy_tells_the_first() {
+        let (alice, other) = ("spiffe://example.org/client/alice", "https://example.org/alice");
+        for uris in [&[alice, alice][..], &[alice, other], &[other, alice], &[other], &[]] {
+            let presented = certificate(uris, |_| {});
+            let told = identify(&connection(&[
+                (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+                (ConnectionProperty::PeerCertificateValid, &[1]),
+                (ConnectionProperty::PeerCertificate, presented.pem.as_bytes()),
+                (ConnectionProperty::PeerUriSan, alice.as_bytes()),
+            ]));
+            assert_eq!((told.validated, told.spiffe_id), (true, None), "{uris:?}");
+        }
     }
 
     #[test]
