@@ -98,13 +98,14 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
-    let PeerFrom::Tls = config.peer.from;
     Policy {
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),
-        peer: PeerSource { insecure_assume_validated: config.peer.insecure_assume_validated },
+        peer: match config.peer.from {
+            PeerFrom::Tls => PeerSource::Tls { insecure_assume_validated: config.peer.insecure_assume_validated },
+        },
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
         token_cache: TokenCacheBounds {

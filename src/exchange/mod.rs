@@ -177,7 +177,7 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
         self.seen.grpc = wants_grpc(&head);
-        let peer = Peer::of(around.connection);
+        let peer = Peer::of(self.policy.peer, around.connection);
         let noticed = peer.ok().flatten().and_then(|peer| self.notice(peer, around));
         let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
         let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;

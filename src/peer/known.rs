@@ -110,7 +110,9 @@ impl KnownPeers {
     ) -> PeerIdentity {
         let validated = match noticed.standing {
             Standing::Validated | Standing::Returned => true,
-            Standing::Untold => source.insecure_assume_validated,
+            Standing::Untold => match source {
+                PeerSource::Tls { insecure_assume_validated } => insecure_assume_validated,
+            },
             Standing::Unvalidated => self.returns(peer, noticed, connection, host, now),
         };
         let nobody = PeerIdentity::nobody(peer.thumbprint);
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
     use crate::fake::{FakeConnection, FakeHost, at};
 
-    const SOURCE: PeerSource = PeerSource { insecure_assume_validated: false };
+    const SOURCE: PeerSource = PeerSource::Tls { insecure_assume_validated: false };
 
     /// A certificate for the first thirty days of the tests' time.
     fn alice() -> (String, Peer) {
@@ -338,7 +340,7 @@ mod tests {
         let mut untold = scene.connection(1, 0);
         untold.0.0.remove(&ConnectionProperty::PeerCertificateValid);
         let noticed = scene.notice(&mut worker, &untold, 0.0);
-        let assumed = PeerSource { insecure_assume_validated: true };
+        let assumed = PeerSource::Tls { insecure_assume_validated: true };
         assert!(worker.identify(scene.peer, noticed, assumed, &untold, &scene.host, at(0.0)).validated);
         assert!(!scene.validated(&mut worker, &untold, 0.0));
         assert!(!scene.validated(&mut worker, &scene.connection(2, 0), 0.0));

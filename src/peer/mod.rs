@@ -18,6 +18,7 @@ pub use spiffe::{SpiffeFault, SpiffeId};
 pub use thumbprint::{Thumbprint, ThumbprintFault};
 
 use crate::host::{Connection, ConnectionProperty};
+use crate::policy::PeerSource;
 
 /// The holder of the certificate of this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +32,15 @@ pub struct Peer {
 pub struct PeerUnreadable;
 
 impl Peer {
-    /// The peer, if it presented a certificate. One property is read.
-    pub fn of(connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
+    /// The peer of a request over this connection, if it presented a certificate.
+    pub fn of(source: PeerSource, connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
+        match source {
+            PeerSource::Tls { .. } => Self::of_tls(connection),
+        }
+    }
+
+    /// The holder of the connection's own certificate. One property is read.
+    fn of_tls(connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
         match connection.property(ConnectionProperty::PeerDigest) {
             None => Ok(None),
             Some(digest) if digest.is_empty() => Ok(None),
@@ -79,7 +87,8 @@ impl PeerIdentity {
         Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: Some(certificate) }
     }
 
-    /// What an Envoy tells that does not give out the certificate: the first name of each kind.
+    /// What an Envoy tells that does not give out the certificate: the first name of each kind. Whether there is another
+    /// URI, which SPIFFE forbids, cannot be seen there.
     fn from_properties(thumbprint: Thumbprint, connection: &dyn Connection) -> Self {
         let text = |property| {
             let text = String::from_utf8(connection.property(property)?).ok()?;
@@ -109,9 +118,8 @@ mod tests {
 
     use super::*;
     use crate::fake::{FakeConnection, FakeHost, at};
-    use crate::policy::PeerSource;
 
-    const SOURCE: PeerSource = PeerSource { insecure_assume_validated: false };
+    const SOURCE: PeerSource = PeerSource::Tls { insecure_assume_validated: false };
 
     struct Presented {
         pem: String,
@@ -138,7 +146,7 @@ mod tests {
     }
 
     fn identify_by(source: PeerSource, connection: &FakeConnection) -> PeerIdentity {
-        let peer = Peer::of(connection).unwrap().unwrap();
+        let peer = Peer::of(source, connection).unwrap().unwrap();
         let host = FakeHost::default();
         let mut known = KnownPeers::new(&host);
         let noticed = known.notice(peer, connection, &host, at(0.0));
@@ -155,9 +163,9 @@ mod tests {
 
     #[test]
     fn no_certificate_is_no_peer_and_an_unreadable_digest_is_an_error() {
-        assert_eq!(Peer::of(&connection(&[])), Ok(None));
-        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"")])), Ok(None));
-        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"xyz")])), Err(PeerUnreadable));
+        assert_eq!(Peer::of(SOURCE, &connection(&[])), Ok(None));
+        assert_eq!(Peer::of(SOURCE, &connection(&[(ConnectionProperty::PeerDigest, b"")])), Ok(None));
+        assert_eq!(Peer::of(SOURCE, &connection(&[(ConnectionProperty::PeerDigest, b"xyz")])), Err(PeerUnreadable));
     }
 
     #[test]
@@ -191,7 +199,7 @@ mod tests {
             (ConnectionProperty::PeerDnsSan, b"alice.example.org"),
             (ConnectionProperty::PeerSubject, b"CN=alice"),
         ]);
-        let alice = identify_by(PeerSource { insecure_assume_validated: true }, &older);
+        let alice = identify_by(PeerSource::Tls { insecure_assume_validated: true }, &older);
         assert_eq!(alice.name(), "spiffe://example.org/client/alice");
         assert_eq!(
             (alice.subject.as_deref(), &alice.dns_sans[..]),
@@ -218,6 +226,21 @@ mod tests {
         let many: Vec<String> = (0..100).map(|number| format!("spiffe://example.org/{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(of(&certificate(&many, |_| {}), 1).spiffe_id, None);
+    }
+
+    #[test]
+    fn a_second_uri_of_any_kind_leaves_no_spiffe_id_though_the_proxy_tells_the_first() {
+        let (alice, other) = ("spiffe://example.org/client/alice", "https://example.org/alice");
+        for uris in [&[alice, alice][..], &[alice, other], &[other, alice], &[other], &[]] {
+            let presented = certificate(uris, |_| {});
+            let told = identify(&connection(&[
+                (ConnectionProperty::PeerDigest, presented.digest.as_bytes()),
+                (ConnectionProperty::PeerCertificateValid, &[1]),
+                (ConnectionProperty::PeerCertificate, presented.pem.as_bytes()),
+                (ConnectionProperty::PeerUriSan, alice.as_bytes()),
+            ]));
+            assert_eq!((told.validated, told.spiffe_id), (true, None), "{uris:?}");
+        }
     }
 
     #[test]

@@ -40,12 +40,15 @@ pub struct Origin {
     pub path: Box<str>,
 }
 
-/// How the peer of a connection is read.
+/// Where the peer of a request is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerSource {
-    /// Whether a certificate counts as validated on an Envoy that does not say (`connection.peer_certificate_valid`
-    /// is missing before 1.39). Without it, such a certificate binds tokens but is no identity.
-    pub insecure_assume_validated: bool,
+pub enum PeerSource {
+    /// From the TLS connection that ends at this proxy.
+    Tls {
+        /// Whether a certificate counts as validated on an Envoy that does not say (`connection.peer_certificate_valid`
+        /// is missing before 1.39). Without it, such a certificate binds tokens but is no identity.
+        insecure_assume_validated: bool,
+    },
 }
 
 /// Everything a request is judged by.
@@ -101,7 +104,8 @@ impl Policy {
 
     /// What the operator chose against safety, told at each load.
     pub fn warnings(&self) -> Vec<String> {
-        let assumed = self.peer.insecure_assume_validated.then_some(
+        let PeerSource::Tls { insecure_assume_validated } = self.peer;
+        let assumed = insecure_assume_validated.then_some(
             "peer.insecure_assume_validated is set: on an Envoy that does not tell (before 1.39), every client \
              certificate counts as validated",
         );

@@ -48,7 +48,7 @@ impl Secret {
         hasher
     }
 
-    /// This one.
+    /// One that does not depend on a host.
     #[cfg(test)]
     pub fn fixed(first: u64, second: u64) -> Self {
         Self(first, second)

@@ -172,6 +172,8 @@ async fn a_certificate_with_hostile_names_is_nobody() {
     let hostile = [
         vec![uri("spiffe://example.org/client/alice,Hash=0000;Subject=\"CN=admin\";URI=x")],
         vec![uri("spiffe://example.org/client/alice"), uri("spiffe://example.org/client/bob")],
+        vec![uri("spiffe://example.org/client/alice"), uri("https://example.org/alice")],
+        vec![uri("https://example.org/alice"), uri("spiffe://example.org/client/alice")],
         vec![uri("spiffe://example.org/client/../client/alice")],
         vec![uri("spiffe://EXAMPLE.org@evil/client/alice")],
         vec![uri(&format!("spiffe://example.org/client/{}", "a".repeat(4_000)))],
