@@ -3,9 +3,7 @@
 
 use std::cell::Cell;
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::MetricType;
-
+use crate::filter::abi;
 use crate::observe::{decision_index, decision_names, event_name};
 use crate::verdict::Verdict;
 use crate::worker::{Counter, Tally};
@@ -24,7 +22,7 @@ struct Counted {
 impl Metrics {
     /// Defines all counters.
     pub fn define() -> Self {
-        let define = |name: String| hostcalls::define_metric(MetricType::Counter, &name).ok();
+        let define = |name: String| abi::root::define_counter(&name).ok();
         let counted = |name| Counted { metric: define(name), count: Cell::new(0) };
         Self {
             decisions: decision_names().map(counted).collect(),
@@ -53,6 +51,6 @@ impl Metrics {
 fn increment(metric: Option<u32>, by: u32) {
     if let (Some(metric), 1..) = (metric, by) {
         // A counter that cannot be raised must not stop a request.
-        let _ = hostcalls::increment_metric(metric, i64::from(by));
+        let _ = abi::root::increment_counter(metric, by);
     }
 }

@@ -10,9 +10,12 @@ use std::time::Duration;
 use prost::Message;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::types::ContextType;
 
 use crate::config;
+use crate::filter::abi;
+use crate::filter::abi::headers::{self, Map};
+use crate::filter::abi::root::Buffer;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
@@ -65,7 +68,7 @@ impl Root {
     /// Ticks come often while somebody waits for a service.
     fn keep_pace(&mut self, plugin: &Plugin) {
         let pressed = plugin.worker.borrow().is_pressed();
-        if pressed != self.pressed && hostcalls::set_tick_period(if pressed { PRESSED_TICK } else { TICK }).is_ok() {
+        if pressed != self.pressed && abi::root::set_tick_period(if pressed { PRESSED_TICK } else { TICK }).is_ok() {
             self.pressed = pressed;
         }
     }
@@ -86,7 +89,7 @@ impl Root {
         plugin.publish();
         if self.dying && self.fetches.is_empty() && self.asks.is_empty() {
             // Deletes this context right after the callback.
-            let _ = hostcalls::done();
+            let _ = abi::root::end();
         }
     }
 }
@@ -132,12 +135,12 @@ fn answer(headers: usize, body: usize) -> Result<HttpAnswer, FetchFailed> {
     if headers == 0 {
         return Err(FetchFailed::NoAnswer);
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
+    let status = headers::get(Map::Answer, ":status").ok().flatten();
     let status =
         status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(FetchFailed::NoAnswer)?;
     // One byte more than is accepted is enough to be refused.
     let wanted = body.min(MAX_KEY_SET_BYTES.saturating_add(1));
-    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, wanted).ok().flatten().unwrap_or_default();
+    let body = abi::root::bytes(Buffer::Answer, wanted).unwrap_or_default();
     Ok(HttpAnswer { status, body })
 }
 
@@ -153,8 +156,7 @@ impl Context for Root {
         let Some((plugin, _)) = self.setup.clone() else { return };
         let Some(ask) = self.asks.remove(&token) else { return };
         let wanted = size.min(MAX_ANSWER_BYTES);
-        let body =
-            || hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, wanted).ok().map(Option::unwrap_or_default);
+        let body = || abi::root::bytes(Buffer::GrpcAnswer, wanted).ok();
         let answer = if status == 0 && size <= MAX_ANSWER_BYTES { body() } else { None };
         self.told(&plugin, ask, answer.ok_or(AskFailed));
         self.end_of_call(&plugin);
@@ -170,7 +172,7 @@ impl RootContext for Root {
     /// `false` only for what the configuration alone decides: where a worker refuses what the main thread accepted,
     /// Envoy leaves the filter out.
     fn on_configure(&mut self, size: usize) -> bool {
-        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
+        let bytes = abi::root::bytes(Buffer::Configuration, size).unwrap_or_default();
         let policy = match config::load(&bytes) {
             Ok(policy) => Rc::new(policy),
             Err(findings) => {
@@ -185,7 +187,7 @@ impl RootContext for Root {
         }
         set_clock();
         self.setup = Some((Plugin::adopt(&policy), policy));
-        if hostcalls::set_tick_period(TICK).is_err() {
+        if abi::root::set_tick_period(TICK).is_err() {
             log::error!("the proxy gives no tick: keys are fetched on demand only");
         }
         true

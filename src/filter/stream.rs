@@ -9,12 +9,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
+use proxy_wasm::types::Action;
 
 use crate::exchange::{Exchange, Outcome, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
+use crate::filter::abi::headers::{self, Map};
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
 use crate::limit::{Change, Dialects};
@@ -69,7 +69,7 @@ impl Stream {
         self.state = self.apply(decided, plugin);
         if self.state.goes_on() {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
-            let _ = hostcalls::resume_http_request();
+            let _ = abi::stream::resume_request();
         }
         false
     }
@@ -123,20 +123,20 @@ struct FilterFailed;
 /// Everything a request needs to go upstream; the interlock's mark comes last.
 fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
     for name in &upstream.remove {
-        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| FilterFailed)?;
+        headers::remove(Map::Request, name).map_err(|_| FilterFailed)?;
     }
     for (name, value) in &upstream.set {
-        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)).map_err(|_| FilterFailed)?;
+        headers::set(Map::Request, name, value).map_err(|_| FilterFailed)?;
     }
     for (key, value) in &upstream.filter_state {
-        hostcalls::set_property(vec![key], Some(value.as_bytes())).map_err(|_| FilterFailed)?;
+        abi::property::set_filter_state(key, value).map_err(|_| FilterFailed)?;
     }
-    hostcalls::set_property(vec![PASSED], Some(b"ok")).map_err(|_| FilterFailed)
+    abi::property::set_filter_state(PASSED, "ok").map_err(|_| FilterFailed)
 }
 
 fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
     let answer: Answer = refusal.answer(grpc, dialects, now().wall);
-    if abi::send_local_response(&answer).is_err() {
+    if abi::stream::send_local_response(&answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
     }
     State::Answered
@@ -150,7 +150,7 @@ fn refuse_unread(reason: Reason) -> Action {
 
 fn set_filter_state(key: &str, value: &str) {
     // A lost audit record must not stop a request; Envoy refuses none of a declared or new key.
-    let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
+    let _ = abi::property::set_filter_state(key, value);
 }
 
 /// A stream as the SDK sees it.
@@ -169,7 +169,7 @@ impl HttpStream {
 
     fn begin(&mut self) -> Action {
         let Some((plugin, policy)) = &self.setup else { return refuse_unread(Reason::FilterUnavailable) };
-        let head = match abi::request_headers() {
+        let head = match headers::all(Map::Request) {
             Ok(head) => head,
             Err(reason) => return refuse_unread(reason),
         };
@@ -207,8 +207,8 @@ impl Forwarded {
 }
 
 /// `grpc-status` of the response headers or trailers, if they have one.
-fn grpc_status(map: MapType) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(map, "grpc-status").ok().flatten()
+fn grpc_status(map: Map) -> Option<Vec<u8>> {
+    headers::get(map, "grpc-status").ok().flatten()
 }
 
 /// The outcome of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
@@ -216,14 +216,14 @@ fn upstream_outcome(forwarded: &Forwarded) -> Option<Outcome> {
     if forwarded.forward.permits().pending().is_empty() {
         return None;
     }
-    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten()?;
+    let details = abi::property::get(&["response", "code_details"])?;
     if details != b"via_upstream" {
         return None;
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten()?;
+    let status = headers::get(Map::Response, ":status").ok().flatten()?;
     let status = std::str::from_utf8(&status).ok()?.parse().ok()?;
     Some(if forwarded.grpc {
-        Outcome::of_call(status, grpc_status(MapType::HttpResponseHeaders).as_deref())
+        Outcome::of_call(status, grpc_status(Map::Response).as_deref())
     } else {
         Outcome::Known(status)
     })
@@ -231,8 +231,8 @@ fn upstream_outcome(forwarded: &Forwarded) -> Option<Outcome> {
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
 fn response_field(name: &'static str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()?;
-    hostcalls::get_property(vec!["response", "headers", name]).ok().flatten()
+    headers::get(Map::Response, name).ok().flatten()?;
+    abi::property::get(&["response", "headers", name])
 }
 
 impl Context for HttpStream {}
@@ -255,11 +255,10 @@ impl HttpContext for HttpStream {
                     forwarded.count(|| None, plugin);
                 }
                 for change in forwarded.forward.permits().fields(*dialects, forwarded.at, response_field) {
-                    const MAP: MapType = MapType::HttpResponseHeaders;
                     // The response goes on without the field if the proxy refuses it.
                     let _ = match change {
-                        Change::Add(name, value) => hostcalls::add_map_value(MAP, name, &value),
-                        Change::Set(name, value) => hostcalls::set_map_value(MAP, name, Some(&value)),
+                        Change::Add(name, value) => headers::add(Map::Response, name, &value),
+                        Change::Set(name, value) => headers::set(Map::Response, name, &value),
                     };
                 }
             }
@@ -271,7 +270,7 @@ impl HttpContext for HttpStream {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
         {
-            forwarded.count(|| grpc_status(MapType::HttpResponseTrailers), plugin);
+            forwarded.count(|| grpc_status(Map::ResponseTrailers), plugin);
         }
         Action::Continue
     }

@@ -18,3 +18,4 @@ mod paths;
 mod responses;
 mod smoke;
 mod upstream;
+mod withheld;
