@@ -141,7 +141,7 @@ pub enum ChallengeKind {
 pub struct Row {
     /// HTTP status.
     pub status: u16,
-    /// gRPC status, for requests with `content-type: application/grpc`.
+    /// gRPC status, for requests that the proxy takes for gRPC.
     pub grpc: u8,
     /// The challenge.
     pub challenge: ChallengeKind,
