@@ -17,7 +17,8 @@ use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
-use crate::limit::{Change, Dialects};
+use crate::http::is_grpc;
+use crate::limit::{Change, Dialects, Permits};
 use crate::observe::{Decision, audit_record};
 use crate::policy::Policy;
 use crate::reason::Reason;
@@ -61,6 +62,13 @@ impl State {
 }
 
 impl Stream {
+    /// Whether the proxy may take what came to the next filter.
+    fn action(&self) -> Action {
+        if self.state.goes_on() { Action::Continue } else { Action::Pause }
+    }
+}
+
+impl Stream {
     /// Polls the waiting exchange and lets the stream go on; `true` if it has to wait again. The stream must be the
     /// effective context.
     pub fn proceed(&mut self, plugin: &Plugin, now: Now) -> bool {
@@ -74,47 +82,63 @@ impl Stream {
         false
     }
 
+    /// Counted and recorded is what became of the request, once that is certain.
     fn apply(&self, decided: Decided, plugin: &Plugin) -> State {
-        plugin.metrics.decided(&decided.verdict);
-        set_filter_state(AUDIT, &decided.audit);
-        let Decided { verdict, grpc, at, watched, .. } = decided;
-        let sent = match &verdict {
-            Verdict::Forward(forward) => send_upstream(forward.upstream()),
-            Verdict::Report(_, upstream) => send_upstream(upstream),
-            Verdict::Refuse(refusal) => return refuse(refusal, grpc, self.dialects),
-        };
-        match (sent, verdict) {
-            (Err(FilterFailed), _) => refuse(&Reason::FilterUnavailable.into(), grpc, self.dialects),
-            (Ok(()), Verdict::Forward(forward)) => {
+        let Decided { verdict, seen, at } = decided;
+        let verdict = carried_out(verdict, plugin);
+        plugin.metrics.decided(&verdict);
+        set_filter_state(AUDIT, &audit_record(&seen, (&verdict).into()));
+        match verdict {
+            Verdict::Forward(forward) => {
+                let grpc = seen.grpc;
+                let watched = forward.permits().watched().then(|| Box::new(seen));
                 State::Forwarded(Forwarded { forward, grpc, at, outcome: None, watched })
             }
-            (Ok(()), _) => State::Reported,
+            Verdict::Report(..) => State::Reported,
+            Verdict::Refuse(refusal) => refuse(&refusal, seen.grpc, self.dialects),
         }
     }
 }
 
 struct Decided {
     verdict: Verdict,
-    audit: String,
-    grpc: bool,
+    seen: Seen,
     at: UnixMillis,
-    watched: Option<Box<Seen>>,
 }
 
 /// `None`: wait.
 fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
     let mut worker = plugin.worker.borrow_mut();
     match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
-        Step::Done(verdict) => Some(decided(exchange, verdict, now.wall)),
+        Step::Done(verdict) => Some(Decided { verdict, seen: exchange.take_seen(), at: now.wall }),
         Step::Wait => None,
     }
 }
 
-fn decided(exchange: &mut Exchange, verdict: Verdict, at: UnixMillis) -> Decided {
-    let audit = audit_record(exchange.seen(), (&verdict).into());
-    let grpc = exchange.seen().grpc;
-    let watched = matches!(&verdict, Verdict::Forward(forward) if forward.permits().watched());
-    Decided { audit, grpc, at, verdict, watched: watched.then(|| Box::new(exchange.take_seen())) }
+/// What a verdict comes to once the proxy was told: a refusal where it did not do what letting the request through rests
+/// on. What the request held is given back then.
+fn carried_out(verdict: Verdict, plugin: &Plugin) -> Verdict {
+    let sent = match &verdict {
+        Verdict::Forward(forward) => send_upstream(forward.upstream()),
+        Verdict::Report(_, upstream) => send_upstream(upstream),
+        Verdict::Refuse(_) => Ok(()),
+    };
+    match (sent, verdict) {
+        (Ok(()), verdict) => verdict,
+        (Err(FilterFailed), verdict) => {
+            if let Verdict::Forward(forward) = &verdict {
+                give_back(forward.permits(), plugin);
+            }
+            Verdict::Refuse(Reason::FilterUnavailable.into())
+        }
+    }
+}
+
+/// What was held while the request was under way.
+fn give_back(permits: &Permits, plugin: &Plugin) {
+    if !permits.held().is_empty() {
+        ended(permits, &plugin.worker.borrow(), &Envoy, now());
+    }
 }
 
 /// The proxy did not do what letting a request through rests on.
@@ -142,10 +166,19 @@ fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
     State::Answered
 }
 
-/// Refuses a request whose head cannot be read, or that nobody may judge.
-fn refuse_unread(reason: Reason) -> Action {
-    refuse(&reason.into(), false, Dialects { draft: false, older: None });
+/// Refuses a request where there is nobody to judge or to count it.
+fn refuse_unjudged() -> Action {
+    let refusal = Refusal::from(Reason::FilterUnavailable);
+    let seen = unread();
+    set_filter_state(AUDIT, &audit_record(&seen, Decision::Refused(&refusal)));
+    refuse(&refusal, seen.grpc, Dialects { draft: false, older: None });
     Action::Pause
+}
+
+/// What is known of a request whose head cannot be read: in which form it wants its answer.
+fn unread() -> Seen {
+    let kind = headers::get(Map::Request, "content-type").ok().flatten();
+    Seen { grpc: kind.is_some_and(|kind| is_grpc(&kind)), ..Seen::default() }
 }
 
 fn set_filter_state(key: &str, value: &str) {
@@ -167,29 +200,37 @@ impl HttpStream {
         Self { id: ExchangeId(id), root, setup, stream: None }
     }
 
+    /// Nothing passes before the head was judged.
+    fn action(&self) -> Action {
+        self.stream.as_ref().map_or(Action::Pause, |stream| stream.borrow().action())
+    }
+
     fn begin(&mut self) -> Action {
-        let Some((plugin, policy)) = &self.setup else { return refuse_unread(Reason::FilterUnavailable) };
-        let head = match headers::all(Map::Request) {
-            Ok(head) => head,
-            Err(reason) => return refuse_unread(reason),
+        let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
+        let mut stream = Stream { state: State::Answered, dialects: policy.limit_fields };
+        let now = now();
+        let decided = match headers::all(Map::Request) {
+            Ok(head) => {
+                let mut exchange = Exchange::new(self.id, policy.clone(), head);
+                let decided = poll(&mut exchange, plugin, now);
+                if decided.is_none() {
+                    stream.state = State::Paused(exchange);
+                }
+                decided
+            }
+            Err(reason) => Some(Decided { verdict: Verdict::Refuse(reason.into()), seen: unread(), at: now.wall }),
         };
-        let mut exchange = Exchange::new(self.id, policy.clone(), head);
-        let dialects = policy.limit_fields;
-        match poll(&mut exchange, plugin, now()) {
-            Some(decided) => {
-                let mut stream = Stream { state: State::Answered, dialects };
-                stream.state = stream.apply(decided, plugin);
-                let action = if stream.state.goes_on() { Action::Continue } else { Action::Pause };
-                self.stream = Some(Rc::new(RefCell::new(stream)));
-                action
-            }
-            None => {
-                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), dialects }));
-                plugin.wait(self.id, &stream);
-                self.stream = Some(stream);
-                Action::Pause
-            }
+        let waits = decided.is_none();
+        if let Some(decided) = decided {
+            stream.state = stream.apply(decided, plugin);
         }
+        let action = stream.action();
+        let stream = Rc::new(RefCell::new(stream));
+        if waits {
+            plugin.wait(self.id, &stream);
+        }
+        self.stream = Some(stream);
+        action
     }
 }
 
@@ -246,6 +287,15 @@ impl HttpContext for HttpStream {
         action
     }
 
+    /// A paused head holds the body as well, unless the operator told the proxy otherwise. Nothing passes without a verdict.
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        self.action()
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        self.action()
+    }
+
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let Stream { state, dialects } = &mut *stream.borrow_mut();
@@ -283,10 +333,7 @@ impl HttpContext for HttpStream {
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
         {
             forwarded.count(|| None, plugin);
-            let permits = forwarded.forward.permits();
-            if !permits.held().is_empty() {
-                ended(permits, &plugin.worker.borrow(), &Envoy, now());
-            }
+            give_back(forwarded.forward.permits(), plugin);
         }
     }
 }

@@ -25,14 +25,18 @@ fn capabilities() -> Vec<String> {
     names
 }
 
-/// A proxy that does not do what is `withheld`. Its upstream is told the client, so that headers are set and removed.
+/// A proxy that does not do what is `withheld`. Its upstream is told the client, so that headers are set and removed; a
+/// client has one order at a time, so that what is not given back shows.
 async fn without(withheld: &'static str) -> Testbed {
     let names = capabilities();
     assert!(names.iter().any(|name| name == withheld), "{withheld} is no call of the module");
     let allowed: Map<String, Value> =
         names.into_iter().filter(|name| name != withheld).map(|name| (name, json!({}))).collect();
-    let forward =
-        |config: &mut Value| config["resources"][0]["forward"] = json!({"headers": {"x-client-id": "client_id"}});
+    let forward = |config: &mut Value| {
+        config["resources"][0]["forward"] = json!({"headers": {"x-client-id": "client_id"}});
+        config["limits"]["at-once"] = json!({"key": ["client_id"], "in_flight": 1});
+        config["resources"][0]["routes"][1]["limits"] = json!(["at-once"]);
+    };
     let restrict = move |envoy: &mut Value| {
         let filters = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
         filters["http_filters"][0]["typed_config"]["config"]["capability_restriction_config"] =
@@ -60,7 +64,15 @@ async fn what_a_pass_rests_on_is_refused_where_the_proxy_does_not_do_it() {
             let alice = bed.client("alice");
             let answer = alice.get(path).token(&token).header("client-cert", "mallory").send().await;
             refused(&bed, &answer, 503, "filter-unavailable").await;
+            let line = bed.envoy.access_log_of(&answer).await;
+            let recorded = r#"{"decision":"refused","reason":"filter-unavailable""#;
+            // Where filter state is withheld there is no record either.
+            let without = withheld == "proxy_set_property" && line["audit"].is_null();
+            assert!(without || line["audit"].as_str().unwrap().starts_with(recorded), "{withheld}: {line}");
         }
+        let decision = |name: &str| format!("wasmcustom.boundgate.requests.decision.{name}");
+        bed.envoy.stat_reaches(&decision("refused.reason.filter-unavailable"), 2).await.unwrap();
+        assert_eq!(bed.envoy.stat(&decision("forwarded.reason.none")).await, 0, "{withheld}");
         no_panic(&bed, withheld);
     }
 }
