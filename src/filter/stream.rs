@@ -20,7 +20,7 @@ use crate::filter::plugin::Plugin;
 use crate::http::is_grpc;
 use crate::limit::{Change, Dialects, Permits};
 use crate::observe::{Decision, audit_record};
-use crate::policy::Policy;
+use crate::policy::{Policy, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
@@ -35,6 +35,10 @@ const AUDIT: &str = "boundgate_audit";
 pub struct Stream {
     state: State,
     dialects: Dialects,
+    /// Whose rule says what may not stand in trailers either.
+    resource: Option<Rc<Resource>>,
+    /// Whether trailers came while the head waited; they go on with it.
+    trailers_wait: bool,
 }
 
 enum State {
@@ -62,6 +66,27 @@ impl State {
 }
 
 impl Stream {
+    /// A stream in which nothing happened yet.
+    fn new(dialects: Dialects) -> Self {
+        Self { state: State::Answered, dialects, resource: None, trailers_wait: false }
+    }
+
+    /// Takes from the trailers what would not pass in the head either; whether the request may go on.
+    fn strip_trailers(&self) -> bool {
+        let strip = || {
+            let trailers = headers::all(Map::RequestTrailers).ok()?;
+            let resource = self.resource.as_ref()?;
+            let mut spoofed = trailers.names().filter(|name| resource.forward.spoofs_in_trailers(name));
+            spoofed.try_for_each(|name| headers::remove(Map::RequestTrailers, name)).ok()
+        };
+        // Trailers that cannot be read are dropped (RFC 9110 6.5.1 allows it for any).
+        let stripped = strip().is_some() || headers::clear(Map::RequestTrailers).is_ok();
+        if !stripped {
+            refuse(&Reason::FilterUnavailable.into(), false, self.dialects);
+        }
+        stripped
+    }
+
     /// Whether the proxy may take what came to the next filter.
     fn action(&self) -> Action {
         if self.state.goes_on() { Action::Continue } else { Action::Pause }
@@ -75,7 +100,7 @@ impl Stream {
         let State::Paused(exchange) = &mut self.state else { return false };
         let Some(decided) = poll(exchange, plugin, now) else { return true };
         self.state = self.apply(decided, plugin);
-        if self.state.goes_on() {
+        if self.state.goes_on() && (!self.trailers_wait || self.strip_trailers()) {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
             let _ = abi::stream::resume_request();
         }
@@ -83,8 +108,9 @@ impl Stream {
     }
 
     /// Counted and recorded is what became of the request, once that is certain.
-    fn apply(&self, decided: Decided, plugin: &Plugin) -> State {
+    fn apply(&mut self, decided: Decided, plugin: &Plugin) -> State {
         let Decided { verdict, seen, at } = decided;
+        self.resource.clone_from(&seen.resource);
         let verdict = carried_out(verdict, plugin);
         plugin.metrics.decided(&verdict);
         set_filter_state(AUDIT, &audit_record(&seen, (&verdict).into()));
@@ -207,7 +233,7 @@ impl HttpStream {
 
     fn begin(&mut self) -> Action {
         let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
-        let mut stream = Stream { state: State::Answered, dialects: policy.limit_fields };
+        let mut stream = Stream::new(policy.limit_fields);
         let now = now();
         let decided = match headers::all(Map::Request) {
             Ok(head) => {
@@ -293,12 +319,18 @@ impl HttpContext for HttpStream {
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        self.action()
+        let Some(stream) = &self.stream else { return Action::Pause };
+        let stream = &mut *stream.borrow_mut();
+        if !stream.state.goes_on() {
+            stream.trailers_wait = true;
+            return Action::Pause;
+        }
+        if stream.strip_trailers() { Action::Continue } else { Action::Pause }
     }
 
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
-            let Stream { state, dialects } = &mut *stream.borrow_mut();
+            let Stream { state, dialects, .. } = &mut *stream.borrow_mut();
             if let State::Forwarded(forwarded) = state {
                 forwarded.outcome = upstream_outcome(forwarded);
                 if matches!(forwarded.outcome, Some(Outcome::Known(_))) {

@@ -61,9 +61,7 @@ impl Head {
 
     /// The names of all header fields, pseudo headers left out, as often as they occur.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        // All are ASCII.
-        let names = self.map.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
-        names.filter(|name| !name.starts_with(':'))
+        self.map.names()
     }
 
     /// The method that a CORS preflight asks about (Fetch standard, "CORS-preflight request"), if this is one.

@@ -38,6 +38,13 @@ impl HeaderMap {
         self.fields.iter().map(move |Place { name, value }| (text(name), text(value)))
     }
 
+    /// The names of all fields, pseudo headers left out, as often as they occur.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        // All are ASCII.
+        let names = self.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+        names.filter(|name| !name.starts_with(':'))
+    }
+
     /// All values of a field; `name` in lower case.
     pub fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
         self.iter().filter(move |(field, _)| *field == name.as_bytes()).map(|(_, value)| value)

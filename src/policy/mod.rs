@@ -4,6 +4,7 @@
 //! Not here: what the operator writes and its errors (`config`), the checks themselves (`exchange` and its rooms).
 
 mod charges;
+mod forward;
 mod issuer;
 mod limit;
 mod resource;
@@ -13,9 +14,10 @@ mod routes;
 use std::rc::Rc;
 
 pub use charges::Charges;
+pub use forward::{ForwardRule, ForwardedClaim};
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, Watch};
-pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};
+pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 

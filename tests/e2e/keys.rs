@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::expectations::{alices_token, bed, config, refused, with};
 
 /// Waits until every VM of this Envoy (main thread and workers) has fetched its keys.
-async fn keys_loaded(bed: &Testbed, vms: usize) {
+pub async fn keys_loaded(bed: &Testbed, vms: usize) {
     eventually("the keys are loaded", || bed.authority.jwks_fetches() >= vms).await;
 }
 
@@ -23,7 +23,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A configuration whose keys have to be fetched anew, while the authorization server holds its answer.
-async fn without_keys(bed: &Testbed) {
+pub async fn without_keys(bed: &Testbed) {
     without_keys_of(bed, "https://as.example.com/jwks?new").await;
 }
 
@@ -126,7 +126,7 @@ async fn a_body_waits_for_the_verdict_also_where_the_proxy_would_let_it_go_on() 
 }
 
 /// Waits until the proxy holds exactly this many requests.
-async fn active(bed: &Testbed, requests: u64) {
+pub async fn active(bed: &Testbed, requests: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let active = bed.envoy.stat("http.boundgate.downstream_rq_active").await;

@@ -7,6 +7,7 @@ use crate::reason::Reason;
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, len: *mut usize) -> u32;
+    fn proxy_set_header_map_pairs(map: u32, data: *const u8, len: usize) -> u32;
     fn proxy_get_header_map_value(
         map: u32,
         name: *const u8,
@@ -36,6 +37,8 @@ unsafe extern "C" {
 pub enum Map {
     /// Of the request.
     Request = 0,
+    /// Behind the body of the request.
+    RequestTrailers = 1,
     /// Of the response.
     Response = 2,
     /// Behind the body of the response.
@@ -57,6 +60,13 @@ pub fn all(map: Map) -> Result<HeaderMap, Reason> {
         bytes => bytes,
     };
     HeaderMap::decode(bytes).map_err(|_| Reason::HeadMalformed)
+}
+
+/// Removes all fields.
+pub fn clear(map: Map) -> Result<(), Failed> {
+    let none = encode(std::iter::empty());
+    // SAFETY: the pointer comes with the length of its slice, which outlives the call.
+    done(unsafe { proxy_set_header_map_pairs(map as u32, none.as_ptr(), none.len()) })
 }
 
 /// The first line of a field, if there is one.
