@@ -34,7 +34,8 @@ reasons! {
     MethodRefused = "method-refused",
     /// `:authority` is not a plain host with an optional port.
     AuthorityMalformed = "authority-malformed",
-    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, non-canonical escapes, raw bytes).
+    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, non-canonical escapes, raw bytes), or
+    /// looks like the path of a route that demands more than the one it leads to.
     PathAmbiguous = "path-ambiguous",
     /// No resource is configured for this host.
     HostUnknown = "host-unknown",
@@ -145,7 +146,7 @@ pub enum ChallengeKind {
 pub struct Row {
     /// HTTP status.
     pub status: u16,
-    /// gRPC status, for requests with `content-type: application/grpc`.
+    /// gRPC status, for requests that the proxy takes for gRPC.
     pub grpc: u8,
     /// The challenge.
     pub challenge: ChallengeKind,

@@ -148,6 +148,47 @@ impl TextKey for HeaderName {
     }
 }
 
+/// What a client may ask of an Envoy that takes it for internal, or of a cluster that goes where the client says. The
+/// other `x-envoy-` headers are read before this filter, or written by Envoy.
+const CLIENTS_ENVOY_HEADERS: &[&str] = &[
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-max-retries",
+    "x-envoy-original-dst-host",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+];
+
+/// The name of a header that may be removed from requests, or kept in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StrippedName(pub(super) Box<str>);
+
+impl TextKey for StrippedName {
+    const WHAT: &'static str = HeaderName::WHAT;
+    const EXAMPLE: &'static str = HeaderName::EXAMPLE;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        match text {
+            _ if CLIENTS_ENVOY_HEADERS.contains(&text) => Ok(Self(text.into())),
+            _ if text.starts_with("x-envoy-") => Err(Mistake::new(
+                format!("{} belongs to Envoy, and removing it here changes nothing", quoted(text)),
+                "Set internal_address_config of the connection manager so that clients are external.",
+            )),
+            _ => HeaderName::parse(text).map(|name| Self(name.0)),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        HeaderName::restrict(schema);
+    }
+}
+
 /// A key of filter state, below `wasm.`. The filter's own keys cannot be taken: the interlock trusts one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FilterStateKey(pub(super) Box<str>);
@@ -180,6 +221,15 @@ mod tests {
         for text in ["client_id", "sub", "peer", "ip", "claim.https://example.com/tenant", "const.search"] {
             assert_eq!(LimitKey::parse(text).ok().map(|key| LimitKey::text(&key.0)).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn headers_of_envoy_may_be_removed_where_the_client_chooses_them() {
+        assert!(StrippedName::parse("x-envoy-max-retries").is_ok());
+        for text in ["x-envoy-internal", "x-envoy-expected-rq-timeout-ms", "authorization", "host"] {
+            assert!(StrippedName::parse(text).is_err(), "{text}");
+        }
+        assert!(HeaderName::parse("x-envoy-max-retries").is_err(), "and are never set");
     }
 
     #[test]

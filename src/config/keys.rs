@@ -3,7 +3,7 @@
 
 use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
-use crate::config::caller::{HeaderName, LimitKey, Told};
+use crate::config::caller::{LimitKey, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::limits::{EventWord, OlderWord};
 use crate::config::peer::PeerFrom;
@@ -122,10 +122,12 @@ config_table! {
         headers: Named<Told> = optional,
         /// Filter state by key below `wasm.`, and what each carries.
         filter_state: Named<Told> = optional,
-        /// Whether the access token goes upstream.
+        /// Whether `Authorization` goes upstream, on any route.
         token: bool = default(true),
-        /// Headers that are removed from every request, besides those that claim an identity.
-        strip: Vec<At<HeaderName>> = optional,
+        /// Headers that are removed from every request, besides those that claim an identity or another target.
+        strip: Vec<At<StrippedName>> = optional,
+        /// Headers that claim an identity or another target and pass all the same, because a trusted hop sets them.
+        keep: Vec<At<StrippedName>> = optional,
     }
     later {}
 }

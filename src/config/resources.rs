@@ -133,15 +133,29 @@ fn resource(
 fn forward(table: &ForwardTable, findings: &mut Findings) -> ForwardRule {
     let headers = told(table.headers.as_ref(), |name| HeaderName::parse(name).map(|name| name.0), findings);
     let filter_state = told(table.filter_state.as_ref(), |name| FilterStateKey::parse(name).map(|key| key.0), findings);
+    let is_set = |name: &str| headers.iter().any(|(header, _)| **header == *name);
     let mut strip: Vec<Box<str>> = Vec::new();
     for header in table.strip.iter().flatten() {
-        if headers.iter().any(|(name, _)| *name == header.value.0) {
+        if is_set(&header.value.0) {
             findings.add(&header.at, "is set by forward.headers and removed here", "Remove one of both.");
         } else if !strip.contains(&header.value.0) {
             strip.push(header.value.0.clone());
         }
     }
-    ForwardRule { headers, filter_state, token: table.token, strip }
+    let mut keep: Vec<Box<str>> = Vec::new();
+    for header in table.keep.iter().flatten() {
+        let name = &header.value.0;
+        if is_set(name) {
+            findings.add(&header.at, "is set by forward.headers, so that no other could pass", "Remove one of both.");
+        } else if strip.contains(name) {
+            findings.add(&header.at, "is removed by forward.strip and kept here", "Remove one of both.");
+        } else if !ForwardRule::listed(name) {
+            findings.add(&header.at, format!("{} passes anyway", quoted(name)), "Remove it.");
+        } else if !keep.contains(name) {
+            keep.push(name.clone());
+        }
+    }
+    ForwardRule { headers, filter_state, token: table.token, strip, keep }
 }
 
 fn told(

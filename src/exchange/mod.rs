@@ -317,6 +317,7 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
     match resource.routes.find(method, path) {
         RouteMatch::Found(route) => Ok((route.clone(), false)),
+        RouteMatch::LookAlike => Err(Reason::PathAmbiguous.into()),
         RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }

@@ -1,10 +1,8 @@
 //! The core's seam answered by Envoy: shared data, native signatures, randomness, connection properties, the clocks.
 
 use std::cell::Cell;
-use std::time::UNIX_EPOCH;
 
 use prost::Message;
-use proxy_wasm::hostcalls;
 
 use crate::filter::abi;
 use crate::host::{Cas, Conflict, Connection, ConnectionProperty, Digest, Expect, Host, NativeVerdict};
@@ -31,10 +29,7 @@ const VERIFIED: &[u8] = &[0x08, 0x01];
 
 impl Host for Envoy {
     fn shared_get(&self, key: &str) -> Option<(Vec<u8>, Cas)> {
-        match hostcalls::get_shared_data(key) {
-            Ok((value, Some(cas))) => Some((value.unwrap_or_default(), Cas(cas))),
-            Ok((_, None)) | Err(_) => None,
-        }
+        abi::data::get(key).ok().flatten().map(|(value, version)| (value, Cas(version)))
     }
 
     fn shared_set(&self, key: &str, value: &[u8], expect: Expect) -> Result<(), Conflict> {
@@ -43,7 +38,7 @@ impl Host for Envoy {
             Expect::Absent => u32::MAX,
             Expect::Unchanged(Cas(cas)) => cas,
         };
-        hostcalls::set_shared_data(key, Some(value), Some(cas)).map_err(|_| Conflict)
+        abi::data::set(key, value, cas).map_err(|_| Conflict)
     }
 
     fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
@@ -57,8 +52,8 @@ impl Host for Envoy {
             signature: signature.to_vec(),
             text: message.to_vec(),
         };
-        match hostcalls::call_foreign_function("verify_signature", Some(&arguments.encode_to_vec())) {
-            Ok(Some(result)) if result == VERIFIED => NativeVerdict::Valid,
+        match abi::data::call("verify_signature", &arguments.encode_to_vec()) {
+            Ok(result) if result == VERIFIED => NativeVerdict::Valid,
             Ok(_) => NativeVerdict::Invalid,
             Err(_) => NativeVerdict::Missing,
         }
@@ -90,7 +85,7 @@ impl Connection for Envoy {
             ConnectionProperty::DestinationPort => ["destination", "port"],
             ConnectionProperty::FilterChainName => ["xds", "filter_chain_name"],
         };
-        hostcalls::get_property(path.to_vec()).ok().flatten()
+        abi::property::get(&path)
     }
 }
 
@@ -102,21 +97,19 @@ thread_local! {
 /// Reads the wall clock, which may have been set. At every tick: requests in between reckon with what it said, and save a
 /// call of the proxy.
 pub fn set_clock() {
-    AHEAD.set(Some(ahead(abi::monotonic())));
+    AHEAD.set(Some(ahead(abi::clock::monotonic())));
 }
 
 /// Both clocks, now.
 pub fn now() -> Now {
-    let mono = abi::monotonic();
+    let mono = abi::clock::monotonic();
     let ahead = AHEAD.get().unwrap_or_else(|| ahead(mono));
     Now { wall: UnixMillis::from_millis(ahead.saturating_add(millis(mono))), mono }
 }
 
 fn ahead(mono: MonoNanos) -> u64 {
-    let since_epoch = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let wall = since_epoch.and_then(|since| u64::try_from(since.as_millis()).ok());
     // Without a wall clock every token has expired.
-    wall.map_or(u64::MAX, |wall| wall.saturating_sub(millis(mono)))
+    abi::clock::wall_nanos().map_or(u64::MAX, |nanos| (nanos / 1_000_000).saturating_sub(millis(mono)))
 }
 
 fn millis(mono: MonoNanos) -> u64 {

@@ -3,9 +3,7 @@
 
 use std::cell::Cell;
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::MetricType;
-
+use crate::filter::abi;
 use crate::observe::{decision_index, decision_names, event_name, gauge_name};
 use crate::verdict::Verdict;
 use crate::worker::{Counter, Gauge, Tally};
@@ -25,11 +23,10 @@ struct Counted {
 impl Metrics {
     /// Defines all counters.
     pub fn define() -> Self {
-        let define_as = |kind, name: String| hostcalls::define_metric(kind, &name).ok();
-        let define = |name| define_as(MetricType::Counter, name);
+        let define = |name: String| abi::root::define_counter(&name).ok();
         let counted = |name| Counted { metric: define(name), count: Cell::new(0) };
         let level = |gauge: &Gauge| {
-            let metric = define_as(MetricType::Gauge, gauge_name(*gauge));
+            let metric = abi::root::define_gauge(&gauge_name(*gauge)).ok();
             Counted { metric, count: Cell::new(0) }
         };
         Self {
@@ -62,7 +59,7 @@ impl Metrics {
         let level = u32::try_from(level).unwrap_or(u32::MAX);
         let change = i64::from(level).saturating_sub(i64::from(last.replace(level)));
         if change != 0 {
-            let _ = hostcalls::increment_metric(*metric, change);
+            let _ = abi::root::change_metric(*metric, change);
         }
     }
 }
@@ -70,6 +67,6 @@ impl Metrics {
 fn increment(metric: Option<u32>, by: u32) {
     if let (Some(metric), 1..) = (metric, by) {
         // A counter that cannot be raised must not stop a request.
-        let _ = hostcalls::increment_metric(metric, i64::from(by));
+        let _ = abi::root::change_metric(metric, by.into());
     }
 }

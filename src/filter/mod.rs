@@ -4,13 +4,14 @@
 //! * [`root`]: configuration, the one place that sends calls and gets their answers, the tick;
 //! * [`stream`]: one HTTP stream, its state and the verdict applied to it;
 //! * [`plugin`]: what both share and what outlives a configuration;
-//! * [`host`]: the core's questions answered by host calls; [`abi`]: the host calls that the SDK lacks.
+//! * [`host`]: the core's questions answered by host calls; [`abi`]: the host calls themselves.
 //!
 //! What has been learned about the proxy and must stay true here:
 //! * only the root context sends calls: an answer to a call of a stream is lost when its client hangs up;
-//! * headers are read as bytes, once, before anything is resumed: the SDK panics on the rest;
+//! * headers are read as bytes, once, before anything is resumed;
+//! * host calls are those of [`abi`]: the SDK's panic where the host says no;
 //! * request headers change before the request is resumed: afterwards the proxy has let go of them;
-//! * no borrow is held across a host call that may come back ([`abi::proxy_on_tick`]).
+//! * no borrow is held across a host call that may come back ([`abi::root::tick`]).
 
 mod abi;
 mod host;
@@ -22,7 +23,7 @@ mod stream;
 #[allow(missing_docs, reason = "the SDK's macro makes a public function without any")]
 mod entry {
     proxy_wasm::main! {{
-        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+        super::abi::logger::start();
         proxy_wasm::set_root_context(|id| Box::new(super::root::Root::new(id)));
     }}
 }

@@ -5,8 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use proxy_wasm::hostcalls;
-
 use crate::filter::abi;
 use crate::filter::host::{Envoy, now};
 use crate::filter::metrics::Metrics;
@@ -31,7 +29,7 @@ pub struct Plugin {
 impl Plugin {
     /// The plugin of the effective root context, which goes over to `policy`.
     pub fn adopt(policy: &Rc<Policy>) -> Rc<Self> {
-        let property = |name| hostcalls::get_property(vec![name]).ok().flatten().unwrap_or_default();
+        let property = |name| abi::property::get(&[name]).unwrap_or_default();
         let mut name = property("plugin_name");
         name.push(0);
         name.extend(property("plugin_root_id"));
@@ -59,7 +57,7 @@ impl Plugin {
             return;
         }
         self.woken.set(true);
-        abi::tick_root(root);
+        abi::root::tick(root);
         self.woken.set(false);
     }
 
@@ -90,7 +88,7 @@ impl Plugin {
             let Some(exchange) = self.worker.borrow_mut().next_woken(&mut batch, now()) else { break };
             let Some(stream) = self.waiting.borrow_mut().remove(&exchange) else { continue };
             // Fails for a stream that the proxy has already destroyed.
-            if hostcalls::set_effective_context(exchange.0).is_err() {
+            if abi::root::set_effective_context(exchange.0).is_err() {
                 continue;
             }
             if stream.borrow_mut().proceed(self, now()) {
@@ -98,7 +96,7 @@ impl Plugin {
             }
         }
         // Calls sent from here on belong to the root again. It is running, so this cannot fail.
-        let _ = hostcalls::set_effective_context(root);
+        let _ = abi::root::set_effective_context(root);
     }
 
     /// Hands what was counted to Envoy.

@@ -10,9 +10,12 @@ use std::time::Duration;
 use prost::Message as _;
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::types::ContextType;
 
 use crate::config;
+use crate::filter::abi;
+use crate::filter::abi::headers::{self, Map};
+use crate::filter::abi::root::Buffer;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
@@ -77,7 +80,7 @@ impl Root {
             Pace::Pressed => PRESSED_TICK,
             Pace::Batches => BATCH_TICK,
         };
-        if pace != self.pace && hostcalls::set_tick_period(tick).is_ok() {
+        if pace != self.pace && abi::root::set_tick_period(tick).is_ok() {
             self.pace = pace;
         }
     }
@@ -97,7 +100,7 @@ impl Root {
         plugin.publish();
         if self.dying && self.calls.is_empty() {
             // Deletes this context right after the callback.
-            let _ = hostcalls::done();
+            let _ = abi::root::end();
         }
     }
 }
@@ -140,12 +143,12 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
     if headers == 0 {
         return Err(FetchFailed::NoAnswer);
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status").ok().flatten();
+    let status = headers::get(Map::Answer, ":status").ok().flatten();
     let status =
         status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).ok_or(FetchFailed::NoAnswer)?;
     // One byte more than is accepted is enough to be refused.
     let wanted = body.min(max_bytes.saturating_add(1));
-    let body = hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, wanted).ok().flatten().unwrap_or_default();
+    let body = abi::root::bytes(Buffer::Answer, wanted).unwrap_or_default();
     Ok(HttpAnswer { status, body })
 }
 
@@ -159,8 +162,7 @@ impl Context for Root {
             if status != 0 || size > max_bytes {
                 return Err(FetchFailed::NoAnswer);
             }
-            let message = hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, size);
-            message.map(|message| Answered::Grpc(message.unwrap_or_default())).map_err(|_| FetchFailed::NoAnswer)
+            abi::root::bytes(Buffer::GrpcAnswer, size).map(Answered::Grpc).map_err(|_| FetchFailed::NoAnswer)
         });
     }
 
@@ -174,7 +176,7 @@ impl RootContext for Root {
     /// `false` only for what the configuration alone decides: where a worker refuses what the main thread accepted,
     /// Envoy leaves the filter out.
     fn on_configure(&mut self, size: usize) -> bool {
-        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, size).ok().flatten().unwrap_or_default();
+        let bytes = abi::root::bytes(Buffer::Configuration, size).unwrap_or_default();
         let policy = match config::load(&bytes) {
             Ok(policy) => Rc::new(policy),
             Err(findings) => {
@@ -189,7 +191,7 @@ impl RootContext for Root {
         }
         set_clock();
         self.setup = Some((Plugin::adopt(&policy), policy));
-        if hostcalls::set_tick_period(TICK).is_err() {
+        if abi::root::set_tick_period(TICK).is_err() {
             log::error!("the proxy gives no tick: keys are fetched on demand only");
         }
         true

@@ -9,17 +9,18 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
+use proxy_wasm::types::Action;
 
 use crate::exchange::{Exchange, Outcome, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
+use crate::filter::abi::headers::{self, Map};
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
-use crate::limit::Change;
+use crate::http::is_grpc;
+use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record};
-use crate::policy::{Dialects, Policy};
+use crate::policy::{Dialects, Policy, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
@@ -34,6 +35,10 @@ const AUDIT: &str = "boundgate_audit";
 pub struct Stream {
     state: State,
     dialects: Dialects,
+    /// Whose rule says what may not stand in trailers either.
+    resource: Option<Rc<Resource>>,
+    /// Whether trailers came while the head waited; they go on with it.
+    trailers_wait: bool,
 }
 
 enum State {
@@ -61,60 +66,105 @@ impl State {
 }
 
 impl Stream {
+    /// A stream in which nothing happened yet.
+    fn new(dialects: Dialects) -> Self {
+        Self { state: State::Answered, dialects, resource: None, trailers_wait: false }
+    }
+
+    /// Takes from the trailers what would not pass in the head either; whether the request may go on.
+    fn strip_trailers(&self) -> bool {
+        let strip = || {
+            let trailers = headers::all(Map::RequestTrailers).ok()?;
+            let resource = self.resource.as_ref()?;
+            let mut spoofed = trailers.names().filter(|name| resource.forward.spoofs_in_trailers(name));
+            spoofed.try_for_each(|name| headers::remove(Map::RequestTrailers, name)).ok()
+        };
+        // Trailers that cannot be read are dropped (RFC 9110 6.5.1 allows it for any).
+        let stripped = strip().is_some() || headers::clear(Map::RequestTrailers).is_ok();
+        if !stripped {
+            refuse(&Reason::FilterUnavailable.into(), false, self.dialects);
+        }
+        stripped
+    }
+
+    /// Whether the proxy may take what came to the next filter.
+    fn action(&self) -> Action {
+        if self.state.goes_on() { Action::Continue } else { Action::Pause }
+    }
+}
+
+impl Stream {
     /// Polls the waiting exchange and lets the stream go on; `true` if it has to wait again. The stream must be the
     /// effective context.
     pub fn proceed(&mut self, plugin: &Plugin, now: Now) -> bool {
         let State::Paused(exchange) = &mut self.state else { return false };
         let Some(decided) = poll(exchange, plugin, now) else { return true };
         self.state = self.apply(decided, plugin);
-        if self.state.goes_on() {
+        if self.state.goes_on() && (!self.trailers_wait || self.strip_trailers()) {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
-            let _ = hostcalls::resume_http_request();
+            let _ = abi::stream::resume_request();
         }
         false
     }
 
-    fn apply(&self, decided: Decided, plugin: &Plugin) -> State {
-        plugin.metrics.decided(&decided.verdict);
-        set_filter_state(AUDIT, &decided.audit);
-        let Decided { verdict, grpc, at, watched, .. } = decided;
-        let sent = match &verdict {
-            Verdict::Forward(forward) => send_upstream(forward.upstream()),
-            Verdict::Report(_, upstream) => send_upstream(upstream),
-            Verdict::Refuse(refusal) => return refuse(refusal, grpc, self.dialects),
-        };
-        match (sent, verdict) {
-            (Err(FilterFailed), _) => refuse(&Reason::FilterUnavailable.into(), grpc, self.dialects),
-            (Ok(()), Verdict::Forward(forward)) => {
+    /// Counted and recorded is what became of the request, once that is certain.
+    fn apply(&mut self, decided: Decided, plugin: &Plugin) -> State {
+        let Decided { verdict, seen, at } = decided;
+        self.resource.clone_from(&seen.resource);
+        let verdict = carried_out(verdict, plugin);
+        plugin.metrics.decided(&verdict);
+        set_filter_state(AUDIT, &audit_record(&seen, (&verdict).into()));
+        match verdict {
+            Verdict::Forward(forward) => {
+                let grpc = seen.grpc;
+                let watched = forward.permits().watched().then(|| Box::new(seen));
                 State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
-            (Ok(()), _) => State::Reported,
+            Verdict::Report(..) => State::Reported,
+            Verdict::Refuse(refusal) => refuse(&refusal, seen.grpc, self.dialects),
         }
     }
 }
 
 struct Decided {
     verdict: Verdict,
-    audit: String,
-    grpc: bool,
+    seen: Seen,
     at: UnixMillis,
-    watched: Option<Box<Seen>>,
 }
 
 /// `None`: wait.
 fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
     let mut worker = plugin.worker.borrow_mut();
     match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
-        Step::Done(verdict) => Some(decided(exchange, verdict, now.wall)),
+        Step::Done(verdict) => Some(Decided { verdict, seen: exchange.take_seen(), at: now.wall }),
         Step::Wait => None,
     }
 }
 
-fn decided(exchange: &mut Exchange, verdict: Verdict, at: UnixMillis) -> Decided {
-    let audit = audit_record(exchange.seen(), (&verdict).into());
-    let grpc = exchange.seen().grpc;
-    let watched = matches!(&verdict, Verdict::Forward(forward) if forward.permits().watched());
-    Decided { audit, grpc, at, verdict, watched: watched.then(|| Box::new(exchange.take_seen())) }
+/// What a verdict comes to once the proxy was told: a refusal where it did not do what letting the request through rests
+/// on. What the request held is given back then.
+fn carried_out(verdict: Verdict, plugin: &Plugin) -> Verdict {
+    let sent = match &verdict {
+        Verdict::Forward(forward) => send_upstream(forward.upstream()),
+        Verdict::Report(_, upstream) => send_upstream(upstream),
+        Verdict::Refuse(_) => Ok(()),
+    };
+    match (sent, verdict) {
+        (Ok(()), verdict) => verdict,
+        (Err(FilterFailed), mut verdict) => {
+            if let Verdict::Forward(forward) = &mut verdict {
+                give_back(forward.permits_mut(), plugin);
+            }
+            Verdict::Refuse(Reason::FilterUnavailable.into())
+        }
+    }
+}
+
+/// The request does not go upstream after all: no outcome is to be waited for.
+fn give_back(permits: &mut Permits, plugin: &Plugin) {
+    let mut worker = plugin.worker.borrow_mut();
+    responded(permits, None, &mut worker, &Envoy, now());
+    ended(permits, &worker, &Envoy, now());
 }
 
 /// The proxy did not do what letting a request through rests on.
@@ -123,34 +173,43 @@ struct FilterFailed;
 /// Everything a request needs to go upstream; the interlock's mark comes last.
 fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
     for name in &upstream.remove {
-        hostcalls::remove_map_value(MapType::HttpRequestHeaders, name).map_err(|_| FilterFailed)?;
+        headers::remove(Map::Request, name).map_err(|_| FilterFailed)?;
     }
     for (name, value) in &upstream.set {
-        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)).map_err(|_| FilterFailed)?;
+        headers::set(Map::Request, name, value).map_err(|_| FilterFailed)?;
     }
     for (key, value) in &upstream.filter_state {
-        hostcalls::set_property(vec![key], Some(value.as_bytes())).map_err(|_| FilterFailed)?;
+        abi::property::set_filter_state(key, value).map_err(|_| FilterFailed)?;
     }
-    hostcalls::set_property(vec![PASSED], Some(b"ok")).map_err(|_| FilterFailed)
+    abi::property::set_filter_state(PASSED, "ok").map_err(|_| FilterFailed)
 }
 
 fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
     let answer: Answer = refusal.answer(grpc, dialects, now().wall);
-    if abi::send_local_response(&answer).is_err() {
+    if abi::stream::send_local_response(&answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
     }
     State::Answered
 }
 
-/// Refuses a request whose head cannot be read, or that nobody may judge.
-fn refuse_unread(reason: Reason) -> Action {
-    refuse(&reason.into(), false, Dialects { draft: false, older: None });
+/// Refuses a request where there is nobody to judge or to count it.
+fn refuse_unjudged() -> Action {
+    let refusal = Refusal::from(Reason::FilterUnavailable);
+    let seen = unread();
+    set_filter_state(AUDIT, &audit_record(&seen, Decision::Refused(&refusal)));
+    refuse(&refusal, seen.grpc, Dialects { draft: false, older: None });
     Action::Pause
+}
+
+/// What is known of a request whose head cannot be read: in which form it wants its answer.
+fn unread() -> Seen {
+    let kind = headers::get(Map::Request, "content-type").ok().flatten();
+    Seen { grpc: kind.is_some_and(|kind| is_grpc(&kind)), ..Seen::default() }
 }
 
 fn set_filter_state(key: &str, value: &str) {
     // A lost audit record must not stop a request; Envoy refuses none of a declared or new key.
-    let _ = hostcalls::set_property(vec![key], Some(value.as_bytes()));
+    let _ = abi::property::set_filter_state(key, value);
 }
 
 /// A stream as the SDK sees it.
@@ -167,29 +226,37 @@ impl HttpStream {
         Self { id: ExchangeId(id), root, setup, stream: None }
     }
 
+    /// Nothing passes before the head was judged.
+    fn action(&self) -> Action {
+        self.stream.as_ref().map_or(Action::Pause, |stream| stream.borrow().action())
+    }
+
     fn begin(&mut self) -> Action {
-        let Some((plugin, policy)) = &self.setup else { return refuse_unread(Reason::FilterUnavailable) };
-        let head = match abi::request_headers() {
-            Ok(head) => head,
-            Err(reason) => return refuse_unread(reason),
+        let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
+        let mut stream = Stream::new(policy.limit_fields);
+        let now = now();
+        let decided = match headers::all(Map::Request) {
+            Ok(head) => {
+                let mut exchange = Exchange::new(self.id, policy.clone(), head);
+                let decided = poll(&mut exchange, plugin, now);
+                if decided.is_none() {
+                    stream.state = State::Paused(exchange);
+                }
+                decided
+            }
+            Err(reason) => Some(Decided { verdict: Verdict::Refuse(reason.into()), seen: unread(), at: now.wall }),
         };
-        let mut exchange = Exchange::new(self.id, policy.clone(), head);
-        let dialects = policy.limit_fields;
-        match poll(&mut exchange, plugin, now()) {
-            Some(decided) => {
-                let mut stream = Stream { state: State::Answered, dialects };
-                stream.state = stream.apply(decided, plugin);
-                let action = if stream.state.goes_on() { Action::Continue } else { Action::Pause };
-                self.stream = Some(Rc::new(RefCell::new(stream)));
-                action
-            }
-            None => {
-                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), dialects }));
-                plugin.wait(self.id, &stream);
-                self.stream = Some(stream);
-                Action::Pause
-            }
+        let waits = decided.is_none();
+        if let Some(decided) = decided {
+            stream.state = stream.apply(decided, plugin);
         }
+        let action = stream.action();
+        let stream = Rc::new(RefCell::new(stream));
+        if waits {
+            plugin.wait(self.id, &stream);
+        }
+        self.stream = Some(stream);
+        action
     }
 }
 
@@ -207,29 +274,25 @@ impl Forwarded {
 }
 
 /// `grpc-status` of the response headers or trailers, if they have one.
-fn grpc_status(map: MapType) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(map, "grpc-status").ok().flatten()
+fn grpc_status(map: Map) -> Option<Vec<u8>> {
+    headers::get(map, "grpc-status").ok().flatten()
 }
 
 /// The outcome of a response that limits wait for: only the upstream's own, not what Envoy or another filter answers.
 fn outcome(grpc: bool) -> Outcome {
-    let details = hostcalls::get_property(vec!["response", "code_details"]).ok().flatten();
+    let details = abi::property::get(&["response", "code_details"]);
     if details.as_deref() != Some(b"via_upstream") {
         return Outcome::NotUpstreams;
     }
-    let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status").ok().flatten();
+    let status = headers::get(Map::Response, ":status").ok().flatten();
     let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
-    if grpc {
-        Outcome::of_call(status, grpc_status(MapType::HttpResponseHeaders).as_deref())
-    } else {
-        Outcome::Known(status)
-    }
+    if grpc { Outcome::of_call(status, grpc_status(Map::Response).as_deref()) } else { Outcome::Known(status) }
 }
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
 fn response_field(name: &'static str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()?;
-    hostcalls::get_property(vec!["response", "headers", name]).ok().flatten()
+    headers::get(Map::Response, name).ok().flatten()?;
+    abi::property::get(&["response", "headers", name])
 }
 
 impl Context for HttpStream {}
@@ -243,9 +306,24 @@ impl HttpContext for HttpStream {
         action
     }
 
+    /// A paused head holds the body as well, unless the operator told the proxy otherwise. Nothing passes without a verdict.
+    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
+        self.action()
+    }
+
+    fn on_http_request_trailers(&mut self, _: usize) -> Action {
+        let Some(stream) = &self.stream else { return Action::Pause };
+        let stream = &mut *stream.borrow_mut();
+        if !stream.state.goes_on() {
+            stream.trailers_wait = true;
+            return Action::Pause;
+        }
+        if stream.strip_trailers() { Action::Continue } else { Action::Pause }
+    }
+
     fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
-            let Stream { state, dialects } = &mut *stream.borrow_mut();
+            let Stream { state, dialects, .. } = &mut *stream.borrow_mut();
             if let State::Forwarded(forwarded) = state {
                 if forwarded.forward.permits().awaits_response() {
                     match outcome(forwarded.grpc) {
@@ -255,11 +333,10 @@ impl HttpContext for HttpStream {
                     }
                 }
                 for change in forwarded.forward.permits().fields(*dialects, forwarded.at, response_field) {
-                    const MAP: MapType = MapType::HttpResponseHeaders;
                     // The response goes on without the field if the proxy refuses it.
                     let _ = match change {
-                        Change::Add(name, value) => hostcalls::add_map_value(MAP, name, &value),
-                        Change::Set(name, value) => hostcalls::set_map_value(MAP, name, Some(&value)),
+                        Change::Add(name, value) => headers::add(Map::Response, name, &value),
+                        Change::Set(name, value) => headers::set(Map::Response, name, &value),
                     };
                 }
             }
@@ -272,7 +349,7 @@ impl HttpContext for HttpStream {
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
             && forwarded.in_trailers
         {
-            let code = grpc_status(MapType::HttpResponseTrailers);
+            let code = grpc_status(Map::ResponseTrailers);
             forwarded.count(Some(Outcome::of_trailers(code.as_deref())), plugin);
         }
         Action::Continue

@@ -43,6 +43,13 @@ impl HeaderMap {
         self.bytes.len().saturating_add(self.fields.len().saturating_mul(size_of::<Place>()))
     }
 
+    /// The names of all fields, pseudo headers left out, as often as they occur.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        // All are ASCII.
+        let names = self.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
+        names.filter(|name| !name.starts_with(':'))
+    }
+
     /// All values of a field; `name` in lower case.
     pub fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
         self.iter().filter(move |(field, _)| *field == name.as_bytes()).map(|(_, value)| value)

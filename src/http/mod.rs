@@ -8,6 +8,6 @@ mod header_map;
 mod path;
 
 pub use authority::{Authority, AuthorityFault};
-pub use head::{Head, HeadFault, wants_grpc};
+pub use head::{Head, HeadFault, is_grpc, wants_grpc};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
 pub use path::{CanonicalPath, PathFault, is_segment, plain, unescaped};

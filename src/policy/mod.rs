@@ -6,6 +6,7 @@
 mod budget;
 mod charges;
 mod dialects;
+mod forward;
 mod issuer;
 mod limit;
 mod quota;
@@ -19,12 +20,13 @@ use std::rc::Rc;
 pub use budget::{BudgetId, FilterId};
 pub use charges::Charges;
 pub use dialects::{Dialects, Older};
+pub use forward::{ForwardRule, ForwardedClaim};
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use quota::{Quota, QuotaFault};
-pub use resource::{ForwardRule, ForwardedClaim, Mode, Resource};
+pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::Authority;
-use crate::policy::{Issuer, Origin, Routes};
+use crate::policy::{ForwardRule, Issuer, Origin, Routes};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -47,78 +47,4 @@ pub enum Mode {
     Enforce,
     /// For a rollout: everything is judged and recorded, and nothing is refused.
     Report,
-}
-
-/// What the upstream is told about the caller: nothing but this list (RFC 9700 §4.13).
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct ForwardRule {
-    /// Header name (lower case) and what it carries. A caller's own header of that name never passes.
-    pub headers: Vec<(Box<str>, ForwardedClaim)>,
-    /// Filter-state key below `wasm.` and what it carries.
-    pub filter_state: Vec<(Box<str>, ForwardedClaim)>,
-    /// Whether `Authorization` goes upstream.
-    pub token: bool,
-    /// Headers removed from every request besides the built-in list; lower case.
-    pub strip: Vec<Box<str>>,
-}
-
-/// Headers that claim an identity or override the method, and that no caller may set. Envoy itself cleans
-/// `x-forwarded-client-cert` by the listener's `forward_client_cert_details`; a sanitised one may pass.
-const SPOOFABLE: [&str; 10] = [
-    "client-cert",
-    "client-cert-chain",
-    "ssl-client-cert",
-    "txn-token",
-    "x-client-cert",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-ssl-cert",
-    "x-ssl-client-cert",
-];
-
-impl ForwardRule {
-    /// Whether a caller's header of this name pretends to be something that only the proxy may say. Headers that are
-    /// set anyway do not count.
-    pub fn spoofs(&self, name: &str) -> bool {
-        // Some servers read `_` as `-` (CGI does): `x_client_id` must not pass for `x-client-id`.
-        if name.contains('_') {
-            let plain = name.replace('_', "-");
-            return self.sets(&plain) || self.strips(&plain);
-        }
-        self.strips(name) && !self.sets(name)
-    }
-
-    fn sets(&self, name: &str) -> bool {
-        self.headers.iter().any(|(header, _)| **header == *name)
-    }
-
-    fn strips(&self, name: &str) -> bool {
-        SPOOFABLE.contains(&name) || self.strip.iter().any(|strip| **strip == *name)
-    }
-
-    /// Whether the upstream is told who the peer is.
-    pub fn needs_identity(&self) -> bool {
-        let claims = self.headers.iter().chain(&self.filter_state).map(|(_, claim)| claim);
-        claims.into_iter().any(|claim| matches!(claim, ForwardedClaim::Peer | ForwardedClaim::Thumbprint))
-    }
-}
-
-/// A fact about the verified caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ForwardedClaim {
-    /// `client_id`.
-    ClientId,
-    /// `sub`.
-    Sub,
-    /// `iss`.
-    Issuer,
-    /// `scope`, as in the token.
-    Scope,
-    /// A text claim by name.
-    Claim(Box<str>),
-    /// SPIFFE ID of the validated peer, else its thumbprint.
-    Peer,
-    /// Thumbprint (x5t#S256) of the peer certificate.
-    Thumbprint,
 }

@@ -1,7 +1,9 @@
 //! A route: the request it matches and what it demands.
 
+use std::rc::Rc;
+
 use crate::peer::SpiffeId;
-use crate::policy::{Charges, Condition, KeyPart, Limit, Origin, Pattern};
+use crate::policy::{Charge, Charges, Condition, KeyPart, Limit, Origin, Pattern};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -23,6 +25,15 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether whoever may pass here may pass `other` as well, and is counted by all of its limits.
+    pub fn demands_all_of(&self, other: &Self) -> bool {
+        let charges = |theirs: &Charge| {
+            let mut mine = self.limits.iter();
+            mine.any(|mine| Rc::ptr_eq(&mine.limit, &theirs.limit) && mine.cost >= theirs.cost)
+        };
+        self.access.demands_all_of(&other.access) && other.limits.iter().all(charges)
+    }
+
     /// Whether a decision on this route depends on who the peer is, beyond its thumbprint.
     pub fn needs_identity(&self) -> bool {
         let listed = match &self.access {
@@ -91,6 +102,21 @@ pub enum Access {
     Token(TokenRule),
 }
 
+impl Access {
+    fn demands_all_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Access::Public) => true,
+            (Access::Peer(mine), Access::Peer(theirs)) => mine == theirs,
+            (Access::Token(mine), Access::Token(theirs)) => {
+                (mine.binding == theirs.binding || mine.binding == BindingRule::Mtls)
+                    && mine.scopes.demands_all_of(&theirs.scopes)
+                    && (theirs.peers.is_none() || mine.peers == theirs.peers)
+            }
+            (Access::Public | Access::Peer(_) | Access::Token(_), Access::Peer(_) | Access::Token(_)) => false,
+        }
+    }
+}
+
 /// What a token must be and allow.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TokenRule {
@@ -118,6 +144,14 @@ pub struct ScopeRule {
     pub all: Vec<Box<str>>,
     /// At least one of these, unless empty.
     pub any: Vec<Box<str>>,
+}
+
+impl ScopeRule {
+    fn demands_all_of(&self, other: &Self) -> bool {
+        let any =
+            other.any.is_empty() || self.any == other.any || other.any.iter().any(|scope| self.all.contains(scope));
+        any && other.all.iter().all(|scope| self.all.contains(scope))
+    }
 }
 
 /// Which peers pass. Never empty.

@@ -2,8 +2,10 @@
 //!
 //! Literal before `{parameter}` before `**`. The most specific matching *pattern* decides, whatever its methods: a
 //! `**` never takes over a method that the pattern above it does not list, so it cannot widen it.
-//! Literals are compared in their plain spelling: `/a%3Ab` does not lead around `/a:b`.
+//! Literals are compared in their plain spelling: `/a%3Ab` does not lead around `/a:b`. A path that a server could take for
+//! one of a stricter route leads nowhere.
 
+mod look_alike;
 mod pattern;
 
 use std::borrow::Cow;
@@ -13,11 +15,15 @@ use std::rc::Rc;
 use crate::http::{CanonicalPath, plain};
 use crate::policy::{Access, Origin, Route};
 
+use look_alike::LookAlikes;
 pub use pattern::{Pattern, PatternFault, Segment};
 
 /// The routes of a resource.
 #[derive(Debug, Default)]
-pub struct Routes(Node);
+pub struct Routes {
+    root: Node,
+    look_alikes: Option<LookAlikes>,
+}
 
 #[derive(Debug, Default)]
 struct Node {
@@ -32,6 +38,8 @@ struct Node {
 pub enum RouteMatch<'r> {
     /// This route.
     Found(&'r Rc<Route>),
+    /// A route that demands less than the one whose path it looks like.
+    LookAlike,
     /// The pattern is there, for these methods: sorted, each once.
     MethodNotAllowed(Vec<String>),
     /// Nothing.
@@ -42,16 +50,19 @@ impl Routes {
     /// The route of the most specific pattern that matches `path`, if it is there for `method`.
     pub fn find(&self, method: &str, path: &CanonicalPath) -> RouteMatch<'_> {
         let segments: Vec<Cow<'_, str>> = path.segments().map(plain).collect();
-        let Some(candidates) = self.0.candidates(&segments) else { return RouteMatch::None };
+        let Some(candidates) = self.root.candidates(&segments) else { return RouteMatch::None };
         match candidates.iter().find(|route| route.methods.contains(method)) {
-            Some(route) => RouteMatch::Found(route),
+            Some(route) => match &self.look_alikes {
+                Some(others) if others.outrank(route, method, &segments) => RouteMatch::LookAlike,
+                Some(_) | None => RouteMatch::Found(route),
+            },
             None => RouteMatch::MethodNotAllowed(allowed(candidates)),
         }
     }
 
     /// All routes.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Route>> {
-        self.0.routes().into_iter()
+        self.root.routes().into_iter()
     }
 }
 
@@ -143,7 +154,7 @@ impl RoutesBuilder {
 
     /// Adds a route.
     pub fn add(&mut self, route: Route) -> Result<(), RouteConflict> {
-        let place = self.0.0.place(route.pattern.segments());
+        let place = self.0.root.place(route.pattern.segments());
         if let Some(first) = place.iter().find(|first| first.methods.overlaps(&route.methods)) {
             return Err(RouteConflict::Shadowed { route: route.origin, by: first.origin.clone() });
         }
@@ -152,8 +163,10 @@ impl RoutesBuilder {
     }
 
     /// The routes, and what is wrong with them together.
-    pub fn finish(self) -> (Routes, Vec<RouteConflict>) {
-        let conflicts = weaker(&self.0.0.routes());
+    pub fn finish(mut self) -> (Routes, Vec<RouteConflict>) {
+        let routes = self.0.root.routes();
+        let conflicts = weaker(&routes);
+        self.0.look_alikes = LookAlikes::of(&routes);
         (self.0, conflicts)
     }
 }
@@ -190,6 +203,7 @@ mod tests {
     fn find(routes: &Routes, method: &str, path: &str) -> String {
         match routes.find(method, &CanonicalPath::parse(path.as_bytes()).unwrap()) {
             RouteMatch::Found(route) => route.origin.name.to_string(),
+            RouteMatch::LookAlike => String::from("look-alike"),
             RouteMatch::MethodNotAllowed(allowed) => format!("only {}", allowed.join(" ")),
             RouteMatch::None => String::from("none"),
         }

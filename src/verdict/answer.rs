@@ -41,7 +41,7 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const ABNORMAL_USAGE: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
 
 impl Refusal {
-    /// The answer. `grpc`: the request has `content-type: application/grpc`; `dialects`: which fields of limits are wanted.
+    /// The answer. `grpc`: the proxy takes the request for gRPC; `dialects`: which fields of limits are wanted.
     pub fn answer(&self, grpc: bool, dialects: Dialects, now: UnixMillis) -> Answer {
         let row = self.reason.row();
         let mut headers = vec![("cache-control", String::from("no-store"))];

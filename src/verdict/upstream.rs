@@ -43,9 +43,9 @@ impl Upstream {
         for (key, claim) in &rule.filter_state {
             upstream.filter_state.extend(value(claim, grant, peer).map(|value| (key.to_string(), value)));
         }
-        let hides_token = !rule.token && grant.access_token().is_some();
         for name in head.names() {
-            let token = hides_token && name == "authorization";
+            // Whether or not it was looked at: on a public route it may be good elsewhere.
+            let token = !rule.token && name == "authorization";
             if (token || rule.spoofs(name)) && !upstream.remove.iter().any(|removed| removed == name) {
                 upstream.remove.push(name.to_owned());
             }

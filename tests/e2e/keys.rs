@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::expectations::{alices_token, bed, config, refused, with};
 
 /// Waits until every VM of this Envoy (main thread and workers) has fetched its keys.
-async fn keys_loaded(bed: &Testbed, vms: usize) {
+pub async fn keys_loaded(bed: &Testbed, vms: usize) {
     eventually("the keys are loaded", || bed.authority.jwks_fetches() >= vms).await;
 }
 
@@ -23,10 +23,14 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// A configuration whose keys have to be fetched anew, while the authorization server holds its answer.
-async fn without_keys(bed: &Testbed) {
+pub async fn without_keys(bed: &Testbed) {
+    without_keys_of(bed, "https://as.example.com/jwks?new").await;
+}
+
+async fn without_keys_of(bed: &Testbed, uri: &str) {
     bed.authority.answer_jwks_with(JwksAnswer::Held);
     let mut other = config();
-    other["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
+    other["issuers"]["main"]["jwks"]["uri"] = json!(uri);
     other["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
     assert!(matches!(bed.envoy.config_update(other).await, Ok(Update::Accepted)));
 }
@@ -94,8 +98,35 @@ async fn an_update_in_the_middle_of_a_fetch_loses_nobody() {
     assert!(old.join_all().await.iter().chain(&new.join_all().await).all(|status| *status == 200));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_waits_for_the_verdict_also_where_the_proxy_would_let_it_go_on() {
+    let go_on = |envoy: &mut serde_json::Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        manager["http_filters"][0]["typed_config"]["config"]["allow_on_headers_stop_iteration"] = json!(true);
+    };
+    let bed = Testbed::start(with(|_| {}).without_interlock().edit(go_on)).await;
+    let (token, unseen) = (alices_token(&bed).await, alices_token(&bed).await);
+    keys_loaded(&bed, 2).await;
+    without_keys(&bed).await;
+    let post = |client: Client, token: String| async move {
+        client.post("/orders.Orders/Get").token(&token).body([7; 1_000]).send().await
+    };
+    let thieves = [bed.client("bob"), bed.client("bob").http2()].map(|bob| tokio::spawn(post(bob, token.clone())));
+    active(&bed, 2).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    for thief in thieves {
+        refused(&bed, &thief.await.unwrap(), 401, "binding-mismatch").await;
+    }
+    without_keys_of(&bed, "https://as.example.com/jwks?newer").await;
+    let honest = tokio::spawn(post(bed.client("alice").http2(), unseen));
+    active(&bed, 1).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    assert_eq!(honest.await.unwrap().status, 200);
+    assert_eq!(bed.upstream.received()[0].body_len, 1_000, "all of it arrives");
+}
+
 /// Waits until the proxy holds exactly this many requests.
-async fn active(bed: &Testbed, requests: u64) {
+pub async fn active(bed: &Testbed, requests: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let active = bed.envoy.stat("http.boundgate.downstream_rq_active").await;

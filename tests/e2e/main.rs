@@ -20,3 +20,4 @@ mod responses;
 mod server_names;
 mod smoke;
 mod upstream;
+mod withheld;

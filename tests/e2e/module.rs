@@ -3,7 +3,7 @@
 
 use wasmparser::{Parser, Payload};
 
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/boundgate.wasm");
+pub const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dist/boundgate.wasm");
 const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/fixtures/imports.txt");
 
 #[test]

@@ -1,6 +1,9 @@
 //! What is judged is what is forwarded; whatever has a second reading is refused.
 
-use crate::expectations::{alices_token, bed, refused};
+use boundgate_testbed::Testbed;
+use serde_json::json;
+
+use crate::expectations::{alices_token, bed, refused, with};
 
 #[tokio::test]
 async fn ambiguous_paths_are_refused_and_never_repaired() {
@@ -67,6 +70,41 @@ async fn what_is_not_configured_is_refused() {
     let answer = alice.request("DELETE", "/orders/7").send().await;
     refused(&bed, &answer, 405, "method-not-allowed").await;
     assert_eq!(answer.header("allow").as_deref(), Some("GET, HEAD"));
+}
+
+#[tokio::test]
+async fn a_path_that_looks_like_one_of_a_stricter_route_is_not_had_for_less() {
+    let routes = |config: &mut serde_json::Value| {
+        let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
+        routes.push(json!({"path": "/**", "scopes": ["read:orders"]}));
+        routes.push(json!({"path": "/admin/keys", "scopes": ["admin"]}));
+        routes.push(json!({"path": "/orders/export", "scopes": ["admin"]}));
+    };
+    let bed = Testbed::start(with(routes)).await;
+    let token = alices_token(&bed).await;
+    for client in [bed.client("alice"), bed.client("alice").http2()] {
+        for path in [
+            "/admin/keys/",
+            "/Admin/keys",
+            "/admin/keys.json",
+            "/admin/keys%20",
+            "/admin/keys.",
+            "/ADMIN/keys?x=1",
+            "/orders/Export",
+            "/orders/export.csv",
+        ] {
+            let answer = client.get(path).token(&token).send().await;
+            refused(&bed, &answer, 400, "path-ambiguous").await;
+        }
+        let answer = client.get("/admin/keys").token(&token).send().await;
+        refused(&bed, &answer, 403, "scope-missing").await;
+    }
+    let honest = ["/files/Report.PDF", "/Files/", "/orders/AB-7", "/orders/7.json", "/administrators", "/Healthz"];
+    for path in honest {
+        let answer = bed.client("alice").get(path).token(&token).send().await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        assert_eq!(bed.upstream.received().pop().unwrap().path, path);
+    }
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
 use hyper::client::conn::http2::{self, SendRequest};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +26,7 @@ use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use crate::answer::{Answer, Link};
 use crate::http1::{self, Fields, Response, Stream};
 use crate::pki::{Identity, Pki, provider};
+use crate::server::Body;
 
 /// A server that says nothing for this long has said everything.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -124,6 +125,7 @@ impl Client {
             authority: self.authority.clone(),
             headers: Vec::new(),
             body: Vec::new(),
+            trailers: Vec::new(),
         }
     }
 
@@ -212,6 +214,7 @@ pub struct Request<'c> {
     authority: String,
     headers: Fields,
     body: Vec<u8>,
+    trailers: Fields,
 }
 
 impl Request<'_> {
@@ -235,6 +238,12 @@ impl Request<'_> {
     /// Sends this body.
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
+        self
+    }
+
+    /// Adds a trailer field, behind the body (HTTP/2 only).
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.to_owned(), value.as_bytes().to_vec()));
         self
     }
 
@@ -268,7 +277,7 @@ impl Request<'_> {
         bytes
     }
 
-    fn http2_request(&self) -> io::Result<hyper::Request<Full<Bytes>>> {
+    fn http2_request(&self) -> io::Result<hyper::Request<Body>> {
         let uri = hyper::Uri::builder()
             .scheme(Scheme::HTTPS)
             .authority(self.authority.as_str())
@@ -279,7 +288,18 @@ impl Request<'_> {
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
-        request.body(Full::from(self.body.clone())).map_err(io::Error::other)
+        let body = Full::from(self.body.clone());
+        let body = if self.trailers.is_empty() {
+            body.boxed()
+        } else {
+            let field = |(name, value): &(String, Vec<u8>)| -> io::Result<_> {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(io::Error::other)?;
+                Ok((name, HeaderValue::from_bytes(value).map_err(io::Error::other)?))
+            };
+            let trailers = self.trailers.iter().map(field).collect::<io::Result<HeaderMap>>()?;
+            body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
+        };
+        request.body(body).map_err(io::Error::other)
     }
 }
 
@@ -291,7 +311,7 @@ struct Connection {
 
 enum Protocol {
     Http1(http1::Connection),
-    Http2(SendRequest<Full<Bytes>>),
+    Http2(SendRequest<Body>),
 }
 
 impl Connection {
@@ -308,7 +328,7 @@ impl Connection {
     }
 }
 
-async fn send_http2(mut sender: SendRequest<Full<Bytes>>, request: &Request<'_>) -> io::Result<Response> {
+async fn send_http2(mut sender: SendRequest<Body>, request: &Request<'_>) -> io::Result<Response> {
     let response = sender.send_request(request.http2_request()?).await.map_err(io::Error::other)?;
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?;

@@ -34,6 +34,8 @@ pub struct Received {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Length of the body in bytes.
     pub body_len: usize,
+    /// Every trailer field, names in lower case.
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 impl Received {
@@ -78,7 +80,9 @@ impl Upstream {
 impl Service for Echo {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, _: Option<CertificateDer<'static>>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let body_len = body.collect().await.map_or(0, |body| body.to_bytes().len());
+        let body = body.collect().await.unwrap_or_default();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let body_len = body.to_bytes().len();
         let received = Received {
             method: head.method.to_string(),
             authority: match head.uri.authority() {
@@ -86,8 +90,9 @@ impl Service for Echo {
                 None => text(head.headers.get("host")).unwrap_or_default(),
             },
             path: head.uri.path_and_query().map_or(String::from("*"), ToString::to_string),
-            headers: head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
+            headers: fields(&head.headers),
             body_len,
+            trailers: fields(&trailers),
         };
         let steer = |name| text(head.headers.get(name));
         let fields = received.headers.iter().map(|(name, value)| [name.clone(), String::from_utf8_lossy(value).into()]);
@@ -130,6 +135,10 @@ impl Service for Echo {
         };
         response.expect("status and headers are valid")
     }
+}
+
+fn fields(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    map.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
 }
 
 fn text(value: Option<&hyper::header::HeaderValue>) -> Option<String> {

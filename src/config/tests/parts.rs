@@ -188,6 +188,18 @@ fn what_goes_upstream_is_checked() {
         forward(json!({ "headers": { "x-a": "sub" }, "strip": ["x-a"] })),
         ["resources[0].forward.strip[0]: is set by forward.headers and removed here. Remove one of both."]
     );
+    assert_eq!(
+        forward(json!({
+            "headers": { "x-forwarded-user": "sub" },
+            "strip": ["x-forwarded-host"],
+            "keep": ["x-forwarded-user", "x-forwarded-host", "x-user", "forwarded"]
+        })),
+        [
+            "resources[0].forward.keep[0]: is set by forward.headers, so that no other could pass. Remove one of both.",
+            "resources[0].forward.keep[1]: is removed by forward.strip and kept here. Remove one of both.",
+            "resources[0].forward.keep[2]: \"x-user\" passes anyway. Remove it."
+        ]
+    );
 }
 
 #[test]

@@ -90,6 +90,18 @@ impl Pattern {
         self.0.iter().map(segment).collect()
     }
 
+    /// Whether it is asked before `other` for a path that both match: literal, `{parameter}`, `**`, from the left.
+    pub fn is_before(&self, other: &Self) -> bool {
+        let rank = |segment: Option<&Segment>| match segment {
+            Some(Segment::Literal(_)) | None => 2,
+            Some(Segment::Parameter(_)) => 1,
+            Some(Segment::Rest) => 0,
+        };
+        let ranks =
+            (0..self.0.len().max(other.0.len())).map(|place| (rank(self.0.get(place)), rank(other.0.get(place))));
+        ranks.into_iter().find(|(mine, theirs)| mine != theirs).is_some_and(|(mine, theirs)| mine > theirs)
+    }
+
     /// Its segments.
     pub fn segments(&self) -> &[Segment] {
         &self.0
