@@ -6,8 +6,14 @@ use crate::config::table::{Mistake, TextKey, unknown_word};
 use crate::config::values::set;
 use crate::policy::{ForwardedClaim, KeyPart};
 
-/// The name of a claim behind `claim.`.
-fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
+/// The name of a claim as it stands in tokens, where it is not one that has a name here.
+fn claim_name(name: &str, named: &[&str]) -> Result<Box<str>, Mistake> {
+    if named.contains(&name) {
+        return Err(Mistake::new(
+            format!("claim {} has a name of its own here", quoted(name)),
+            format!("Write {name}."),
+        ));
+    }
     if (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(name.into());
     }
@@ -15,6 +21,18 @@ fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
         format!("{} is no name of a claim", quoted(name)),
         "Write it behind claim. as it stands in tokens.",
     ))
+}
+
+/// A claim that callers are counted by.
+fn counted_claim(name: &str) -> Result<Box<str>, Mistake> {
+    let why = match name {
+        "jti" | "exp" | "iat" | "nbf" => "differs from token to token: each would have a budget of its own",
+        "cnf" => "differs from certificate to certificate: each would have a budget of its own",
+        "aud" | "scope" => "may list the same in any order: each would have a budget of its own",
+        "iss" => "is part of all that is counted from a token already",
+        _ => return claim_name(name, &["client_id", "sub"]),
+    };
+    Err(Mistake::new(format!("claim {} {why}", quoted(name)), "Write client_id, sub or another claim."))
 }
 
 /// One part of the identity a limit counts by.
@@ -45,7 +63,7 @@ impl TextKey for LimitKey {
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if let Some(name) = text.strip_prefix("claim.") {
-            return claim_name(name).map(|name| Self(KeyPart::Claim(name)));
+            return counted_claim(name).map(|name| Self(KeyPart::Claim(name)));
         }
         if let Some(name) = text.strip_prefix("header.") {
             return HeaderName::parse(name).map(|name| Self(KeyPart::Header(name.0)));
@@ -82,7 +100,8 @@ impl TextKey for Told {
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if let Some(name) = text.strip_prefix("claim.") {
-            return claim_name(name).map(|name| Self(ForwardedClaim::Claim(name)));
+            return claim_name(name, &["client_id", "sub", "iss", "scope"])
+                .map(|name| Self(ForwardedClaim::Claim(name)));
         }
         match text {
             "client_id" => Ok(Self(ForwardedClaim::ClientId)),
