@@ -35,6 +35,22 @@ fn counted_claim(name: &str) -> Result<Box<str>, Mistake> {
     Err(Mistake::new(format!("claim {} {why}", quoted(name)), "Write client_id, sub or another claim."))
 }
 
+/// A claim that chooses callers by its text.
+pub(super) fn chosen_claim(name: &str) -> Result<Box<str>, Mistake> {
+    let why = match name {
+        "client_id" | "sub" => {
+            return Err(Mistake::new("stands for a key of its own", format!("Write {name} beside claims.")));
+        }
+        "jti" | "exp" | "iat" | "nbf" => "differs from token to token, so that it would choose one token at most",
+        "cnf" => "is no text in any token, so that it would never choose anybody",
+        _ => {
+            return claim_name(name, &[])
+                .map_err(|Mistake { finding, .. }| Mistake::new(finding, "Write it as it stands in tokens."));
+        }
+    };
+    Err(Mistake::new(why, "Write another claim, client_id or sub."))
+}
+
 /// One part of the identity a limit counts by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LimitKey(pub(super) KeyPart);

@@ -1,17 +1,17 @@
 //! Limits: rates, bursts and keys. In: their tables. Out: [`Limit`]s by name.
+//! Not here: other quotas for some callers (`overrides`), and whether the routes fit (`routes`, `uses`).
 
 use std::rc::Rc;
 
 use crate::config::caller::LimitKey;
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
-use crate::config::keys::{LimitTable, OverrideTable};
+use crate::config::keys::LimitTable;
+use crate::config::overrides;
 use crate::config::services::{self, Wanted};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
-use crate::policy::{
-    AtOnce, Condition, Counts, Event, KeyPart, Limit, Older, Origin, Outcomes, Override, Quota, TableSize, Watch,
-};
+use crate::policy::{AtOnce, Counts, Event, KeyPart, Limit, Older, Origin, Outcomes, Quota, TableSize, Watch};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -77,9 +77,7 @@ fn limit(
     findings: &mut Findings,
 ) -> Option<Limit> {
     let (quota, counts) = counted(table, findings);
-    let overrides = table.overrides.iter().flatten();
-    let overrides =
-        overrides.filter_map(|other| other_quota(&origin, &other.value, table.local_only, findings)).collect();
+    let overrides = overrides::compile(&origin, table, findings);
     let mut key = Vec::new();
     for part in table.key.as_ref()? {
         if key.contains(&part.value.0) {
@@ -199,28 +197,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     outcomes
 }
 
-fn other_quota(origin: &Origin, table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
-    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), local_only, findings);
-    let mut conditions = Vec::new();
-    conditions.extend(table.client_id.iter().map(|id| Condition::ClientId(id.0.clone())));
-    conditions.extend(table.sub.iter().map(|sub| Condition::Sub(sub.0.clone())));
-    for (name, claim) in table.claims.iter().flat_map(|claims| &claims.0) {
-        conditions.extend(claim.value.iter().map(|text| Condition::Claim(name.as_str().into(), text.0.clone())));
-    }
-    conditions.extend(table.peer.iter().map(|peer| Condition::Peer(peer.0.clone())));
-    conditions.extend(table.utc.iter().map(|times| Condition::Utc(times.0)));
-    let written = ["client_id", "sub", "claims", "peer", "utc"].iter().any(|key| table.wrote(key));
-    if conditions.is_empty() && !written {
-        findings.add(
-            &table.at,
-            "has no condition, so that it would be everybody's rate",
-            "Write client_id, sub, claims, peer or utc.",
-        );
-    }
-    Some(Override::new(&origin.name, conditions, quota?))
-}
-
-fn quota(
+pub(super) fn quota(
     at: &Place,
     rate: Option<Rate>,
     burst: Option<u32>,

@@ -2,8 +2,8 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `peer`
-//! and `trust` are the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs
-//! together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
+//! and `trust` are the types of values; `issuers`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
+//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
 //! wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -19,6 +19,7 @@ mod finding;
 mod issuers;
 mod keys;
 mod limits;
+mod overrides;
 mod peer;
 mod resources;
 mod routes;
@@ -29,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod uses;
 mod values;
 
 pub use finding::{Finding, Findings};
@@ -98,6 +100,9 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
+    if limits.uses_are_clear() {
+        uses::check(config, findings);
+    }
     Policy {
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,

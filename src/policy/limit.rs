@@ -273,7 +273,7 @@ impl Override {
 }
 
 /// What must hold of a caller, or of the moment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// `client_id` of the token.
     ClientId(Box<str>),
