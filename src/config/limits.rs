@@ -104,6 +104,11 @@ fn limit(
     })
 }
 
+/// Whether any one caller can bring it about, as often as it likes: not where an upstream is ill, or has too much to do.
+fn is_of_one_caller(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Verification | Outcome::Status(400..=428 | 430..=499))
+}
+
 /// What it raises instead of refusing.
 fn watch(
     origin: &Origin,
@@ -172,7 +177,22 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     for key in ["service", "shadow"].iter().filter(|key| table.wrote(key)) {
         findings.add(&table.at.key(key), "cannot stand beside on", "Leave one of both out.");
     }
-    for outcome in written {
+    if let Some(cause) = written.iter().find(|outcome| is_of_one_caller(outcome.value)) {
+        let shared = |part: &At<LimitKey>| matches!(part.value.0, KeyPart::Route | KeyPart::Constant(_));
+        let at = table.at.key("key");
+        if !table.wrote("event") && !findings.touch(&at) && table.key.iter().flatten().all(shared) {
+            let finding = format!(
+                "the same budget for all callers, so that one stranger could lock everybody out by {}",
+                cause.value.text()
+            );
+            findings.add(&at, finding, "Add source, peer or ip.");
+        }
+    }
+    for (index, outcome) in written.iter().enumerate() {
+        if written.iter().take(index).any(|earlier| earlier.value == outcome.value) {
+            findings.add(&outcome.at, "stands there twice", "Remove one.");
+            continue;
+        }
         match outcome.value {
             Outcome::Status(status) => outcomes.statuses.push(status),
             Outcome::Verification => {

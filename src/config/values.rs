@@ -65,10 +65,20 @@ impl<const MIN: u32, const MAX: u32> Key for Count<MIN, MAX> {
 /// What may come of a request: a status, or the word `verification`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// From 100 to 599.
+    /// From 200 to 599: what ends an exchange.
     Status(u16),
     /// A token that was not known yet was verified.
     Verification,
+}
+
+impl Outcome {
+    /// As it is written.
+    pub(super) fn text(self) -> String {
+        match self {
+            Outcome::Status(status) => status.to_string(),
+            Outcome::Verification => "verification".to_owned(),
+        }
+    }
 }
 
 impl Key for Outcome {
@@ -83,14 +93,14 @@ impl Key for Outcome {
                 known.then_some(Self::Verification)
             }
             _ => {
-                let Count(status) = Count::<100, 599>::read(value, at, findings)?;
+                let Count(status) = Count::<200, 599>::read(value, at, findings)?;
                 u16::try_from(status).ok().map(Self::Status)
             }
         }
     }
 
     fn schema() -> serde_json::Value {
-        json!({ "anyOf": [Count::<100, 599>::schema(), { "const": "verification" }] })
+        json!({ "anyOf": [Count::<200, 599>::schema(), { "const": "verification" }] })
     }
 }
 

@@ -197,6 +197,39 @@ fn verifications_know_no_token() {
 }
 
 #[test]
+fn outcomes_are_named_once_and_end_an_exchange() {
+    let of = |on: Value| limit(json!({ "on": on }));
+    assert_eq!(of(json!([401, 404, "401"])), ["on[2]: stands there twice. Remove one."]);
+    for status in [100, 103, 199, 600] {
+        assert_eq!(of(json!([status])), [format!("on[0]: {status} is out of range. Write a number from 200 to 599.")]);
+    }
+    assert_eq!(of(json!([200, 429, 599])), NOTHING);
+    assert_eq!(
+        limit(json!({ "key": ["ip"], "on": ["verification", "verification"] })),
+        ["on[1]: stands there twice. Remove one."]
+    );
+}
+
+#[test]
+fn one_budget_for_all_is_none_that_a_stranger_can_spend() {
+    for key in [json!([]), json!(["route"]), json!(["const.x"]), json!(["const.x", "route"])] {
+        for (on, cause) in
+            [(json!([401]), "401"), (json!(["verification"]), "verification"), (json!([503, 404]), "404")]
+        {
+            let finding = format!(
+                "key: the same budget for all callers, so that one stranger could lock everybody out by {cause}. Add source, peer or ip."
+            );
+            assert_eq!(limit(json!({ "key": key, "on": on })), [finding]);
+        }
+        assert_eq!(limit(json!({ "key": key, "on": [503, 429] })), NOTHING);
+        assert_eq!(limit(json!({ "key": key, "on": [401], "event": "brute-force" })), NOTHING);
+    }
+    for part in ["source", "peer", "ip"] {
+        assert_eq!(limit(json!({ "key": ["route", part], "on": [401, "verification"] })), NOTHING);
+    }
+}
+
+#[test]
 fn callers_are_not_counted_by_what_changes_with_each_token() {
     let of = |claim: &str| limit(json!({ "key": [format!("claim.{claim}")] }));
     for (claim, why) in [

@@ -403,7 +403,7 @@ fn limits_on_outcomes_are_checked() {
             json!({ "on": [] }),
             "on: an empty list, so that nothing would ever be counted. Write statuses, like [401, 404].",
         ),
-        (json!({ "on": [99] }), "on[0]: 99 is out of range. Write a number from 100 to 599."),
+        (json!({ "on": [99] }), "on[0]: 99 is out of range. Write a number from 200 to 599."),
         (json!({ "on": ["verifications"] }), r#"on[0]: "verifications" is unknown here. Did you mean "verification"?"#),
         (
             json!({ "on": [401, "verification"] }),
