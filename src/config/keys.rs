@@ -185,8 +185,8 @@ config_table! {
         event: EventWord = optional,
         /// Counts each of these once in the time of the rate, and not again. Needs `event`.
         distinct: LimitKey = optional,
-        /// How many requests may be under way at once, instead of a rate.
-        in_flight: Count<1, 1_000_000> = optional,
+        /// How many requests may be under way at once, instead of a rate. No more than one proxy can hold.
+        in_flight: Count<1, 100_000> = optional,
         /// The time in which what a lost worker held in flight comes back.
         heal: Span<60, 86_400> = default(Span::seconds(3600)),
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the

@@ -144,13 +144,17 @@ fn watch(
 /// What it counts, and how much of that is allowed.
 fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Counts) {
     let Some(most) = &table.in_flight else {
-        if !table.wrote("rate") {
+        if !table.wrote("rate") && !table.wrote("in_flight") {
             findings.add(
                 &table.at.key("rate"),
                 "missing",
                 "Write a rate, like 10/s, or in_flight for requests at once.",
             );
         }
+        if table.wrote("heal") && !table.wrote("in_flight") {
+            findings.add(&table.at.key("heal"), "means nothing without in_flight", "Remove it.");
+        }
+        local_only(table, findings);
         let by_day = table.local_only || table.service.is_some();
         let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
         let counts = if table.wrote("on") { Counts::Outcomes(outcomes(table, findings)) } else { Counts::Requests };
@@ -165,6 +169,20 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
     let quota = Quota::new(u64::from(most.0), table.heal.0, most.0)
         .map_err(|fault| findings.add(&table.at.key("heal"), fault.to_string(), "Choose another time."));
     (quota.ok(), Counts::InFlight(AtOnce { heal: table.heal.0 }))
+}
+
+/// Whether it matters that each proxy counts alone: only where that is long.
+fn local_only(table: &LimitTable, findings: &mut Findings) {
+    if !table.local_only {
+        return;
+    }
+    let at = table.at.key("local_only");
+    let overrides = table.overrides.iter().flatten().map(|other| other.value.rate);
+    if table.service.is_some() {
+        findings.add(&at, "contradicts service, which counts for all proxies together", "Leave one of both out.");
+    } else if overrides.chain([table.rate]).all(|rate| rate.is_some_and(|rate| rate.per <= LONGEST_SHORT_PERIOD)) {
+        findings.add(&at, "means nothing, because this is no limit by the day", "Remove it.");
+    }
 }
 
 fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {

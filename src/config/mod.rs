@@ -99,6 +99,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let size = TableSize::for_identities(config.limit_table.identities.0);
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
+    services::check_leases(config, findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
     if limits.uses_are_clear() {
         uses::check(config, findings);

@@ -197,6 +197,13 @@ fn verifications_know_no_token() {
 }
 
 #[test]
+fn more_at_once_than_one_proxy_holds_is_no_limit() {
+    let at_once = |most: u32| limit(json!({ "rate": null, "in_flight": most, "heal": "1h" }));
+    assert_eq!(at_once(1_000_000), ["in_flight: 1000000 is out of range. Write a number from 1 to 100000."]);
+    assert_eq!(at_once(100_000), NOTHING);
+}
+
+#[test]
 fn outcomes_are_named_once_and_end_an_exchange() {
     let of = |on: Value| limit(json!({ "on": on }));
     assert_eq!(of(json!([401, 404, "401"])), ["on[2]: stands there twice. Remove one."]);
@@ -227,6 +234,54 @@ fn one_budget_for_all_is_none_that_a_stranger_can_spend() {
     for part in ["source", "peer", "ip"] {
         assert_eq!(limit(json!({ "key": ["route", part], "on": [401, "verification"] })), NOTHING);
     }
+}
+
+#[test]
+fn keys_for_another_kind_of_limit_are_found() {
+    assert_eq!(limit(json!({ "heal": "1h" })), ["heal: means nothing without in_flight. Remove it."]);
+    assert_eq!(
+        limit(json!({ "local_only": true })),
+        ["local_only: means nothing, because this is no limit by the day. Remove it."]
+    );
+    assert_eq!(limit(json!({ "local_only": false })), NOTHING);
+    assert_eq!(limit(json!({ "local_only": true, "rate": "10/day" })), NOTHING);
+    let overrides = json!([{ "client_id": "a", "rate": "10/day" }]);
+    assert_eq!(limit(json!({ "local_only": true, "overrides": overrides })), NOTHING);
+}
+
+fn by_service(service: Value, rate: &str) -> Value {
+    let mut config = changed(json!({ "rate": rate, "service": "fleet" }));
+    let mut table = json!({ "kind": "ratelimit", "cluster": "ratelimit" });
+    table.as_object_mut().unwrap().extend(service.as_object().unwrap().clone());
+    put(&mut config, "/services", json!({ "fleet": table }));
+    config
+}
+
+#[test]
+fn a_proxy_does_not_count_alone_what_a_service_counts() {
+    let mut config = by_service(json!({}), "10/day");
+    assert_eq!(said(&config), NOTHING);
+    put(&mut config, "/limits/per-client/local_only", json!(true));
+    assert_eq!(
+        said(&config),
+        ["local_only: contradicts service, which counts for all proxies together. Leave one of both out."]
+    );
+}
+
+#[test]
+fn no_lease_is_larger_than_every_quota() {
+    let lease = |lease: u32, rate: &str| by_service(json!({ "lease": lease }), rate);
+    let more = |lease: u32, largest: u32| {
+        format!(
+            "services.fleet.lease: {lease} is more than any limit with this service allows in its window. Write {largest} at most, or leave it out."
+        )
+    };
+    assert_eq!(said(&lease(61, "60/min")), [more(61, 60)]);
+    assert_eq!(said(&lease(60, "60/min")), NOTHING);
+    assert_eq!(said(&by_service(json!({}), "7/h")), NOTHING, "the default is a bound, no claim");
+    let mut two = lease(61, "60/min");
+    put(&mut two, "/limits/everyone", json!({ "key": [], "rate": "61/h", "service": "fleet" }));
+    assert_eq!(said(&two), NOTHING, "the largest decides");
 }
 
 #[test]
@@ -286,3 +341,38 @@ fn what_has_a_name_here_is_not_forwarded_as_a_claim() {
     assert_eq!(findings(&with("/resources/0/forward/headers", json!({ "x-a": "claim.jti" }))), NOTHING);
 }
 
+#[test]
+fn everything_about_limits_is_told_at_once() {
+    let mut config = without_tokens(json!({
+        "on": [401, 401, 100, "verification"],
+        "heal": "1h",
+        "local_only": true,
+        "overrides": [
+            { "claims": {}, "rate": "1/s" },
+            { "client_id": "a", "rate": "1/s" },
+            { "client_id": "a", "utc": "24:00-00:00", "rate": "1/s" },
+            { "client_id": "a", "sub": "b", "rate": "1/s" }
+        ]
+    }));
+    put(&mut config, "/limits/per-client/key", json!(["route", "route"]));
+    let paths: Vec<_> = said(&config).iter().map(|finding| finding.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(
+        paths,
+        [
+            "overrides[2].utc",
+            "on[2]",
+            "heal",
+            "local_only",
+            "key",
+            "on[1]",
+            "overrides[0].claims",
+            "overrides[3]",
+            "key[1]",
+            "on[3]",
+            "overrides[1].client_id",
+            "overrides[2].client_id",
+            "overrides[3].client_id",
+            "overrides[3].sub",
+        ]
+    );
+}
