@@ -38,7 +38,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds};
+use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -99,6 +99,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     services.into_used(findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
     Policy {
+        unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),
