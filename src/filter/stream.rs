@@ -37,7 +37,7 @@ pub struct Stream {
 }
 
 enum State {
-    Paused(Exchange),
+    Paused(Box<Exchange>),
     Forwarded(Forwarded),
     Reported,
     Answered,
@@ -184,7 +184,7 @@ impl HttpStream {
                 action
             }
             None => {
-                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(exchange), dialects }));
+                let stream = Rc::new(RefCell::new(Stream { state: State::Paused(Box::new(exchange)), dialects }));
                 plugin.wait(self.id, &stream);
                 self.stream = Some(stream);
                 Action::Pause
