@@ -129,7 +129,12 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let Woken::Yes(told) = around.worker.poll(self.id) else { return Step::Wait };
+        let waits = matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForPermits(..));
+        let told = match waits.then(|| around.worker.poll(self.id)) {
+            Some(Woken::No) => return Step::Wait,
+            Some(Woken::Yes(told)) => told,
+            None => None,
+        };
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),

@@ -42,7 +42,7 @@ pub struct Stream {
 }
 
 enum State {
-    Paused(Exchange),
+    Paused(Box<Exchange>),
     Forwarded(Forwarded),
     Reported,
     Answered,
@@ -240,7 +240,7 @@ impl HttpStream {
                 let mut exchange = Exchange::new(self.id, policy.clone(), head);
                 let decided = poll(&mut exchange, plugin, now);
                 if decided.is_none() {
-                    stream.state = State::Paused(exchange);
+                    stream.state = State::Paused(Box::new(exchange));
                 }
                 decided
             }

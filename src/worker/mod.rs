@@ -332,15 +332,13 @@ impl Worker {
         }
     }
 
-    /// What is left of requests that are over, and so should not be there: nothing, once all that waited were polled or
-    /// left, and all calls ended.
+    /// What requests have left behind, which is nothing once all that waited were decided or left. Calls may be under way
+    /// all the same, and end by themselves.
     pub fn leftovers(&self) -> Vec<String> {
         let left = [
             (self.waits.len(), "exchanges that wait"),
             (self.waits.bytes(), "bytes of exchanges that wait"),
             (self.leases.waiting(), "places in the queues of leases"),
-            (self.calls.len(), "calls under way"),
-            (self.not_sent.len(), "calls that were not sent"),
         ];
         left.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
     }
