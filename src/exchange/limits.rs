@@ -98,8 +98,15 @@ impl<'c> Caller<'c> {
         charges.into_iter().filter(move |charge| !preflight || charge.limit.is_of_source())
     }
 
-    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    /// Whether limits on answers let the source have anything: they are asked again with all others, but nothing is verified
+    /// for a source that is refused whatever comes out.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
+        let limiting = self.of_sources().filter(|charge| !charge.limit.spares_known_tokens());
+        self.look(limiting, around).map_err(Refusal::over_limit)
+    }
+
+    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
         self.look(sparing, around).map_err(Refusal::locked_out)
     }

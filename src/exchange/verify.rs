@@ -21,7 +21,8 @@ pub(super) fn verify(
     policy: &Policy,
     around: &mut Surroundings<'_>,
 ) -> Result<Rc<AccessToken>, Stop> {
-    let locked_out = source.look_at_source(around).err();
+    source.look_at_source(around)?;
+    let locked_out = source.look_at_stranger(around).err();
     let parsed = raw.check_syntax().and_then(|()| Unverified::parse(raw.as_bytes(), resource));
     let unverified = match (parsed, locked_out) {
         (Ok(unverified), None) => unverified,

@@ -289,6 +289,11 @@ fn outcome(grpc: bool) -> Outcome {
     if grpc { Outcome::of_call(status, grpc_status(Map::Response).as_deref()) } else { Outcome::Known(status) }
 }
 
+/// Whether the stream whose log is written ended as both sides wanted: the proxy flags everything else.
+fn ended_well() -> bool {
+    abi::property::get(&["response", "flags"]).is_some_and(|flags| flags.iter().all(|byte| *byte == 0))
+}
+
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
 fn response_field(name: &'static str) -> Option<Vec<u8>> {
     headers::get(Map::Response, name).ok().flatten()?;
@@ -363,6 +368,10 @@ impl HttpContext for HttpStream {
         match &mut stream.borrow_mut().state {
             State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
             State::Forwarded(forwarded) => {
+                if forwarded.in_trailers && ended_well() {
+                    // No trailers came, and so no code: HTTP alone said how it ended.
+                    forwarded.count(Some(Outcome::of_trailers(None)), plugin);
+                }
                 ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
             }
             State::Reported | State::Answered => {}

@@ -282,6 +282,14 @@ fn a_limit_on_other_answers_than_401_limits_known_tokens_too() {
 }
 
 #[test]
+fn nothing_is_verified_for_a_source_that_a_limit_on_answers_refuses_anyway() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let forged = get("/limited").peer(ALICE).token(&token().signed_by(2));
+    let reasons = [0; 3].map(|_| refused(scene.run(&forged)).reason);
+    assert_eq!(reasons, [Reason::SignatureInvalid, Reason::SignatureInvalid, Reason::OverLimit]);
+}
+
+#[test]
 fn a_limit_on_401_spares_known_tokens() {
     let mut scene = limit(json!({"key": ["ip"], "on": [401], "rate": "1/h", "burst": 2}));
     for _ in 0..9 {
