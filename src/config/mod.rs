@@ -40,7 +40,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds};
+use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -105,6 +105,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         uses::check(config, findings);
     }
     Policy {
+        unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),

@@ -12,7 +12,7 @@ use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
 use crate::config::routes;
 use crate::config::table::{Mistake, Named, TextKey};
 use crate::http::Authority;
-use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Mode, Origin, Resource};
+use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Mode, Origin, Resource, unrouted};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
@@ -123,6 +123,7 @@ fn resource(
         realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
+        unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
         issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),
         routes,
         forward,

@@ -54,6 +54,7 @@ impl FleetGrants {
         &mut self,
         charges: &[&Charge],
         caller: &Caller<'_>,
+        size: usize,
         exchange: ExchangeId,
         around: &mut Surroundings<'_>,
     ) -> Result<bool, Refusal> {
@@ -62,7 +63,7 @@ impl FleetGrants {
             let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
             let connection = around.connection;
             let value = || DescriptorValue::new(fleet, |part| caller.value(part, connection));
-            let room = around.worker.room(caller.way.size());
+            let room = around.worker.room(size);
             let (waiter, may_wait) = (exchange.into(), room.is_some());
             let demand = FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter, may_wait };
             let by = match self.take(&demand, around) {

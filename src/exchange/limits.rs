@@ -11,10 +11,11 @@ use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{Surroundings, Way};
 use crate::host::{Connection, ConnectionProperty};
+use crate::http::Head;
 use crate::json::Value;
 use crate::limit::{ClaimValue, Demand, KeyValue, OverLimit, Pending, Permits, look, spend, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Allowance, Charge, Condition, Event, KeyPart, Limit};
+use crate::policy::{Allowance, Charge, Condition, Event, KeyPart, Limit, Route};
 use crate::time::UnixMillis;
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
@@ -22,7 +23,11 @@ use crate::worker::{Counter, ExchangeId};
 
 /// Everything about a request that limits may depend on.
 pub(super) struct Caller<'c> {
-    pub(super) way: &'c Way,
+    /// `None` for a request whose head cannot be read.
+    pub(super) head: Option<&'c Head>,
+    /// `None` for one without a route.
+    pub(super) route: Option<&'c Route>,
+    pub(super) preflight: bool,
     /// `None` before the caller was let in: then only its source is known.
     pub(super) token: Option<&'c Rc<AccessToken>>,
     pub(super) peer: Option<&'c PeerIdentity>,
@@ -32,17 +37,29 @@ pub(super) struct Caller<'c> {
 /// What was charged, and the shadow limits that would have refused.
 pub(super) type Charged = (Permits, Vec<Rc<Limit>>);
 
-impl Caller<'_> {
+impl<'c> Caller<'c> {
+    /// Of a request with a route.
+    pub(super) fn of(
+        way: &'c Way,
+        token: Option<&'c Rc<AccessToken>>,
+        peer: Option<&'c PeerIdentity>,
+        wall: UnixMillis,
+    ) -> Self {
+        let (head, route) = (Some(&way.head), Some(&*way.route));
+        Self { head, route, preflight: way.preflight, token, peer, wall }
+    }
+
     /// All limits of the route are charged, or none; `None` if it has to wait for a service. Services are asked once the local
     /// limits would let the request pass, and what they granted so far stands in `granted` whatever comes out; shadow
     /// limits are counted once it is clear that it passes.
     pub(super) fn charge(
         &self,
+        way: &Way,
         exchange: ExchangeId,
         granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
     ) -> Result<Option<Charged>, Refusal> {
-        let limits = &self.way.route.limits;
+        let limits = &way.route.limits;
         if limits.is_empty() {
             return Ok(Some((Permits::none(), Vec::new())));
         }
@@ -53,7 +70,7 @@ impl Caller<'_> {
         let fleet: Vec<&Charge> = self.counted(&limits.fleet).collect();
         if !fleet.is_empty() {
             look_at(&demands, around).map_err(|over| self.refusal(over, &fleet, around))?;
-            if !granted.complete(&fleet, self, exchange, around)? {
+            if !granted.complete(&fleet, self, way.size(), exchange, around)? {
                 return Ok(None);
             }
         }
@@ -77,20 +94,44 @@ impl Caller<'_> {
 
     /// Those that count this request: a preflight has no token, and does nothing but cost.
     fn counted<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>) -> impl Iterator<Item = &'d Charge> {
-        let preflight = self.way.preflight;
+        let preflight = self.preflight;
         charges.into_iter().filter(move |charge| !preflight || charge.limit.is_of_source())
     }
 
-    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    /// Whether limits on answers let the source have anything: they are asked again with all others, but nothing is verified
+    /// for a source that is refused whatever comes out.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
-        let sparing = self.way.route.limits.of_sources().filter(|charge| charge.limit.spares_known_tokens());
-        let demands = self.demands(sparing, around);
-        look_at(&demands, around).map_err(Refusal::locked_out)
+        let limiting = self.of_sources().filter(|charge| !charge.limit.spares_known_tokens());
+        self.look(limiting, around).map_err(Refusal::over_limit)
+    }
+
+    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
+        let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
+        self.look(sparing, around).map_err(Refusal::locked_out)
+    }
+
+    /// Whether these would let the request pass. Charges nothing.
+    pub(super) fn look<'d>(
+        &self,
+        charges: impl IntoIterator<Item = &'d Charge>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), OverLimit> {
+        look_at(&self.demands(charges, around), around)
+    }
+
+    fn of_sources(&self) -> impl Iterator<Item = &'c Charge> {
+        self.route.into_iter().flat_map(|route| route.limits.of_sources())
+    }
+
+    /// Whether the source is charged for what it has verified.
+    pub(super) fn pays_for_verifications(&self) -> bool {
+        self.of_sources().any(|charge| charge.limit.counts.verification())
     }
 
     /// Charges the source for a verification.
     pub(super) fn charge_source(&self, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
-        let charges = self.way.route.limits.of_sources().filter(|charge| charge.limit.counts.verification());
+        let charges = self.of_sources().filter(|charge| charge.limit.counts.verification());
         let demands = self.demands(charges, around);
         if demands.is_empty() {
             return Ok(());
@@ -189,10 +230,11 @@ impl Caller<'_> {
                 Some(peer) => text(Some(peer.name().into())),
                 None => ip(connection),
             },
-            KeyPart::Route => text(Some((&*self.way.route.identity).into())),
+            KeyPart::Route => text(self.route.map(|route| (&*route.identity).into())),
             // Repeated fields are one identity together, so that repeating one is no way to a new budget.
             KeyPart::Header(name) => {
-                let values: Vec<_> = self.way.head.headers(name).map(String::from_utf8_lossy).collect();
+                let values = self.head.into_iter().flat_map(|head| head.headers(name));
+                let values: Vec<_> = values.map(String::from_utf8_lossy).collect();
                 text((!values.is_empty()).then(|| values.join(",").into()))
             }
             KeyPart::Constant(constant) => text(Some((&**constant).into())),

@@ -17,6 +17,8 @@ mod seen;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod unrouted;
+mod verify;
 
 use std::rc::Rc;
 
@@ -26,6 +28,8 @@ pub use settling::{ended, responded};
 
 use fleet::FleetGrants;
 use limits::Caller;
+use unrouted::Unrouted;
+use verify::verify;
 
 use crate::authz::Grant;
 use crate::binding::bind;
@@ -35,9 +39,9 @@ use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::Now;
-use crate::token::{AccessToken, RawToken, Unverified, presented};
+use crate::token::presented;
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, KeyLookup, Woken, Worker};
+use crate::worker::{ExchangeId, Woken, Worker};
 
 /// What a poll of an exchange needs besides the exchange.
 pub struct Surroundings<'a> {
@@ -125,11 +129,16 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let Woken::Yes(told) = around.worker.poll(self.id) else { return Step::Wait };
+        let waits = matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForPermits(..));
+        let told = match waits.then(|| around.worker.poll(self.id)) {
+            Some(Woken::No) => return Step::Wait,
+            Some(Woken::Yes(told)) => told,
+            None => None,
+        };
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),
-                Err(verdict) => return Step::Done(*verdict),
+                Err(unrouted) => return Step::Done(self.refuse_unrouted(unrouted, around)),
             },
             Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
@@ -175,33 +184,50 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Verdict>> {
+    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Unrouted> {
         self.seen.grpc = wants_grpc(&head);
         let peer = Peer::of(self.policy.peer, around.connection);
-        let noticed = peer.ok().flatten().and_then(|peer| self.notice(peer, around));
-        let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
-        let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;
-        let resource = self.policy.resource(head.authority());
-        let resource = resource.ok_or_else(|| refuse(Reason::HostUnknown))?.clone();
+        let known = peer.ok().flatten();
+        let noticed = known.and_then(|peer| self.notice(peer, around));
+        let unrouted = |refusal: Refusal| Unrouted { refusal, head: None, resource: None, peer: known, noticed };
+        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into()))?;
+        let Some(resource) = self.policy.resource(head.authority()).cloned() else {
+            return Err(Unrouted { head: Some(head), ..unrouted(Reason::HostUnknown.into()) });
+        };
         self.seen.resource = Some(resource.clone());
-        let stop = |refusal: Refusal| Box::new(self.refuse(refusal, &resource, &head));
-        if matches!(head.method(), "CONNECT" | "TRACE") {
-            return Err(stop(Reason::MethodRefused.into()));
-        }
-        if self.is_misdirected(&resource, around.connection) {
-            return Err(stop(Reason::Misdirected.into()));
-        }
-        let (route, preflight) = find_route(&resource, &head).map_err(stop)?;
+        let found = match head.method() {
+            "CONNECT" | "TRACE" => Err(Reason::MethodRefused.into()),
+            _ if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
+            _ => find_route(&resource, &head),
+        };
+        let (route, preflight) = match found {
+            Ok(found) => found,
+            Err(refusal) => {
+                return Err(Unrouted { head: Some(head), resource: Some(resource), ..unrouted(refusal) });
+            }
+        };
         self.seen.route = Some(route.clone());
-        let peer = peer.map_err(|_| refuse(Reason::PeerUnreadable))?;
+        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into()))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
     }
 
-    /// Refusals are outcomes as well. They count against the source alone, and for events: whoever sends another's token must
-    /// not spend the other's budget.
+    /// Without a route, what is refused still counts.
+    fn refuse_unrouted(&self, mut unrouted: Unrouted, around: &mut Surroundings<'_>) -> Verdict {
+        let refusal = unrouted.count(&self.policy, around);
+        match (unrouted.resource, unrouted.head) {
+            (Some(resource), Some(head)) => self.refuse(refusal, &resource, &head),
+            _ => Verdict::Refuse(refusal),
+        }
+    }
+
+    /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
+    /// another's token must not spend the other's budget.
     fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
-        let source = Caller { way, token: None, peer: self.seen.identity.as_ref(), wall: around.now.wall };
+        if status == 429 {
+            return;
+        }
+        let source = Caller::of(way, None, self.seen.identity.as_ref(), around.now.wall);
         source.refused(way.route.limits.of_sources(), status, around);
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
         self.seen.events = sender.refused(&way.route.limits.watching, status, around);
@@ -234,8 +260,8 @@ impl Exchange {
             None => self.authorise(way, identity, around)?,
         };
         let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
-        let caller = Caller { way, token: grant.access_token(), peer: identity, wall: around.now.wall };
-        let Some((permits, shadowed)) = caller.charge(self.id, fleet, around)? else {
+        let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
+        let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
         };
         self.seen.shadowed = shadowed;
@@ -260,9 +286,8 @@ impl Exchange {
             Some(token) => token,
             // Only here: a source that is locked out may still use a token known to be good.
             None => {
-                let source = Caller { way, token: None, peer: identity, wall: around.now.wall };
-                source.look_at_source(around)?;
-                verify(raw, &source, around)?
+                let source = Caller::of(way, None, identity, around.now.wall);
+                verify(raw, &source, &way.resource, &self.policy, around)?
             }
         };
         self.seen.token = Some(token.clone());
@@ -332,20 +357,4 @@ fn still_stands(grant: Grant, way: &Way, around: &Surroundings<'_>) -> Result<Gr
         }
     }
     Ok(grant)
-}
-
-/// A token that is not known yet, with its signature verified; the source pays for the work.
-fn verify(raw: RawToken<'_>, source: &Caller<'_>, around: &mut Surroundings<'_>) -> Result<Rc<AccessToken>, Stop> {
-    raw.check_syntax()?;
-    let unverified = Unverified::parse(raw.as_bytes(), &source.way.resource)?;
-    let keys = match around.worker.keys(unverified.issuer(), unverified.header(), around.host, around.now) {
-        KeyLookup::Found(keys) => keys,
-        KeyLookup::Wait => return Err(Stop::WaitForKeys(unverified.issuer().clone())),
-        KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
-        KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
-    };
-    source.charge_source(around)?;
-    let token = Rc::new(unverified.verify(&keys, around.host, around.worker.native())?);
-    around.worker.remember(raw, &token);
-    Ok(token)
 }

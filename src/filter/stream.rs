@@ -42,7 +42,7 @@ pub struct Stream {
 }
 
 enum State {
-    Paused(Exchange),
+    Paused(Box<Exchange>),
     Forwarded(Forwarded),
     Reported,
     Answered,
@@ -240,7 +240,7 @@ impl HttpStream {
                 let mut exchange = Exchange::new(self.id, policy.clone(), head);
                 let decided = poll(&mut exchange, plugin, now);
                 if decided.is_none() {
-                    stream.state = State::Paused(exchange);
+                    stream.state = State::Paused(Box::new(exchange));
                 }
                 decided
             }
@@ -287,6 +287,11 @@ fn outcome(grpc: bool) -> Outcome {
     let status = headers::get(Map::Response, ":status").ok().flatten();
     let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
     if grpc { Outcome::of_call(status, grpc_status(Map::Response).as_deref()) } else { Outcome::Known(status) }
+}
+
+/// Whether the stream whose log is written ended as both sides wanted: the proxy flags everything else.
+fn ended_well() -> bool {
+    abi::property::get(&["response", "flags"]).is_some_and(|flags| flags.iter().all(|byte| *byte == 0))
 }
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
@@ -363,6 +368,10 @@ impl HttpContext for HttpStream {
         match &mut stream.borrow_mut().state {
             State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
             State::Forwarded(forwarded) => {
+                if forwarded.in_trailers && ended_well() {
+                    // No trailers came, and so no code: HTTP alone said how it ended.
+                    forwarded.count(Some(Outcome::of_trailers(None)), plugin);
+                }
                 ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
             }
             State::Reported | State::Answered => {}

@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::exchange::Seen;
-use crate::verdict::{Detail, Refusal, Verdict};
+use crate::verdict::{Refusal, Verdict};
 
 /// The longest identity written; longer ones end in `…`.
 const MAX_CHARS: usize = 128;
@@ -84,10 +84,7 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
         Decision::Reported(refusal) => ("reported", Some(refusal)),
     };
     let reason = refusal.map(|refusal| refusal.reason.slug());
-    let limits = match refusal.map(|refusal| &refusal.detail) {
-        Some(Detail::Limits(over)) => over.violated_names().map(Bounded).collect(),
-        Some(Detail::None | Detail::RetryAfter(_) | Detail::Allow(_)) | None => Vec::new(),
-    };
+    let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
     let record = Record {
         decision,
         reason,

@@ -1,6 +1,8 @@
 //! The limits of a route, sorted by what they count: once, when the configuration is loaded. In: charges in the order in
 //! which they were written. Out: [`Charges`]. Not here: charging them (`exchange::limits`).
 
+use std::rc::Rc;
+
 use crate::policy::{Charge, Counts, Limit};
 
 /// See the module. Each list is in the order in which it was written.
@@ -34,6 +36,18 @@ impl Charges {
     pub fn of_sources(&self) -> impl Iterator<Item = &Charge> {
         self.outcomes.iter().filter(|charge| charge.limit.is_of_source())
     }
+}
+
+/// Of these, the limits on answers that count a request of which the source alone is known; each once, for one permit.
+pub fn unrouted<'c>(charges: impl IntoIterator<Item = &'c Charge>) -> Vec<Charge> {
+    let mut counting: Vec<Charge> = Vec::new();
+    for Charge { limit, .. } in charges {
+        let known = counting.iter().any(|charge| Rc::ptr_eq(&charge.limit, limit));
+        if !known && limit.is_of_source() && limit.counts.any_response() && limit.watch.is_none() {
+            counting.push(Charge { limit: Rc::clone(limit), cost: 1 });
+        }
+    }
+    counting
 }
 
 impl FromIterator<Charge> for Charges {

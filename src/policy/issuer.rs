@@ -19,6 +19,11 @@ impl TrustId {
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Display for TrustId {

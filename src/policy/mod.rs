@@ -18,7 +18,7 @@ mod service;
 use std::rc::Rc;
 
 pub use budget::{BudgetId, FilterId};
-pub use charges::Charges;
+pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
 pub use forward::{ForwardRule, ForwardedClaim};
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
@@ -58,6 +58,8 @@ pub enum PeerSource {
 pub struct Policy {
     /// Resources, in configuration order.
     pub resources: Vec<Rc<Resource>>,
+    /// Limits on answers that count requests for which no resource is found.
+    pub unrouted: Vec<Charge>,
     /// All issuers that a resource uses.
     pub issuers: Vec<Rc<Issuer>>,
     /// All limits, by name.

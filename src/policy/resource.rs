@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::Authority;
-use crate::policy::{ForwardRule, Issuer, Origin, Routes};
+use crate::policy::{Charge, ForwardRule, Issuer, Origin, Routes};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Resource {
     pub issuers: Vec<Rc<Issuer>>,
     /// What is served.
     pub routes: Routes,
+    /// Limits on answers that count requests for which no route is found.
+    pub unrouted: Vec<Charge>,
     /// What goes upstream about the caller.
     pub forward: ForwardRule,
 }

@@ -99,6 +99,12 @@ impl From<Reason> for Refusal {
 }
 
 impl Refusal {
+    /// The names of the limits that said no.
+    pub fn violated_limits(&self) -> impl Iterator<Item = &str> {
+        let over = if let Detail::Limits(over) = &self.detail { Some(over) } else { None };
+        over.into_iter().flat_map(OverLimit::violated_names)
+    }
+
     /// A dependency of ours is not there; try again after `retry_after`.
     pub fn unavailable(reason: Reason, retry_after: Duration) -> Self {
         Self { detail: Detail::RetryAfter(retry_after), ..reason.into() }

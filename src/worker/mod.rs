@@ -34,6 +34,7 @@ use crate::limit::SharedTable;
 use crate::limit::fleet::{Budget, CallFailed as AskFailed, Leases, Settled, Waiter};
 use crate::peer::KnownPeers;
 use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
+use crate::shared::Marks;
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -47,6 +48,8 @@ impl From<ExchangeId> for Waiter {
     }
 }
 
+/// So many tokens are known to all workers together.
+const KNOWN_TOKENS: u32 = 65_536;
 /// More identities than this hold no lease of a fleet limit at once in one worker.
 const MAX_LEASES: usize = 10_000;
 
@@ -57,6 +60,8 @@ pub struct Worker {
     tokens: TokenCache,
     peers: KnownPeers,
     limits: SharedTable,
+    /// Tokens that some worker verified.
+    known: Marks,
     policies: Vec<Weak<Policy>>,
     waits: Waits,
     calls: Calls,
@@ -75,6 +80,7 @@ impl Worker {
             tokens: TokenCache::new(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), policy.token_cache),
             peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
+            known: Marks::new("tokens", KNOWN_TOKENS, host),
             policies: Vec::new(),
             waits: Waits::default(),
             calls: Calls::default(),
@@ -168,6 +174,17 @@ impl Worker {
         self.tally.count(Counter::TokenCacheMiss);
         let trust = &token.issuer().trust;
         self.tokens.insert(raw.as_bytes(), token.clone(), token.memory(), |known| known.issuer().trust == *trust);
+    }
+
+    /// Whether any worker of the proxy verified that token, under the trust of `issuer`.
+    pub fn is_known(&self, raw: RawToken<'_>, issuer: &Issuer, host: &dyn Host, now: Now) -> bool {
+        self.known.holds(&known_token(raw, issuer), host, now.mono)
+    }
+
+    /// Tells all workers of the proxy that this token was verified.
+    pub fn make_known(&self, raw: RawToken<'_>, token: &AccessToken, host: &dyn Host, now: Now) {
+        let lasts = token.claims().expires.plus(token.issuer().leeway).since(now.wall);
+        self.known.mark(&known_token(raw, token.issuer()), now.mono.plus(lasts), host, now.mono);
     }
 
     /// What the host's native verification can do.
@@ -315,15 +332,13 @@ impl Worker {
         }
     }
 
-    /// What is left of requests that are over, and so should not be there: nothing, once all that waited were polled or
-    /// left, and all calls ended.
+    /// What requests have left behind, which is nothing once all that waited were decided or left. Calls may be under way
+    /// all the same, and end by themselves.
     pub fn leftovers(&self) -> Vec<String> {
         let left = [
             (self.waits.len(), "exchanges that wait"),
             (self.waits.bytes(), "bytes of exchanges that wait"),
             (self.leases.waiting(), "places in the queues of leases"),
-            (self.calls.len(), "calls under way"),
-            (self.not_sent.len(), "calls that were not sent"),
         ];
         left.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
     }
@@ -388,4 +403,9 @@ pub enum Pace {
     Pressed,
     /// Exchanges stand in line to be polled.
     Batches,
+}
+
+/// A token as all workers know it: under a trust.
+fn known_token(raw: RawToken<'_>, issuer: &Issuer) -> Vec<u8> {
+    [issuer.trust.as_bytes(), raw.as_bytes()].concat()
 }

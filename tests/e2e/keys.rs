@@ -67,9 +67,10 @@ async fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
     without_keys(&bed).await;
     for client in [bed.client("alice"), bed.client("alice").http2()] {
         let mut first = many(&client, &token, 3);
-        active(&bed, 3).await;
+        waiting(&bed, 3).await;
         first.shutdown().await;
         active(&bed, 0).await;
+        waiting(&bed, 0).await;
     }
     let others = many(&bed.client("alice"), &token, 5);
     active(&bed, 5).await;
@@ -123,6 +124,46 @@ async fn a_body_waits_for_the_verdict_also_where_the_proxy_would_let_it_go_on() 
     bed.authority.answer_jwks_with(JwksAnswer::Keys);
     assert_eq!(honest.await.unwrap().status, 200);
     assert_eq!(bed.upstream.received()[0].body_len, 1_000, "all of it arrives");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_new_tokens_that_wait_for_one_slow_fetch_all_pass() {
+    const REQUESTS: usize = 2_000;
+    // The upstream gets them at once, which Envoy would not let it by default.
+    let bed = Testbed::start(with(|_| {}).edit(|envoy| {
+        for cluster in envoy["static_resources"]["clusters"].as_array_mut().unwrap() {
+            cluster["circuit_breakers"] = json!({"thresholds": [
+                {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}
+            ]});
+        }
+    }))
+    .await;
+    keys_loaded(&bed, 2).await;
+    let before = bed.authority.jwks_fetches();
+    without_keys(&bed).await;
+    let alice = bed.client("alice").http2();
+    let claims = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap());
+    let mut requests = JoinSet::new();
+    for (number, client) in std::iter::repeat_with(|| alice.kept()).take(REQUESTS / 100).enumerate() {
+        for nth in 0..100 {
+            let token = claims.clone().set("jti", format!("{number}-{nth}")).sign();
+            let client = client.clone();
+            requests.spawn(async move { client.get("/orders/7").token(&token).send().await.status });
+        }
+    }
+    waiting(&bed, REQUESTS as u64).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    let statuses = requests.join_all().await;
+    assert_eq!((statuses.len(), statuses.iter().filter(|status| **status == 200).count()), (REQUESTS, REQUESTS));
+    assert_eq!((bed.upstream.count(), bed.authority.jwks_fetches()), (REQUESTS, before + 2));
+    waiting(&bed, 0).await;
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting_bytes", 0).await.unwrap();
+    bed.envoy.stat_becomes("wasmcustom.boundgate.calls", 0).await.unwrap();
+}
+
+/// Waits until the filter holds exactly this many requests.
+async fn waiting(bed: &Testbed, requests: u64) {
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting", requests).await.unwrap();
 }
 
 /// Waits until the proxy holds exactly this many requests.

@@ -1,8 +1,8 @@
 //! What operators see: details, counters, the audit record; and what nobody may see.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, bed};
+use crate::expectations::{alices_token, bed, config};
 
 fn audit(line: &Value) -> Value {
     serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
@@ -90,4 +90,19 @@ async fn no_token_key_or_certificate_is_ever_logged() {
         assert!(!written.contains(part), "a part of the token was logged");
     }
     assert!(!written.contains("BEGIN CERTIFICATE"));
+}
+
+#[tokio::test]
+async fn each_limit_has_a_counter_of_what_it_refused_also_one_that_an_update_brings() {
+    let bed = bed().await;
+    let (alice, token) = (bed.client("alice").kept(), alices_token(&bed).await);
+    while alice.get("/greedy").token(&token).send().await.status == 200 {}
+    bed.envoy.stat_reaches("wasmcustom.boundgate.limit.per-client.refused", 1).await.unwrap();
+    assert_eq!(bed.envoy.stat("wasmcustom.boundgate.limit.everyone.refused").await, 0);
+    let mut changed = config();
+    changed["limits"]["new"] = json!({"key": ["client_id"], "rate": "1/h"});
+    changed["resources"][0]["routes"][4]["limits"] = json!(["new"]);
+    bed.envoy.config_update(changed).await.unwrap();
+    while alice.get("/greedy").token(&token).send().await.status == 200 {}
+    bed.envoy.stat_reaches("wasmcustom.boundgate.limit.new.refused", 1).await.unwrap();
 }

@@ -248,3 +248,249 @@ fn a_refused_request_is_not_counted() {
     forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
     forwarded(scene.run(&get("/limited").peer(ALICE).token(&token())));
 }
+
+/// Another worker of the proxy.
+fn other_worker(scene: &mut Scene) -> Worker {
+    std::mem::replace(&mut scene.worker, Worker::new(FilterId::new(b"filter"), &scene.policy, &scene.host))
+}
+
+#[test]
+fn a_token_that_one_worker_verified_passes_the_lockout_of_its_source_at_every_other() {
+    for on in [json!([401]), json!(["verification"])] {
+        let mut scene = limit(json!({"key": ["peer"], "on": on, "rate": "1/h", "burst": 2}));
+        let known = get("/limited").peer(ALICE).token(&token());
+        forwarded(scene.run(&known));
+        let _first = other_worker(&mut scene);
+        let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+        let locked_out =
+            (0..9).position(|number| refused(scene.run(&forged(number))).reason == Reason::SourceLockedOut);
+        assert!(locked_out.is_some_and(|after| after <= 2));
+        forwarded(scene.run(&known));
+        let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
+        assert_eq!(refused(scene.run(&fresh)).reason, Reason::SourceLockedOut);
+    }
+}
+
+#[test]
+fn a_limit_on_other_answers_than_401_limits_known_tokens_too() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [404], "rate": "1/h", "burst": 2}));
+    let request = get("/limited").peer(ALICE).token(&token());
+    for _ in 0..2 {
+        answered(&mut scene, &request, 404);
+    }
+    assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
+}
+
+#[test]
+fn nothing_is_verified_for_a_source_that_a_limit_on_answers_refuses_anyway() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let forged = get("/limited").peer(ALICE).token(&token().signed_by(2));
+    let reasons = [0; 3].map(|_| refused(scene.run(&forged)).reason);
+    assert_eq!(reasons, [Reason::SignatureInvalid, Reason::SignatureInvalid, Reason::OverLimit]);
+}
+
+#[test]
+fn a_limit_on_401_spares_known_tokens() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401], "rate": "1/h", "burst": 2}));
+    for _ in 0..9 {
+        answered(&mut scene, &get("/limited").peer(ALICE).token(&token()), 401);
+    }
+}
+
+#[test]
+fn whoever_hangs_up_before_the_answer_pays_for_it() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [404], "rate": "1/h", "burst": 3}));
+    let request = get("/limited").peer(ALICE).token(&token());
+    for _ in 0..3 {
+        let forward = forwarded(scene.run(&request));
+        end(&mut scene, forward);
+    }
+    assert_eq!(refused(scene.run(&request)).reason, Reason::OverLimit);
+}
+
+#[test]
+fn an_answer_that_is_not_the_upstreams_costs_nothing() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [404, 503], "rate": "1/h", "burst": 1}));
+    let request = get("/limited").peer(ALICE).token(&token());
+    for _ in 0..9 {
+        let mut forward = forwarded(scene.run(&request));
+        responded(forward.permits_mut(), None, &mut scene.worker, &scene.host, at(scene.seconds));
+        end(&mut scene, forward);
+    }
+}
+
+#[test]
+fn no_more_requests_wait_for_their_outcome_than_may_be_undecided() {
+    let mut scene = limit(json!({"key": ["client_id"], "on": [404], "rate": "10/h", "burst": 10, "undecided": 5}));
+    let request = get("/limited").peer(ALICE).token(&token());
+    let under_way: Vec<_> = (0..5).map(|_| forwarded(scene.run(&request))).collect();
+    let refusal = refused(scene.run(&request));
+    assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
+    assert_eq!(header(&refusal, "ratelimit-policy").unwrap(), r#""per-client";q=5;qu="concurrent-requests""#);
+    for forward in under_way {
+        end(&mut scene, forward);
+    }
+    let _again = forwarded(scene.run(&request));
+}
+
+#[test]
+fn refusals_by_limits_are_no_outcomes_that_count() {
+    let mut config = config();
+    config["limits"] = json!({
+        "rate": {"key": ["ip"], "rate": "1/h"},
+        "too-many": {"key": ["ip"], "on": [429], "rate": "2/h"}
+    });
+    config["resources"][0]["routes"][3]["limits"] = json!(["rate", "too-many"]);
+    let mut scene = Scene::new(&config);
+    let request = get("/limited").peer(ALICE).token(&token());
+    answered(&mut scene, &request, 200);
+    for _ in 0..9 {
+        assert_eq!(refused(scene.run(&request)).violated_limits().collect::<Vec<_>>(), ["rate"]);
+    }
+}
+
+#[test]
+fn a_scan_of_paths_methods_and_hosts_is_counted_and_limited() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [404, 405, 421], "rate": "3/h", "burst": 3}));
+    let host = |host: &'static str| get("/limited").host(host);
+    assert_eq!(refused(scene.run(&get("/nowhere"))).reason, Reason::RouteUnknown);
+    assert_eq!(refused(scene.run(&request("DELETE", "/orders/7"))).reason, Reason::MethodNotAllowed);
+    assert_eq!(refused(scene.run(&host("unknown.example"))).reason, Reason::HostUnknown);
+    for scanning in [get("/elsewhere"), request("DELETE", "/orders/7"), host("unknown.example")] {
+        let refusal = refused(scene.run(&scanning));
+        assert_eq!((refusal.reason, refusal.violated_limits().collect()), (Reason::OverLimit, vec!["per-client"]));
+    }
+    assert_eq!(refused(scene.run(&get("/limited").peer(ALICE).token(&token()))).reason, Reason::OverLimit);
+    forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
+    scene.seconds = 1200.0;
+    assert_eq!(refused(scene.run(&get("/nowhere"))).reason, Reason::RouteUnknown);
+}
+
+#[test]
+fn preflights_are_counted_by_what_needs_no_token() {
+    let mut config = config();
+    config["limits"] = json!({
+        "by-ip": {"key": ["ip"], "rate": "3/h"},
+        "per-client": {"key": ["client_id"], "rate": "1/h"}
+    });
+    config["resources"][0]["routes"][5]["limits"] = json!(["by-ip", "per-client"]);
+    config["resources"][0]["routes"][3]["limits"] = json!(["per-client"]);
+    let mut scene = Scene::new(&config);
+    let preflight = request("OPTIONS", "/cors")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "PUT");
+    for _ in 0..3 {
+        forwarded(scene.run(&preflight));
+    }
+    assert_eq!(refused(scene.run(&preflight)).violated_limits().collect::<Vec<_>>(), ["by-ip"]);
+}
+
+#[test]
+fn shadow_limits_are_reported_each_by_itself() {
+    let mut config = config();
+    config["limits"] = json!({
+        "one": {"key": ["client_id"], "rate": "1/h", "shadow": true},
+        "three": {"key": ["client_id"], "rate": "3/h", "shadow": true}
+    });
+    config["resources"][0]["routes"][3]["limits"] = json!(["one", "three"]);
+    let mut scene = Scene::new(&config);
+    let request = get("/limited").peer(ALICE).token(&token());
+    let shadowed: Vec<Vec<String>> = (0..5)
+        .map(|_| {
+            let mut exchange = scene.exchange(&request);
+            assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+            exchange.seen().shadowed.iter().map(|limit| limit.origin.name.to_string()).collect()
+        })
+        .collect();
+    assert_eq!(shadowed, [&[][..], &["one"], &["one"], &["one", "three"], &["one", "three"]]);
+}
+
+#[test]
+fn a_caller_is_told_the_longest_wait_of_all_its_limits() {
+    let mut config = config();
+    config["limits"] = json!({
+        "by-second": {"key": ["client_id"], "rate": "1/s", "burst": 1},
+        "failures": {"key": ["client_id"], "on": [404], "rate": "20/min", "burst": 1}
+    });
+    config["resources"][0]["routes"][3]["limits"] = json!(["by-second", "failures"]);
+    let mut scene = Scene::new(&config);
+    let request = get("/limited").peer(ALICE).token(&token());
+    answered(&mut scene, &request, 404);
+    assert_eq!(header(&refused(scene.run(&request)), "retry-after").unwrap(), "3");
+    scene.seconds = 3.0;
+    forwarded(scene.run(&request));
+}
+
+#[test]
+fn claims_of_every_type_have_budgets_of_their_own() {
+    let mut scene = limit(json!({"key": ["claim.tenant"], "rate": "1/h", "burst": 1}));
+    let values = [json!("7"), json!(7), json!(true), json!(7.5), json!(["a"]), json!({"id": 7}), json!(u64::MAX)];
+    for (number, value) in values.iter().enumerate() {
+        let token = token().claim("tenant", value.clone()).claim("jti", json!(number.to_string()));
+        assert_eq!(burst(&mut scene, &token), 1, "{value}");
+    }
+    assert_eq!(burst(&mut scene, &token().claim("jti", json!("without"))), 1);
+    assert_eq!(burst(&mut scene, &token().claim("tenant", Value::Null).claim("jti", json!("null"))), 0);
+}
+
+/// Goes over to `config`; the old policy lives on while its listener drains.
+fn update(scene: &mut Scene, config: &Value) -> Rc<Policy> {
+    let old = std::mem::replace(&mut scene.policy, policy(config));
+    scene.worker.adopt(&scene.policy);
+    old
+}
+
+#[test]
+fn a_route_that_moves_in_the_configuration_keeps_its_budgets() {
+    let mut config = config();
+    config["limits"]["per-client"] = json!({"key": ["route", "client_id"], "rate": "2/h"});
+    let mut scene = Scene::new(&config);
+    assert_eq!(burst(&mut scene, &token()), 2);
+    let mut changed = config.clone();
+    let routes = changed["resources"][0]["routes"].as_array_mut().unwrap();
+    routes.insert(0, json!({"path": "/new", "limits": ["per-client"]}));
+    let _draining = update(&mut scene, &changed);
+    assert_eq!(burst(&mut scene, &token()), 0);
+}
+
+#[test]
+fn an_edit_that_leaves_a_limit_alone_changes_no_budget_and_another_rate_begins_anew() {
+    let mut config = config();
+    config["limits"]["per-client"] = json!({"key": ["client_id", "const.x"], "rate": "2/h"});
+    let mut scene = Scene::new(&config);
+    assert_eq!(burst(&mut scene, &token()), 2);
+    let mut changed = config.clone();
+    changed["limits"]["per-client"]["key"] = json!(["const.x", "client_id"]);
+    changed["limits"]["another"] = json!({"key": ["client_id", "const.x"], "rate": "100/s"});
+    changed["resources"][0]["routes"][3]["limits"] = json!(["another", "per-client"]);
+    changed["limits"]["per-client"]["overrides"] = json!([{"sub": "bob", "rate": "9/s"}]);
+    let old = update(&mut scene, &changed);
+    assert_eq!(burst(&mut scene, &token()), 0);
+    changed["limits"]["per-client"]["rate"] = json!("3/h");
+    let _newer = update(&mut scene, &changed);
+    assert_eq!(burst(&mut scene, &token()), 3);
+    scene.policy = old;
+    assert_eq!(burst(&mut scene, &token()), 0, "the old version still knows what is owed");
+}
+
+#[test]
+fn an_override_neither_pays_for_nor_refills_what_it_overrides() {
+    let mut scene =
+        limit(json!({"key": ["ip"], "rate": "5/h", "burst": 5, "overrides": [{"client_id": "vip", "rate": "100/s"}]}));
+    let vip = token().claim("client_id", json!("vip")).claim("jti", json!("vip"));
+    for round in 0..5 {
+        scene.seconds = f64::from(round) * 1.1;
+        assert_eq!(burst(&mut scene, &token()), if round == 0 { 5 } else { 0 });
+        forwarded(scene.run(&get("/limited").peer(ALICE).token(&vip)));
+    }
+}
+
+#[test]
+fn two_filters_of_one_proxy_share_no_budget() {
+    let mut scene = limit(json!({"rate": "5/h", "burst": 5}));
+    assert_eq!(burst(&mut scene, &token()), 5);
+    let mine = std::mem::replace(&mut scene.worker, Worker::new(FilterId::new(b"other"), &scene.policy, &scene.host));
+    assert_eq!(burst(&mut scene, &token()), 5);
+    scene.worker = mine;
+    assert_eq!(burst(&mut scene, &token()), 0);
+}

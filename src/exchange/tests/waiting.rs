@@ -1,7 +1,6 @@
 //! Exchanges that wait for keys, and what survives a configuration.
 
 use super::*;
-use crate::worker::Pace;
 
 #[test]
 fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {

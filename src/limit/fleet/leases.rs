@@ -5,7 +5,7 @@
 //! A request waits for one limit once at most: what ends its wait is its answer ([`Settled`]), which nobody else takes
 //! meanwhile. Its wait ends at its own deadline, whatever the calls do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ pub struct Leases {
     /// Of all that wait.
     deadlines: BTreeMap<(MonoNanos, Waiter), Budget>,
     last_ask: u64,
+    /// Limits whose operator was told that some request costs more than they ever grant.
+    unfit: BTreeSet<u128>,
     tally: FleetTally,
 }
 
@@ -121,6 +123,7 @@ impl Leases {
             sent: BTreeMap::new(),
             deadlines: BTreeMap::new(),
             last_ask: 0,
+            unfit: BTreeSet::new(),
             tally: FleetTally::default(),
         }
     }
@@ -142,6 +145,14 @@ impl Leases {
             return Taken::Wait;
         }
         if let Some(taken) = lease.take(cost, now) {
+            if matches!(taken, Taken::Over { retry: Retry::Never, .. }) && self.unfit.insert(limit.scope()) {
+                log::warn!(
+                    "{}: a request costs {cost}, and service {} never grants as much: it can never pass. Lower the cost, \
+                     or raise the limit at the service.",
+                    limit.origin.path,
+                    service.origin.name
+                );
+            }
             let ahead = matches!(taken, Taken::Granted(_)) && lease.asking == Asking::No && lease.runs_dry(now);
             if ahead && !self.breakers.is_open(service) {
                 lease.asking = Asking::Queued { probe: false };

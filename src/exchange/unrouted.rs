@@ -1,0 +1,63 @@
+//! Requests that no route is found for: a path, method or host that is not served. In: the refusal, what is known of the
+//! request. Out: the same refusal, counted against the source, or that the source has been refused so too often.
+//! Not here: finding routes (`approach`), refusals on a route (`limits`).
+//!
+//! They have no route whose limits could count them. So all limits on answers count them that a route of the resource has
+//! (of any resource, where not even that is known), if their key needs no token.
+
+use std::rc::Rc;
+
+use crate::exchange::Surroundings;
+use crate::exchange::limits::Caller;
+use crate::http::Head;
+use crate::peer::{Noticed, Peer, PeerIdentity};
+use crate::policy::{Charge, KeyPart, Policy, Resource};
+use crate::verdict::Refusal;
+
+/// See the module.
+pub(super) struct Unrouted {
+    pub(super) refusal: Refusal,
+    /// If it could be read.
+    pub(super) head: Option<Head>,
+    /// If the host was recognised.
+    pub(super) resource: Option<Rc<Resource>>,
+    pub(super) peer: Option<Peer>,
+    pub(super) noticed: Option<Noticed>,
+}
+
+impl Unrouted {
+    /// Counts it. Out: what is answered.
+    pub(super) fn count(&mut self, policy: &Policy, around: &mut Surroundings<'_>) -> Refusal {
+        let refusal = std::mem::replace(&mut self.refusal, crate::reason::Reason::FilterUnavailable.into());
+        let status = refusal.reason.row().status;
+        let charges = self.resource.as_ref().map_or(&policy.unrouted, |resource| &resource.unrouted);
+        let counting: Vec<&Charge> = charges.iter().filter(|charge| charge.limit.counts.response(status)).collect();
+        if counting.is_empty() {
+            return refusal;
+        }
+        let peer = self.identity(&counting, policy, around);
+        let source = Caller {
+            head: self.head.as_ref(),
+            route: None,
+            preflight: false,
+            token: None,
+            peer: peer.as_ref(),
+            wall: around.now.wall,
+        };
+        match source.look(counting.iter().copied(), around) {
+            Ok(()) => {
+                source.refused(counting, status, around);
+                refusal
+            }
+            Err(over) => Refusal::over_limit(over),
+        }
+    }
+
+    /// Who the peer is, if any of these depends on it.
+    fn identity(&self, counting: &[&Charge], policy: &Policy, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
+        let by_peer = |part: &KeyPart| matches!(part, KeyPart::Peer | KeyPart::Source);
+        counting.iter().any(|charge| charge.limit.key.iter().any(by_peer)).then_some(())?;
+        let Surroundings { worker, host, connection, now } = around;
+        Some(worker.peers().identify(self.peer?, self.noticed?, policy.peer, *connection, *host, *now))
+    }
+}
