@@ -4,6 +4,7 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::UserMessageFormatter;
 
+use crate::config::finding::Place;
 use crate::config::{Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
 use crate::policy::Policy;
@@ -20,6 +21,8 @@ pub struct Document {
     /// Where in the file, if the file has other things: `WasmPlugin boundgate`, `filter boundgate`.
     pub place: Option<String>,
     content: Content,
+    /// What is wrong around it.
+    around: Findings,
 }
 
 enum Content {
@@ -33,13 +36,18 @@ enum Content {
 impl Document {
     /// The same policy, and the same findings, as when the proxy loads it.
     pub fn policy(&self) -> Result<Policy, Findings> {
-        match &self.content {
+        let judged = match &self.content {
             Content::Text(text) => load(text.as_bytes()),
             Content::Value(value) => compile(value),
             Content::Other(finding) => Err(Findings::single(
                 *finding,
                 "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
             )),
+        };
+        match judged {
+            Ok(policy) if self.around.is_empty() => Ok(policy),
+            Ok(_) => Err(self.around.clone()),
+            Err(findings) => Err(findings.and(&self.around)),
         }
     }
 }
@@ -84,18 +92,25 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
             Some(config) => Content::Value(config.clone()),
             None => Content::Other("spec.pluginConfig is missing"),
         };
-        return found.push(Document { place: Some(format!("WasmPlugin {name}")), content });
+        return found.push(Document {
+            place: Some(format!("WasmPlugin {name}")),
+            content,
+            around: Findings::default(),
+        });
     }
     let before = found.len();
     let mut wasm = Vec::new();
     filters(&value, &mut wasm);
     // A proxy may have wasm filters of others. Where any says that it is Boundgate, those are meant.
     let named = wasm.iter().any(|filter| is_named(filter));
-    found.extend(wasm.into_iter().filter(|wasm| !named || is_named(wasm)).map(filter));
+    wasm.retain(|wasm| !named || is_named(wasm));
+    let mut repeated = Vec::new();
+    repeated_marks(&value, &wasm, &mut repeated);
+    found.extend(wasm.iter().map(|wasm| filter(wasm, repeated.iter().any(|other| std::ptr::eq(*other, *wasm)))));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
-        found.push(Document { place: None, content: Content::Value(value) });
+        found.push(Document { place: None, content: Content::Value(value), around: Findings::default() });
     }
 }
 
@@ -119,17 +134,68 @@ fn is_named(wasm: &Object) -> bool {
     texts.any(|text| text.contains("boundgate"))
 }
 
-fn filter(wasm: &Object) -> Document {
+/// `repeated`: another filter before it in its chain has the same mark.
+fn filter(wasm: &Object, repeated: bool) -> Document {
     let config = wasm.get("config");
-    let inside = |path: &[&str]| config.and_then(|config| at(config, path));
-    let name = inside(&["name"]).and_then(Value::as_text).unwrap_or("without a name");
-    let content =
-        match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
-            (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
-            (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
-            _ => Content::Other("there is none that the filter understands"),
-        };
-    Document { place: Some(format!("filter {name}")), content }
+    let name = config.and_then(|config| at(config, &["name"])).and_then(Value::as_text).unwrap_or("without a name");
+    let mut around = Findings::default();
+    let goes_on = config.and_then(|config| at(config, &["allow_on_headers_stop_iteration"]));
+    if goes_on.is_some_and(|goes_on| !matches!(goes_on, Value::Bool(false) | Value::Null)) {
+        around.add(
+            &Place::root().key("allow_on_headers_stop_iteration"),
+            "set, so that the proxy goes on with what comes behind a head that is not judged yet",
+            "Remove it from the filter.",
+        );
+    }
+    if repeated {
+        around.add(
+            &Place::root().key("mark"),
+            "the same as that of another filter of this chain, so that what one let through passes the interlock of the other",
+            "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
+        );
+    }
+    Document { place: Some(format!("filter {name}")), content: content(wasm), around }
+}
+
+fn content(wasm: &Object) -> Content {
+    let inside = |path: &[&str]| wasm.get("config").and_then(|config| at(config, path));
+    match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
+        (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
+        (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
+        _ => Content::Other("there is none that the filter understands"),
+    }
+}
+
+/// Those of `ours` that stand in one list of filters behind another with the same mark.
+fn repeated_marks<'v>(value: &'v Value, ours: &[&'v Object], repeated: &mut Vec<&'v Object>) {
+    match value {
+        Value::Array(items) => {
+            let mut marks = Vec::new();
+            for item in items {
+                let Some(Value::Object(filter)) = at(item, &["typed_config"]) else { continue };
+                if ours.iter().any(|our| std::ptr::eq(*our, filter)) {
+                    let mark = mark(filter);
+                    if marks.contains(&mark) {
+                        repeated.push(filter);
+                    }
+                    marks.push(mark);
+                }
+            }
+            items.iter().for_each(|item| repeated_marks(item, ours, repeated));
+        }
+        Value::Object(object) => object.members().for_each(|(_, member)| repeated_marks(member, ours, repeated)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
+    }
+}
+
+/// The `mark` of a filter's configuration, as it is written.
+fn mark(wasm: &Object) -> Option<String> {
+    let parsed = match content(wasm) {
+        Content::Text(text) => json::parse(text.as_bytes(), Bounds::CONFIG).ok()?,
+        Content::Value(value) => value,
+        Content::Other(_) => return None,
+    };
+    at(&parsed, &["mark"]).and_then(Value::as_text).map(str::to_owned)
 }
 
 fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
@@ -187,6 +253,30 @@ mod tests {
             assert!(matches!(&both(name)[..], [(_, Ok(()))]), "{name}");
         }
         assert!(matches!(&both("name: ours")[..], [(_, Ok(())), (_, Err(_))]));
+    }
+
+    #[test]
+    fn what_undoes_a_filter_from_around_it_is_a_finding() {
+        let ours = |more: &str, mark: &str| {
+            let config = format!("{{ mark: {mark}, {}", &CONFIG[1..]).replace("mark: none, ", "");
+            let config = format!("{{ name: ours, {more} configuration: {{ \"@type\": {STRUCT}, value: {config} }} }}");
+            format!("{{ name: x, typed_config: {{ \"@type\": {WASM}, config: {config} }} }}")
+        };
+        let judged = |chains: &[&[String]]| {
+            let chains: Vec<String> =
+                chains.iter().map(|chain| format!("{{ http_filters: [{}] }}", chain.join(", "))).collect();
+            let judged = places(&format!("listeners: [{}]", chains.join(", ")));
+            judged.into_iter().map(|(_, judged)| judged.err().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let (alone, edge) = (ours("", "none"), ours("", "edge"));
+        let [first, second] = &judged(&[&[alone.clone(), alone.clone()]])[..] else { panic!() };
+        assert!(first.is_empty() && second.starts_with("mark: the same as that of another filter"), "{second}");
+        assert_eq!(judged(&[&[alone.clone(), edge.clone()]]), ["", ""]);
+        assert_eq!(judged(&[&[alone.clone()], &[alone]]), ["", ""], "two chains");
+        assert_eq!(judged(&[&[edge.clone(), edge]])[0], "");
+        let [goes_on] = &judged(&[&[ours("allow_on_headers_stop_iteration: true,", "none")]])[..] else { panic!() };
+        assert!(goes_on.starts_with("allow_on_headers_stop_iteration: set"), "{goes_on}");
+        assert_eq!(judged(&[&[ours("allow_on_headers_stop_iteration: false,", "none")]]), [""]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
 use crate::limit::Dialects;
-use crate::policy::{PeerSource, Policy, TokenCacheBounds};
+use crate::policy::{Mark, PeerSource, Policy, TokenCacheBounds};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -100,6 +100,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),
+        mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer: PeerSource { insecure_assume_validated: config.peer.insecure_assume_validated },
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },

@@ -145,6 +145,7 @@ impl Exchange {
         self.seen.grpc = wants_grpc(&head);
         let refuse = |reason: Reason| Box::new(Verdict::Refuse(reason.into()));
         let head = Head::parse(head).map_err(|fault| refuse(malformed(fault)))?;
+        self.seen.path = Some(head.path().as_str().into());
         let resource = self.policy.resource(head.authority());
         let resource = resource.ok_or_else(|| refuse(Reason::HostUnknown))?.clone();
         self.seen.resource = Some(resource.clone());

@@ -7,6 +7,7 @@ mod charges;
 mod forward;
 mod issuer;
 mod limit;
+mod mark;
 mod resource;
 mod route;
 mod routes;
@@ -17,6 +18,7 @@ pub use charges::Charges;
 pub use forward::{ForwardRule, ForwardedClaim};
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, Watch};
+pub use mark::Mark;
 pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
@@ -52,6 +54,8 @@ pub struct Policy {
     pub limits: Vec<Rc<Limit>>,
     /// How peers are read.
     pub peer: PeerSource,
+    /// What the filter marks with that it let a request through.
+    pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
