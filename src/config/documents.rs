@@ -272,7 +272,8 @@ mod tests {
         let [first, second] = &judged(&[&[alone.clone(), alone.clone()]])[..] else { panic!() };
         assert!(first.is_empty() && second.starts_with("mark: the same as that of another filter"), "{second}");
         assert_eq!(judged(&[&[alone.clone(), edge.clone()]]), ["", ""]);
-        assert_eq!(judged(&[&[alone.clone()], &[alone]]), ["", ""], "two chains");
+        let alone = std::slice::from_ref(&alone);
+        assert_eq!(judged(&[alone, alone]), ["", ""], "two chains");
         assert_eq!(judged(&[&[edge.clone(), edge]])[0], "");
         let [goes_on] = &judged(&[&[ours("allow_on_headers_stop_iteration: true,", "none")]])[..] else { panic!() };
         assert!(goes_on.starts_with("allow_on_headers_stop_iteration: set"), "{goes_on}");

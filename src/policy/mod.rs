@@ -90,6 +90,7 @@ impl Policy {
         let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
         let reporting =
             reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
-        assumed.map(str::to_owned).into_iter().chain(reporting).collect()
+        let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
+        assumed.map(str::to_owned).into_iter().chain(reporting).chain(routes).collect()
     }
 }

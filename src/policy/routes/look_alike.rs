@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn the_beginning_of_a_catch_all_is_told_where_it_falls_to_another_route() {
+        let warnings = |written: &[Written<'_>]| routes(written).warnings().count();
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/admin/**", &[], "admin")]), 1);
+        assert_eq!(warnings(&[("/{x}", &[], "read"), ("/{x}/**", &[], "admin")]), 0, "written beside it");
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/admin/**", &[], "admin"), ("/admin", &[], "read")]), 0);
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/docs/**", &[], "read")]), 0, "the same is demanded");
+        assert_eq!(warnings(&[("/admin/**", &[], "admin"), ("/b", &[], "read")]), 0, "not served");
+    }
+
+    #[test]
     fn nothing_is_folded_where_it_could_not_matter() {
         let written = |routes: &[Written<'_>]| self::routes(routes).look_alikes.is_some();
         assert!(!written(&[]));
