@@ -3,7 +3,7 @@
 
 use crate::config::finding::quoted;
 use crate::config::table::{Mistake, TextKey, unknown_word};
-use crate::config::values::set;
+use crate::config::values::{Name, set};
 use crate::policy::{ForwardedClaim, KeyPart};
 
 /// The name of a claim as it stands in tokens, where it is not one that has a name here.
@@ -247,6 +247,30 @@ impl TextKey for FilterStateKey {
     }
 }
 
+/// The name of one of several filters in a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MarkName(pub(super) Box<str>);
+
+impl TextKey for MarkName {
+    const WHAT: &'static str = "the name of a mark";
+    const EXAMPLE: &'static str = r#"a name of a-z, 0-9 and "-", like "edge""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        match text {
+            "audit" => Err(Mistake::new(
+                "\"audit\" would be the key of the audit record of a filter without a mark",
+                "Choose another name.",
+            )),
+            _ if Name::is_one(text) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(format!("{} is no name", quoted(text)), Name::RULE)),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[a-z0-9-]{1,64}$");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -271,5 +295,9 @@ mod tests {
     fn what_the_interlock_trusts_cannot_be_set() {
         assert!(FilterStateKey::parse("boundgate").is_err());
         assert!(FilterStateKey::parse("boundgate_audit").is_err());
+        assert!(FilterStateKey::parse("boundgate_edge").is_err());
+        assert!(
+            MarkName::parse("audit").is_err() && MarkName::parse("Edge").is_err() && MarkName::parse("edge").is_ok()
+        );
     }
 }

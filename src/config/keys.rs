@@ -3,7 +3,7 @@
 
 use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
-use crate::config::caller::{LimitKey, StrippedName, Told};
+use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::limits::{EventWord, OlderWord};
 use crate::config::peer::PeerFrom;
@@ -34,6 +34,9 @@ config_table! {
         x_ratelimit: OlderWord = default(OlderWord::Off),
         /// What each worker remembers of tokens it has verified.
         token_cache: TokenCacheTable = table,
+        /// The name in the filter state by which its interlock knows what this filter let through: `wasm.boundgate_<name>`.
+        /// Needed where a chain has two of these filters. Without it: `wasm.boundgate`.
+        mark: MarkName = optional,
         /// The longest access token that is looked at, in bytes. Longer ones are refused.
         max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
     }

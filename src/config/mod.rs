@@ -40,7 +40,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
+use crate::policy::{Dialects, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -110,6 +110,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),
+        mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer: match config.peer.from {
             PeerFrom::Tls => PeerSource::Tls { insecure_assume_validated: config.peer.insecure_assume_validated },
         },

@@ -191,6 +191,7 @@ impl Exchange {
         let noticed = known.and_then(|peer| self.notice(peer, around));
         let unrouted = |refusal: Refusal| Unrouted { refusal, head: None, resource: None, peer: known, noticed };
         let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into()))?;
+        self.seen.path = Some(head.path().as_str().into());
         let Some(resource) = self.policy.resource(head.authority()).cloned() else {
             return Err(Unrouted { head: Some(head), ..unrouted(Reason::HostUnknown.into()) });
         };

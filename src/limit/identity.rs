@@ -7,42 +7,11 @@
 //! The *owner* of an identity is what of it a caller cannot choose at will: the key without headers, and an IPv6 address
 //! as its /48. Identities of one owner stand in a few slots and have few places there.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
 use siphasher::sip128::Hasher128;
 
-use crate::json::Value;
-use crate::limit::parts::{Whole, write_key};
+use crate::limit::parts::{KeyValue, Whole, write_key};
 use crate::policy::KeyPart;
 use crate::shared::Secret;
-
-/// What a part of a key is in one request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum KeyValue<'a> {
-    /// Text that means the same for every issuer: a peer, a constant.
-    Text(Cow<'a, str>),
-    /// A claim of a token: what two issuers call by the same name are two identities, and so are `7` and `"7"`.
-    Claim {
-        /// `iss` of the token.
-        issuer: &'a str,
-        /// The claim's value.
-        value: ClaimValue<'a>,
-    },
-    /// An address. IPv6 counts as its /64, an IPv4 address mapped into IPv6 as itself.
-    Address(IpAddr),
-    /// The request has none. All such requests share one budget: leaving a claim out is no way around a limit.
-    Missing,
-}
-
-/// The value of a claim.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClaimValue<'a> {
-    /// Text.
-    Text(Cow<'a, str>),
-    /// Anything else. Numbers count by their value, arrays in their order, objects whatever their order.
-    Json(&'a Value),
-}
 
 /// An identity that is counted: a keyed hash, the same for all limits with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,6 +83,8 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Value;
+    use crate::limit::parts::ClaimValue;
 
     fn text(text: &str) -> KeyValue<'_> {
         KeyValue::Text(text.into())

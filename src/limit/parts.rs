@@ -2,14 +2,41 @@
 //! not (`ab`, `c`). In: a key and its values in one request. Out: bytes into whatever hash counts by them: the keyed one
 //! of this process (`identity`), or the one that a fleet shares (`fleet::name`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use siphasher::sip128::SipHasher13;
 
 use crate::json::Value;
-use crate::limit::identity::{ClaimValue, KeyValue};
 use crate::policy::KeyPart;
+
+/// What a part of a key is in one request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyValue<'a> {
+    /// Text that means the same for every issuer: a peer, a constant.
+    Text(Cow<'a, str>),
+    /// A claim of a token: what two issuers call by the same name are two identities, and so are `7` and `"7"`.
+    Claim {
+        /// `iss` of the token.
+        issuer: &'a str,
+        /// The claim's value.
+        value: ClaimValue<'a>,
+    },
+    /// An address. IPv6 counts as its /64, an IPv4 address mapped into IPv6 as itself.
+    Address(IpAddr),
+    /// The request has none. All such requests share one budget: leaving a claim out is no way around a limit.
+    Missing,
+}
+
+/// The value of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimValue<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Anything else. Numbers count by their value, arrays in their order, objects whatever their order.
+    Json(&'a Value),
+}
 
 /// A hash that takes bytes.
 pub(super) trait Sink {

@@ -9,6 +9,7 @@ mod dialects;
 mod forward;
 mod issuer;
 mod limit;
+mod mark;
 mod quota;
 mod resource;
 mod route;
@@ -25,6 +26,7 @@ pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, TableSize, Watch,
 };
+pub use mark::Mark;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
@@ -68,6 +70,8 @@ pub struct Policy {
     pub peer: PeerSource,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
+    /// What the filter marks with that it let a request through.
+    pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
@@ -116,6 +120,7 @@ impl Policy {
         let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
         let reporting =
             reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
-        assumed.map(str::to_owned).into_iter().chain(reporting).collect()
+        let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
+        assumed.map(str::to_owned).into_iter().chain(reporting).chain(routes).collect()
     }
 }

@@ -60,6 +60,32 @@ impl Routes {
         }
     }
 
+    /// Catch-alls whose own beginning, without anything behind it, is served by a route that demands something else: `/admin`
+    /// beside `/admin/**`, which many servers take for `/admin/`. What was meant cannot be known.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.iter().filter_map(|route| {
+            let (Segment::Rest, prefix) = route.pattern.segments().split_last()? else { return None };
+            prefix.last()?;
+            let text = |segment: &Segment| match segment {
+                Segment::Literal(text) => Cow::Owned(plain(text).into_owned()),
+                // No literal is this.
+                Segment::Parameter(_) | Segment::Rest => Cow::Borrowed("{}"),
+            };
+            let prefix: Vec<Cow<'_, str>> = prefix.iter().map(text).collect();
+            let less = |other: &&Rc<Route>| route.pattern.is_before(&other.pattern) && !other.demands_all_of(route);
+            let other = self.root.candidates(&prefix)?.iter().find(less)?;
+            let written = route.pattern.to_string();
+            Some(format!(
+                "{}: {} without anything behind it is served by {} ({:?}), which demands something else: write it as a path of \
+                 its own",
+                route.origin.path,
+                written.strip_suffix("/**").unwrap_or_default(),
+                other.origin.path,
+                other.origin.name,
+            ))
+        })
+    }
+
     /// All routes.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Route>> {
         self.root.routes().into_iter()

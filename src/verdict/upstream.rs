@@ -8,6 +8,8 @@ use crate::peer::PeerIdentity;
 use crate::policy::{ForwardRule, ForwardedClaim};
 use crate::reason::Reason;
 
+/// The longest value in filter state, in characters; longer ones are cut and end in `…`.
+const MAX_STATE: usize = 256;
 /// The longest value that is put into a header.
 const MAX_VALUE: usize = 8 * 1024;
 
@@ -18,7 +20,7 @@ pub struct Upstream {
     pub remove: Vec<String>,
     /// Headers to set.
     pub set: Vec<(String, String)>,
-    /// Filter state to set: key below `wasm.`, and value.
+    /// Filter state to set: key below `wasm.`, and value, bounded and escaped.
     pub filter_state: Vec<(String, String)>,
 }
 
@@ -41,7 +43,8 @@ impl Upstream {
             }
         }
         for (key, claim) in &rule.filter_state {
-            upstream.filter_state.extend(value(claim, grant, peer).map(|value| (key.to_string(), value)));
+            let value = value(claim, grant, peer).map(|value| (key.to_string(), for_logs(&value)));
+            upstream.filter_state.extend(value);
         }
         for name in head.names() {
             // Whether or not it was looked at: on a public route it may be good elsewhere.
@@ -72,4 +75,45 @@ fn value(claim: &ForwardedClaim, grant: &Grant, peer: Option<&PeerIdentity>) -> 
 fn fits_a_header(value: &str) -> bool {
     let visible = |byte: u8| matches!(byte, b' '..=b'~');
     value.len() <= MAX_VALUE && value.bytes().all(visible) && value.trim() == value
+}
+
+/// Fit for a log that writes it as it is: no quotation mark ends a field, no control or separator ends a line, no mark of
+/// direction turns what is read around.
+fn for_logs(value: &str) -> String {
+    let mut text = String::with_capacity(value.len().min(MAX_STATE));
+    for (number, letter) in value.chars().enumerate() {
+        match letter {
+            _ if number == MAX_STATE => {
+                text.push('…');
+                break;
+            }
+            '"' | '\\' => text.extend(['\\', letter]),
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                text.extend(letter.escape_unicode());
+            }
+            letter if letter.is_control() => text.extend(letter.escape_unicode()),
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filter_state_is_bounded_and_escaped() {
+        for (value, expected) in [
+            ("auth0|alice", "auth0|alice"),
+            ("zoë é", "zoë é"),
+            ("a\nb", "a\\u{a}b"),
+            ("a\"b\\", "a\\\"b\\\\"),
+            ("\u{85}\u{2028}\u{202e}", "\\u{85}\\u{2028}\\u{202e}"),
+        ] {
+            assert_eq!(for_logs(value), expected);
+        }
+        assert_eq!(for_logs(&"é".repeat(256)), "é".repeat(256));
+        assert_eq!(for_logs(&"é".repeat(8_192)), "é".repeat(256) + "…");
+    }
 }

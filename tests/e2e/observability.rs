@@ -1,8 +1,9 @@
 //! What operators see: details, counters, the audit record; and what nobody may see.
 
+use boundgate_testbed::Testbed;
 use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, bed, config};
+use crate::expectations::{alices_token, bed, config, with};
 
 fn audit(line: &Value) -> Value {
     serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
@@ -73,6 +74,51 @@ async fn hostile_identities_are_bounded_and_escaped_in_the_record() {
     let record = audit(&bed.envoy.access_log_of(&answer).await);
     let recorded = record["sub"].as_str().unwrap();
     assert!(sub.starts_with(recorded.trim_end_matches('…')) && recorded.chars().count() == 129, "{recorded}");
+}
+
+#[tokio::test]
+async fn hostile_identities_are_bounded_and_escaped_in_filter_state() {
+    let state = |config: &mut Value| {
+        config["resources"][0]["forward"] = json!({"filter_state": {"subject": "sub"}});
+    };
+    let log = |envoy: &mut Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        let format = &mut manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+        format["subject"] = json!("%FILTER_STATE(wasm.subject:PLAIN)%");
+    };
+    let bed = Testbed::start(with(state).edit(log)).await;
+    let alice = bed.client("alice");
+    for (sub, expected) in [
+        ("alice".to_owned(), "alice".to_owned()),
+        ("a\n{\"decision\": \"forwarded\"}".to_owned(), r#"a\u{a}{\"decision\": \"forwarded\"}"#.to_owned()),
+        ("x".repeat(8_000), "x".repeat(256) + "…"),
+    ] {
+        let claims = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap());
+        let answer = alice.get("/orders/7").token(&claims.set("sub", sub.as_str()).sign()).send().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(bed.envoy.access_log_of(&answer).await["subject"], expected);
+    }
+}
+
+#[tokio::test]
+async fn the_record_shows_the_path_as_it_was_judged() {
+    let rewrite = |envoy: &mut Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        let route = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0];
+        route["match"] = json!({"prefix": "/orders/"});
+        route["route"]["prefix_rewrite"] = json!("/elsewhere/");
+    };
+    let bed = Testbed::start(with(|_| {}).edit(rewrite)).await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    let answer = alice.get("/orders/7?secret=1").token(&token).send().await;
+    assert_eq!(bed.upstream.received()[0].path, "/elsewhere/7?secret=1");
+    let line = bed.envoy.access_log_of(&answer).await;
+    assert_eq!(audit(&line)["path"], "/orders/7");
+    let long = format!("/orders/{}", "x".repeat(5_000));
+    let answer = alice.get(long.as_str()).send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record["path"].as_str().unwrap().chars().count(), 513, "cut");
 }
 
 #[tokio::test]

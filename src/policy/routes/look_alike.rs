@@ -266,6 +266,36 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_not_left_behind_either_if_it_can_refuse() {
+        let config = serde_json::json!({
+            "resources": [{"hosts": ["a"], "routes": [
+                {"path": "/**", "access": "peer", "peers": ["*"], "limits": ["all"]},
+                {"path": "/search", "access": "peer", "peers": ["*"], "limits": ["few", "all"]},
+                {"path": "/watched", "access": "peer", "peers": ["*"], "limits": ["all", "shadow"]}
+            ]}],
+            "limits": {
+                "all": {"key": ["peer"], "rate": "9/s"},
+                "few": {"key": ["peer"], "rate": "1/s"},
+                "shadow": {"key": ["peer"], "rate": "1/s", "shadow": true}
+            }
+        });
+        let policy = crate::config::load(config.to_string().as_bytes()).unwrap();
+        let routes = &policy.resources[0].routes;
+        assert_eq!(find(routes, "GET", "/Search"), "look-alike");
+        assert_eq!(find(routes, "GET", "/Watched"), "/**");
+    }
+
+    #[test]
+    fn the_beginning_of_a_catch_all_is_told_where_it_falls_to_another_route() {
+        let warnings = |written: &[Written<'_>]| routes(written).warnings().count();
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/admin/**", &[], "admin")]), 1);
+        assert_eq!(warnings(&[("/{x}", &[], "read"), ("/{x}/**", &[], "admin")]), 0, "written beside it");
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/admin/**", &[], "admin"), ("/admin", &[], "read")]), 0);
+        assert_eq!(warnings(&[("/**", &[], "read"), ("/docs/**", &[], "read")]), 0, "the same is demanded");
+        assert_eq!(warnings(&[("/admin/**", &[], "admin"), ("/b", &[], "read")]), 0, "not served");
+    }
+
+    #[test]
     fn nothing_is_folded_where_it_could_not_matter() {
         let written = |routes: &[Written<'_>]| self::routes(routes).look_alikes.is_some();
         assert!(!written(&[]));
