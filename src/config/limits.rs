@@ -11,7 +11,7 @@ use crate::config::overrides;
 use crate::config::services::{self, Wanted};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
-use crate::policy::{AtOnce, Counts, Event, KeyPart, Limit, Older, Origin, Outcomes, Quota, TableSize, Watch};
+use crate::policy::{AtOnce, Counts, Event, Fact, Limit, Older, Origin, Outcomes, Quota, TableSize, Watch};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -86,8 +86,8 @@ fn limit(
             key.push(part.value.0.clone());
         }
     }
-    let chosen = |part: &KeyPart| matches!(part, KeyPart::Header(_));
-    let given = |part: &KeyPart| !matches!(part, KeyPart::Header(_) | KeyPart::Route | KeyPart::Constant(_));
+    let chosen = |part: &Fact| matches!(part, Fact::Header(_));
+    let given = |part: &Fact| !matches!(part, Fact::Header(_) | Fact::Route | Fact::Constant(_));
     if key.iter().any(chosen) && !key.iter().any(given) {
         findings.add(
             &table.at.key("key"),
@@ -110,13 +110,7 @@ fn is_of_one_caller(outcome: Outcome) -> bool {
 }
 
 /// What it raises instead of refusing.
-fn watch(
-    origin: &Origin,
-    table: &LimitTable,
-    key: &[KeyPart],
-    size: TableSize,
-    findings: &mut Findings,
-) -> Option<Watch> {
+fn watch(origin: &Origin, table: &LimitTable, key: &[Fact], size: TableSize, findings: &mut Findings) -> Option<Watch> {
     if table.wrote("event") && !table.wrote("on") {
         findings.add(&table.at.key("event"), "needs outcomes that it counts", "Write them, like on: [401, 403].");
     }
@@ -196,7 +190,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
         findings.add(&table.at.key(key), "cannot stand beside on", "Leave one of both out.");
     }
     if let Some(cause) = written.iter().find(|outcome| is_of_one_caller(outcome.value)) {
-        let shared = |part: &At<LimitKey>| matches!(part.value.0, KeyPart::Route | KeyPart::Constant(_));
+        let shared = |part: &At<LimitKey>| !part.value.0.is_of_caller();
         let at = table.at.key("key");
         if !table.wrote("event") && !findings.touch(&at) && table.key.iter().flatten().all(shared) {
             let finding = format!(
@@ -222,10 +216,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
                 if let Some(part) = table.key.iter().flatten().find(of_token) {
                     findings.add(
                         &outcome.at,
-                        format!(
-                            "is counted before the token is known, and the key has {}",
-                            LimitKey::text(&part.value.0)
-                        ),
+                        format!("is counted before the token is known, and the key has {}", part.value.0),
                         "Count it by source, peer or ip.",
                     );
                 }

@@ -8,7 +8,7 @@ use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::limits::quota;
 use crate::config::table::{At, Mistake};
 use crate::config::values::Outcome;
-use crate::policy::{Condition, DayTimes, Origin, Override, PeerPattern};
+use crate::policy::{Condition, DayTimes, Fact, Origin, Override, PeerPattern};
 
 /// The keys of an override that are conditions.
 const CONDITIONS: &[&str] = &["client_id", "sub", "claims", "peer", "utc"];
@@ -44,13 +44,12 @@ pub(super) fn compile(origin: &Origin, table: &LimitTable, findings: &mut Findin
 
 fn conditions(table: &OverrideTable, findings: &mut Findings) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    conditions.extend(table.client_id.iter().map(|id| Condition::ClientId(id.0.clone())));
-    conditions.extend(table.sub.iter().map(|sub| Condition::Sub(sub.0.clone())));
+    conditions.extend(table.client_id.iter().map(|id| Condition::Is(Fact::ClientId, id.0.clone())));
+    conditions.extend(table.sub.iter().map(|sub| Condition::Is(Fact::Sub, sub.0.clone())));
     for (name, claim) in table.claims.iter().flat_map(|claims| &claims.0) {
         match chosen_claim(name) {
-            Ok(name) => {
-                conditions.extend(claim.value.iter().map(|text| Condition::Claim(name.clone(), text.0.clone())))
-            }
+            Ok(name) => conditions
+                .extend(claim.value.iter().map(|text| Condition::Is(Fact::Claim(name.clone()), text.0.clone()))),
             Err(Mistake { finding, remedy }) => findings.add(&claim.at, finding, remedy),
         }
     }

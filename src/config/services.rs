@@ -8,7 +8,7 @@ use crate::config::defined::Defined;
 use crate::config::finding::Findings;
 use crate::config::keys::{ConfigTable, LimitTable, ServiceTable};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
-use crate::policy::{FleetLimit, KeyPart, Kind, OnError, Origin, Service};
+use crate::policy::{Fact, FleetLimit, Kind, OnError, Origin, Service};
 
 config_words! {
     /// Which server counts.
@@ -88,7 +88,7 @@ pub(super) fn check_leases(config: &ConfigTable, findings: &mut Findings) {
 pub(super) fn fleet_limit(
     origin: &Origin,
     table: &LimitTable,
-    key: &[KeyPart],
+    key: &[Fact],
     services: &Defined<Wanted>,
     findings: &mut Findings,
 ) -> Option<Rc<FleetLimit>> {

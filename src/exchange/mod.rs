@@ -10,6 +10,7 @@
 //! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
+mod facts;
 mod fleet;
 mod limits;
 mod outcome;
@@ -20,6 +21,7 @@ mod tests;
 mod unrouted;
 mod verify;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 pub use outcome::Outcome;
@@ -36,7 +38,7 @@ use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
+use crate::policy::{Access, Fact, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::presented;
@@ -260,8 +262,9 @@ impl Exchange {
             Some(grant) => still_stands(grant, way, around)?,
             None => self.authorise(way, identity, around)?,
         };
-        let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
         let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
+        let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
+        let upstream = Upstream::of(&way.resource.forward, &way.head, told)?;
         let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
         };

@@ -10,7 +10,7 @@
 use siphasher::sip128::Hasher128;
 
 use crate::limit::parts::{KeyValue, Whole, write_key};
-use crate::policy::KeyPart;
+use crate::policy::Fact;
 use crate::shared::Secret;
 
 /// An identity that is counted: a keyed hash, the same for all limits with the same key.
@@ -63,8 +63,8 @@ impl Secret {
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
     pub(super) fn identity<'k, 'v>(
         &self,
-        key: &'k [KeyPart],
-        mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
+        key: &'k [Fact],
+        mut value_of: impl FnMut(&'k Fact) -> KeyValue<'v>,
     ) -> Identity {
         let mut hasher = self.hasher(b'i');
         let whole = write_key(&mut hasher, key, Whole::Identity, &mut value_of);
@@ -90,18 +90,18 @@ mod tests {
         KeyValue::Text(text.into())
     }
 
-    fn identity(key: &[KeyPart], values: &[KeyValue<'static>]) -> Identity {
+    fn identity(key: &[Fact], values: &[KeyValue<'static>]) -> Identity {
         let mut values = values.iter().cloned().cycle();
         Secret::fixed(1, 2).identity(key, |_| values.next().unwrap())
     }
 
     fn address(text: &str) -> Identity {
-        identity(&[KeyPart::Ip], &[KeyValue::Address(text.parse().unwrap())])
+        identity(&[Fact::Ip], &[KeyValue::Address(text.parse().unwrap())])
     }
 
     #[test]
     fn the_border_between_two_parts_counts() {
-        let key = [KeyPart::Peer, KeyPart::Peer];
+        let key = [Fact::Peer, Fact::Peer];
         let values = [["a", "bc"], ["ab", "c"], ["abc", ""], ["", "abc"]];
         let identities = values.map(|[one, two]| identity(&key, &[text(one), text(two)]));
         for (place, one) in identities.iter().enumerate() {
@@ -112,19 +112,19 @@ mod tests {
     #[test]
     fn the_same_name_at_two_issuers_is_two_identities() {
         let of =
-            |issuer| identity(&[KeyPart::Sub], &[KeyValue::Claim { issuer, value: ClaimValue::Text("alice".into()) }]);
+            |issuer| identity(&[Fact::Sub], &[KeyValue::Claim { issuer, value: ClaimValue::Text("alice".into()) }]);
         assert_ne!(of("https://one.example"), of("https://two.example"));
     }
 
     #[test]
     fn the_same_value_in_two_claims_is_two_identities() {
-        let of = |claim: &str| identity(&[KeyPart::Claim(claim.into())], &[text("7")]);
+        let of = |claim: &str| identity(&[Fact::Claim(claim.into())], &[text("7")]);
         assert_ne!(of("tenant"), of("team"));
     }
 
     #[test]
     fn a_missing_value_is_not_an_empty_one() {
-        assert_ne!(identity(&[KeyPart::Peer], &[KeyValue::Missing]), identity(&[KeyPart::Peer], &[text("")]));
+        assert_ne!(identity(&[Fact::Peer], &[KeyValue::Missing]), identity(&[Fact::Peer], &[text("")]));
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
                 Value::Text(text) => ClaimValue::Text(text.clone().into()),
                 other => ClaimValue::Json(other),
             };
-            Secret::fixed(1, 2).identity(&[KeyPart::Claim("c".into())], |_| KeyValue::Claim {
+            Secret::fixed(1, 2).identity(&[Fact::Claim("c".into())], |_| KeyValue::Claim {
                 issuer: "https://as.example",
                 value: claim.clone(),
             })
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_a_caller_can_choose_changes_the_identity_but_not_the_owner() {
-        let key = [KeyPart::ClientId, KeyPart::Header("x".into())];
+        let key = [Fact::ClientId, Fact::Header("x".into())];
         let (one, two) = (identity(&key, &[text("a"), text("1")]), identity(&key, &[text("a"), text("2")]));
         assert_ne!(one.tag(), two.tag());
         assert_eq!(one.tag().of_owner(), two.tag().of_owner());

@@ -14,7 +14,7 @@ use crate::limit::identity::Identity;
 use crate::limit::parts::KeyValue;
 use crate::limit::settlement::{Settlement, settle};
 use crate::limit::slot::{BYTES, MOST_ENTRIES};
-use crate::policy::{BudgetId, FilterId, KeyPart, Limit, TableSize};
+use crate::policy::{BudgetId, Fact, FilterId, Limit, TableSize};
 use crate::shared::{Holder, Presence, Secret};
 use crate::time::MonoNanos;
 
@@ -62,7 +62,7 @@ impl SharedTable {
     }
 
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
-    pub fn identity<'k, 'v>(&self, key: &'k [KeyPart], value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Identity {
+    pub fn identity<'k, 'v>(&self, key: &'k [Fact], value_of: impl FnMut(&'k Fact) -> KeyValue<'v>) -> Identity {
         self.secret.identity(key, value_of)
     }
 
@@ -128,13 +128,13 @@ mod tests {
         SharedTable::new(FilterId::new(b"filter"), &FakeHost::default())
     }
 
-    fn limit(key: &[KeyPart], identities: u32) -> Limit {
+    fn limit(key: &[Fact], identities: u32) -> Limit {
         let origin = Origin { name: "limit".into(), path: "limits.limit".into() };
         let quota = Quota::new(1, Duration::from_secs(1), 1).unwrap();
         Limit::new(origin, key.to_vec(), quota, TableSize::for_identities(identities))
     }
 
-    fn slot_key(key: &[KeyPart], identities: u32, name: &str) -> String {
+    fn slot_key(key: &[Fact], identities: u32, name: &str) -> String {
         let (table, limit) = (table(), limit(key, identities));
         let identity = table.identity(&limit.key, |_| KeyValue::Text(name.into()));
         table.slot_key(&limit, identity)
@@ -142,10 +142,10 @@ mod tests {
 
     #[test]
     fn each_kind_of_key_has_its_own_slots_in_whatever_order_it_is_written() {
-        let key = |key: &[KeyPart]| slot_key(key, 8, "alice");
+        let key = |key: &[Fact]| slot_key(key, 8, "alice");
         assert_eq!(key(&[]), "boundgate/limits/2.1/0");
-        assert_eq!(key(&[KeyPart::Ip]), "boundgate/limits/ip/2.1/0");
-        let (client, tenant) = (KeyPart::ClientId, KeyPart::Claim("tenant".into()));
+        assert_eq!(key(&[Fact::Ip]), "boundgate/limits/ip/2.1/0");
+        let (client, tenant) = (Fact::ClientId, Fact::Claim("tenant".into()));
         assert_eq!(key(&[client.clone(), tenant.clone()]), "boundgate/limits/claim.tenant+client_id/2.1/0");
         assert_eq!(key(&[tenant, client]), "boundgate/limits/claim.tenant+client_id/2.1/0");
     }
@@ -165,7 +165,7 @@ mod tests {
     fn a_hundred_thousand_identities_fill_no_more_keys_than_there_are_slots() {
         let mut keys = std::collections::HashMap::new();
         for number in 0..100_000 {
-            *keys.entry(slot_key(&[KeyPart::Peer], 4_096, &number.to_string())).or_insert(0) += 1;
+            *keys.entry(slot_key(&[Fact::Peer], 4_096, &number.to_string())).or_insert(0) += 1;
         }
         assert_eq!(keys.len(), 512);
         // 195 on average; a spread by a good hash stays well within twice that.

@@ -6,6 +6,7 @@
 mod budget;
 mod charges;
 mod dialects;
+mod fact;
 mod forward;
 mod issuer;
 mod limit;
@@ -21,10 +22,11 @@ use std::rc::Rc;
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
-pub use forward::{ForwardRule, ForwardedClaim};
+pub use fact::Fact;
+pub use forward::ForwardRule;
 pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
 pub use limit::{
-    Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, TableSize, Watch,
+    Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use mark::Mark;
 pub use quota::{Quota, QuotaFault};

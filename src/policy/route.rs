@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::peer::SpiffeId;
-use crate::policy::{Charge, Charges, Condition, KeyPart, Limit, Origin, Pattern};
+use crate::policy::{Charge, Charges, Condition, Fact, Limit, Origin, Pattern};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Route {
         };
         let by_peer = |limit: &Limit| {
             let mut conditions = limit.overrides.iter().flat_map(|other| &other.conditions);
-            limit.parts().iter().any(|part| matches!(part, KeyPart::Peer | KeyPart::Source))
+            limit.parts().iter().any(Fact::is_of_peer)
                 || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
         };
         listed || self.limits.iter().any(|charge| by_peer(&charge.limit))

@@ -70,15 +70,6 @@ impl Claims {
         let lists = [&self.audiences, &self.scopes].map(|list| allocation_of::<Box<str>>(list.capacity()));
         texts.map(|text| allocation(text.len())).chain(lists).fold(self.others.memory(), usize::saturating_add)
     }
-
-    /// A claim by name as text: a string as it is, an integer in decimal; `None` for what is absent or otherwise.
-    pub fn as_text(&self, name: &str) -> Option<String> {
-        match self.others.get(name)? {
-            Value::Text(text) => Some(text.clone()),
-            Value::Integer(integer) => Some(integer.to_string()),
-            _ => None,
-        }
-    }
 }
 
 fn text<'o>(payload: &'o Object, name: &str) -> Result<&'o str, Reason> {

@@ -1,11 +1,9 @@
-//! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the grant, the
-//! peer, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream about
-//! the caller that is not on the operator's list, and nothing the caller says under one of those names.
+//! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the facts
+//! about the caller, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream
+//! about the caller that is not on the operator's list, and nothing the caller says under one of those names.
 
-use crate::authz::Grant;
 use crate::http::Head;
-use crate::peer::PeerIdentity;
-use crate::policy::{ForwardRule, ForwardedClaim};
+use crate::policy::{Fact, ForwardRule};
 use crate::reason::Reason;
 
 /// The longest value in filter state, in characters; longer ones are cut and end in `…`.
@@ -27,23 +25,23 @@ pub struct Upstream {
 impl Upstream {
     /// For a caller of whom nothing was proved.
     pub fn of_nobody(rule: &ForwardRule, head: &Head) -> Self {
-        // Without a grant there is no claim that could be unfit for a header.
-        Self::of(rule, head, &Grant::public(), None).unwrap_or_default()
+        // Where no fact is known, none can be unfit for a header.
+        Self::of(rule, head, |_| None).unwrap_or_default()
     }
 
-    /// By `rule`, for a caller with `grant` and, where there is a certificate, this identity.
-    pub fn of(rule: &ForwardRule, head: &Head, grant: &Grant, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
+    /// By `rule`, for a caller of whom `value_of` tells each fact that is known.
+    pub fn of(rule: &ForwardRule, head: &Head, value_of: impl Fn(&Fact) -> Option<String>) -> Result<Self, Reason> {
         let mut upstream = Self::default();
-        for (name, claim) in &rule.headers {
-            match value(claim, grant, peer) {
+        for (name, fact) in &rule.headers {
+            match value_of(fact) {
                 Some(value) if fits_a_header(&value) => upstream.set.push((name.to_string(), value)),
                 Some(_) => return Err(Reason::ClaimUnforwardable),
                 None if head.headers(name).next().is_some() => upstream.remove.push(name.to_string()),
                 None => {}
             }
         }
-        for (key, claim) in &rule.filter_state {
-            let value = value(claim, grant, peer).map(|value| (key.to_string(), for_logs(&value)));
+        for (key, fact) in &rule.filter_state {
+            let value = value_of(fact).map(|value| (key.to_string(), for_logs(&value)));
             upstream.filter_state.extend(value);
         }
         for name in head.names() {
@@ -54,20 +52,6 @@ impl Upstream {
             }
         }
         Ok(upstream)
-    }
-}
-
-fn value(claim: &ForwardedClaim, grant: &Grant, peer: Option<&PeerIdentity>) -> Option<String> {
-    let token = grant.access_token();
-    let claims = token.map(|token| token.claims());
-    match claim {
-        ForwardedClaim::ClientId => claims.map(|claims| claims.client_id.to_string()),
-        ForwardedClaim::Sub => claims.map(|claims| claims.subject.to_string()),
-        ForwardedClaim::Issuer => token.map(|token| token.issuer().issuer.to_string()),
-        ForwardedClaim::Scope => claims.map(|claims| claims.scopes.join(" ")),
-        ForwardedClaim::Claim(name) => claims.and_then(|claims| claims.as_text(name)),
-        ForwardedClaim::Peer => peer.map(PeerIdentity::name),
-        ForwardedClaim::Thumbprint => peer.map(|peer| peer.thumbprint.to_x5t_s256()),
     }
 }
 
