@@ -184,16 +184,16 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Unrouted> {
+    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.grpc = wants_grpc(&head);
         let peer = Peer::of(self.policy.peer, around.connection);
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
-        let unrouted = |refusal: Refusal| Unrouted { refusal, head: None, resource: None, peer: known, noticed };
-        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into()))?;
+        let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
+        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into(), None, None))?;
         self.seen.path = Some(head.path().as_str().into());
         let Some(resource) = self.policy.resource(head.authority()).cloned() else {
-            return Err(Unrouted { head: Some(head), ..unrouted(Reason::HostUnknown.into()) });
+            return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));
         };
         self.seen.resource = Some(resource.clone());
         let found = match head.method() {
@@ -203,18 +203,16 @@ impl Exchange {
         };
         let (route, preflight) = match found {
             Ok(found) => found,
-            Err(refusal) => {
-                return Err(Unrouted { head: Some(head), resource: Some(resource), ..unrouted(refusal) });
-            }
+            Err(refusal) => return Err(unrouted(refusal, Some(head), Some(resource))),
         };
         self.seen.route = Some(route.clone());
-        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into()))?;
+        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into(), None, None))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
     }
 
     /// Without a route, what is refused still counts.
-    fn refuse_unrouted(&self, mut unrouted: Unrouted, around: &mut Surroundings<'_>) -> Verdict {
+    fn refuse_unrouted(&self, mut unrouted: Box<Unrouted>, around: &mut Surroundings<'_>) -> Verdict {
         let refusal = unrouted.count(&self.policy, around);
         match (unrouted.resource, unrouted.head) {
             (Some(resource), Some(head)) => self.refuse(refusal, &resource, &head),
