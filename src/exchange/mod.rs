@@ -138,7 +138,7 @@ impl Exchange {
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),
-                Err(unrouted) => return Step::Done(self.refuse_unrouted(unrouted, around)),
+                Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
             Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
@@ -212,7 +212,7 @@ impl Exchange {
     }
 
     /// Without a route, what is refused still counts.
-    fn refuse_unrouted(&self, mut unrouted: Box<Unrouted>, around: &mut Surroundings<'_>) -> Verdict {
+    fn refuse_unrouted(&self, mut unrouted: Unrouted, around: &mut Surroundings<'_>) -> Verdict {
         let refusal = unrouted.count(&self.policy, around);
         match (unrouted.resource, unrouted.head) {
             (Some(resource), Some(head)) => self.refuse(refusal, &resource, &head),
