@@ -159,10 +159,7 @@ impl Exchange {
                 }
                 None => Reason::Overloaded.into(),
             },
-            Err(Stop::Refuse(refusal)) => {
-                self.count_refusal(refusal.reason.row().status, &way, around);
-                refusal
-            }
+            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &way, around),
         };
         self.give_back(fleet, around.worker, around.now);
         Step::Done(self.refuse(refusal, &way.resource, &way.head))
@@ -221,15 +218,21 @@ impl Exchange {
     }
 
     /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
-    /// another's token must not spend the other's budget.
-    fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
+    /// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
+    /// source has been refused so too often.
+    fn count_refusal(&mut self, refusal: Refusal, way: &Way, around: &mut Surroundings<'_>) -> Refusal {
+        let status = refusal.reason.row().status;
         if status == 429 {
-            return;
+            return refusal;
         }
         let source = Caller::of(way, None, self.seen.identity.as_ref(), around.now.wall);
+        if let Err(spent) = source.may_be_refused(status, self.seen.token.is_some(), around) {
+            return spent;
+        }
         source.refused(way.route.limits.of_sources(), status, around);
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
         self.seen.events = sender.refused(&way.route.limits.watching, status, around);
+        refusal
     }
 
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
