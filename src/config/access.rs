@@ -9,8 +9,8 @@ use crate::config::table::{
 };
 use crate::config::values::set;
 use crate::json::{Object, Value};
-use crate::peer::{SpiffeFault, SpiffeId};
 use crate::policy::{Pattern, PatternFault, PeerPattern};
+use crate::spiffe::{SpiffeFault, SpiffeId};
 
 config_words! {
     /// Who may pass.

@@ -102,6 +102,15 @@ impl<'c> Caller<'c> {
         self.look(limiting, around).map_err(Refusal::over_limit)
     }
 
+    /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
+    pub(super) fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
+        let counting = |charge: &&Charge| charge.limit.counts.response(status);
+        let (sparing, limiting): (Vec<&Charge>, Vec<&Charge>) =
+            self.of_sources().filter(counting).partition(|charge| charge.limit.spares_known_tokens());
+        self.look(limiting, around).map_err(Refusal::over_limit)?;
+        if known { Ok(()) } else { self.look(sparing, around).map_err(Refusal::locked_out) }
+    }
+
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());

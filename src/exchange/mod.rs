@@ -140,7 +140,7 @@ impl Exchange {
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),
-                Err(unrouted) => return Step::Done(self.refuse_unrouted(unrouted, around)),
+                Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
             Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
@@ -161,10 +161,7 @@ impl Exchange {
                 }
                 None => Reason::Overloaded.into(),
             },
-            Err(Stop::Refuse(refusal)) => {
-                self.count_refusal(refusal.reason.row().status, &way, around);
-                refusal
-            }
+            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &way, around),
         };
         self.give_back(fleet, around.worker, around.now);
         Step::Done(self.refuse(refusal, &way.resource, &way.head))
@@ -186,16 +183,16 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Unrouted> {
+    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.grpc = wants_grpc(&head);
         let peer = Peer::of(self.policy.peer, around.connection);
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
-        let unrouted = |refusal: Refusal| Unrouted { refusal, head: None, resource: None, peer: known, noticed };
-        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into()))?;
+        let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
+        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into(), None, None))?;
         self.seen.path = Some(head.path().as_str().into());
         let Some(resource) = self.policy.resource(head.authority()).cloned() else {
-            return Err(Unrouted { head: Some(head), ..unrouted(Reason::HostUnknown.into()) });
+            return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));
         };
         self.seen.resource = Some(resource.clone());
         let found = match head.method() {
@@ -205,12 +202,10 @@ impl Exchange {
         };
         let (route, preflight) = match found {
             Ok(found) => found,
-            Err(refusal) => {
-                return Err(Unrouted { head: Some(head), resource: Some(resource), ..unrouted(refusal) });
-            }
+            Err(refusal) => return Err(unrouted(refusal, Some(head), Some(resource))),
         };
         self.seen.route = Some(route.clone());
-        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into()))?;
+        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into(), None, None))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
     }
@@ -225,15 +220,21 @@ impl Exchange {
     }
 
     /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
-    /// another's token must not spend the other's budget.
-    fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
+    /// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
+    /// source has been refused so too often.
+    fn count_refusal(&mut self, refusal: Refusal, way: &Way, around: &mut Surroundings<'_>) -> Refusal {
+        let status = refusal.reason.row().status;
         if status == 429 {
-            return;
+            return refusal;
         }
         let source = Caller::of(way, None, self.seen.identity.as_ref(), around.now.wall);
+        if let Err(spent) = source.may_be_refused(status, self.seen.token.is_some(), around) {
+            return spent;
+        }
         source.refused(way.route.limits.of_sources(), status, around);
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
         self.seen.events = sender.refused(&way.route.limits.watching, status, around);
+        refusal
     }
 
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.

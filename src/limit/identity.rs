@@ -27,7 +27,8 @@ impl Identity {
     /// Which of `slots`, a power of two, it stands in.
     pub(super) fn slot(self, slots: u64) -> u64 {
         // The upper half of the hash: the lower makes the tag. Another slot for each, far from each other.
-        let step = (self.whole >> 64) as u64 % SPREAD.min(slots.div_ceil(2));
+        let spread = SPREAD.min(slots.div_ceil(2)).max(1);
+        let step = ((self.whole >> 64) as u64).checked_rem(spread).unwrap_or(0);
         self.owner.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) & slots.saturating_sub(1)
     }
 

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::peer::SpiffeId;
 use crate::policy::{Charge, Charges, Condition, Fact, Limit, Origin, Pattern};
+use crate::spiffe::SpiffeId;
 
 /// A compiled route.
 #[derive(Debug)]

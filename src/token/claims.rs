@@ -1,11 +1,11 @@
 //! The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), parsed once into types that cannot be wrong.
 //! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
-use crate::binding::Confirmation;
 use crate::json::{Object, Value, allocation, allocation_of};
 use crate::policy::Issuer;
 use crate::reason::Reason;
 use crate::time::UnixMillis;
+use crate::token::confirmation::Confirmation;
 
 /// More audiences than this in one token are refused.
 const MAX_AUDIENCES: usize = 32;

@@ -290,6 +290,16 @@ fn nothing_is_verified_for_a_source_that_a_limit_on_answers_refuses_anyway() {
 }
 
 #[test]
+fn refusals_of_ours_end_in_429_once_they_are_too_many() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 3}));
+    let bare = get("/limited");
+    let scope = get("/limited").peer(ALICE).token(&token().claim("scope", json!("other")));
+    let reasons = [&bare, &scope, &bare, &scope, &bare].map(|request| refused(scene.run(request)).reason);
+    let (missing, scope, over) = (Reason::TokenMissing, Reason::ScopeMissing, Reason::OverLimit);
+    assert_eq!(reasons, [missing, scope, missing, over, over]);
+}
+
+#[test]
 fn a_limit_on_401_spares_known_tokens() {
     let mut scene = limit(json!({"key": ["ip"], "on": [401], "rate": "1/h", "burst": 2}));
     for _ in 0..9 {

@@ -111,7 +111,7 @@ fn is_folded(segment: &str) -> bool {
 
 /// A segment in lower case, escapes resolved, without dots and spaces at its ends that Windows does not see. Beyond ASCII,
 /// what some servers take for an ASCII letter in the other case is that letter; tables for the rest would make the
-/// module 36 KB larger.
+/// module 27 KB larger.
 fn fold(segment: &str) -> Cow<'_, str> {
     if is_folded(segment) {
         return Cow::Borrowed(segment);
