@@ -100,8 +100,9 @@ impl<'c> Caller<'c> {
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
-        let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
-        self.look(sparing, around).map_err(Refusal::locked_out)
+        let counts_failures = |limit: &Limit| limit.counts.verification() || limit.counts.response(401);
+        let of_failures = self.of_sources().filter(|charge| counts_failures(&charge.limit));
+        self.look(of_failures, around).map_err(Refusal::locked_out)
     }
 
     /// Whether these would let the request pass. Charges nothing.

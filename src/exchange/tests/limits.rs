@@ -282,6 +282,18 @@ fn a_limit_on_other_answers_than_401_limits_known_tokens_too() {
 }
 
 #[test]
+fn a_limit_on_401_and_other_answers_locks_its_source_out_and_spares_no_token() {
+    let mut scene = limit(json!({"key": ["peer"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let known = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&known));
+    let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+    assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(3))).reason, Reason::SourceLockedOut);
+    assert_eq!(refused(scene.run(&known)).reason, Reason::OverLimit);
+}
+
+#[test]
 fn a_limit_on_401_spares_known_tokens() {
     let mut scene = limit(json!({"key": ["ip"], "on": [401], "rate": "1/h", "burst": 2}));
     for _ in 0..9 {
