@@ -258,6 +258,17 @@ impl HttpStream {
         self.stream = Some(stream);
         action
     }
+
+    /// The response is complete, and its trailers, if it has some, stand in that map: counts a call that told no outcome before.
+    fn ends_call(&self, trailers: Option<Map>) {
+        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+            && forwarded.in_trailers
+        {
+            let code = trailers.and_then(grpc_status);
+            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), plugin);
+        }
+    }
 }
 
 impl Forwarded {
@@ -321,13 +332,14 @@ impl HttpContext for HttpStream {
         if stream.strip_trailers() { Action::Continue } else { Action::Pause }
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
         if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
             let Stream { state, dialects, .. } = &mut *stream.borrow_mut();
             if let State::Forwarded(forwarded) = state {
                 if forwarded.forward.permits().awaits_response() {
                     match outcome(forwarded.grpc) {
                         Outcome::Known(status) => forwarded.count(Some(status), plugin),
+                        Outcome::InTrailers if ends => forwarded.count(Some(Outcome::of_trailers(None)), plugin),
                         Outcome::InTrailers => forwarded.in_trailers = true,
                         Outcome::NotUpstreams => forwarded.count(None, plugin),
                     }
@@ -344,14 +356,16 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-            && forwarded.in_trailers
-        {
-            let code = grpc_status(Map::ResponseTrailers);
-            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), plugin);
+    /// A call may end without trailers. One that breaks off before its end is counted as it ends (`on_log`).
+    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
+        if ends {
+            self.ends_call(None);
         }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.ends_call(Some(Map::ResponseTrailers));
         Action::Continue
     }
 
