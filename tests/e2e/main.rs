@@ -4,6 +4,7 @@
 mod admission;
 mod algorithms;
 mod bad_input;
+mod budgets;
 mod configuration;
 mod connections;
 mod expectations;
