@@ -3,6 +3,7 @@
 
 mod admission;
 mod algorithms;
+mod at_once;
 mod bad_input;
 mod budgets;
 mod configuration;
