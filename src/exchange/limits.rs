@@ -99,7 +99,7 @@ impl<'c> Caller<'c> {
     /// for a source that is refused whatever comes out.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let limiting = self.of_sources().filter(|charge| !charge.limit.spares_known_tokens());
-        self.look(limiting, around).map_err(Refusal::over_limit)
+        self.look(limiting, around).map_err(Refusal::of_source)
     }
 
     /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
@@ -107,7 +107,7 @@ impl<'c> Caller<'c> {
         let counting = |charge: &&Charge| charge.limit.counts.response(status);
         let (sparing, limiting): (Vec<&Charge>, Vec<&Charge>) =
             self.of_sources().filter(counting).partition(|charge| charge.limit.spares_known_tokens());
-        self.look(limiting, around).map_err(Refusal::over_limit)?;
+        self.look(limiting, around).map_err(Refusal::of_source)?;
         if known { Ok(()) } else { self.look(sparing, around).map_err(Refusal::locked_out) }
     }
 

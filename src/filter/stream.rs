@@ -253,6 +253,17 @@ impl HttpStream {
         self.stream = Some(stream);
         action
     }
+
+    /// The response is complete, and its trailers, if it has some, stand in that map: counts a call that told no outcome before.
+    fn ends_call(&self, trailers: Option<Map>) {
+        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+            && forwarded.in_trailers
+        {
+            let code = trailers.and_then(grpc_status);
+            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), policy, plugin);
+        }
+    }
 }
 
 impl Forwarded {
@@ -282,11 +293,6 @@ fn outcome(grpc: bool) -> Outcome {
     let status = headers::get(Map::Response, ":status").ok().flatten();
     let status = status.and_then(|status| std::str::from_utf8(&status).ok()?.parse().ok()).unwrap_or(0);
     if grpc { Outcome::of_call(status, grpc_status(Map::Response).as_deref()) } else { Outcome::Known(status) }
-}
-
-/// Whether the stream whose log is written ended as both sides wanted: the proxy flags everything else.
-fn ended_well() -> bool {
-    abi::property::get(&["response", "flags"]).is_some_and(|flags| flags.iter().all(|byte| *byte == 0))
 }
 
 /// All lines of a response field, joined by commas. The map gives the first alone, and is cheaper to ask where there is none.
@@ -321,13 +327,14 @@ impl HttpContext for HttpStream {
         if stream.strip_trailers() { Action::Continue } else { Action::Pause }
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
         if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
         {
             if forwarded.forward.permits().awaits_response() {
                 match outcome(forwarded.grpc) {
                     Outcome::Known(status) => forwarded.count(Some(status), policy, plugin),
+                    Outcome::InTrailers if ends => forwarded.count(Some(Outcome::of_trailers(None)), policy, plugin),
                     Outcome::InTrailers => forwarded.in_trailers = true,
                     Outcome::NotUpstreams => forwarded.count(None, policy, plugin),
                 }
@@ -343,29 +350,27 @@ impl HttpContext for HttpStream {
         Action::Continue
     }
 
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-            && forwarded.in_trailers
-        {
-            let code = grpc_status(Map::ResponseTrailers);
-            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), policy, plugin);
+    /// A call may end without trailers. One that breaks off before its end is counted as it ends (`on_log`).
+    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
+        if ends {
+            self.ends_call(None);
         }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.ends_call(Some(Map::ResponseTrailers));
         Action::Continue
     }
 
     /// Comes once for every stream, however it ended.
     fn on_log(&mut self) {
-        let Some((plugin, policy)) = &self.setup else { return };
+        let Some((plugin, _)) = &self.setup else { return };
         plugin.abandon(self.id);
         let Some(stream) = self.stream.take() else { return };
         match &mut stream.borrow_mut().state {
             State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
             State::Forwarded(forwarded) => {
-                if forwarded.in_trailers && ended_well() {
-                    // No trailers came, and so no code: HTTP alone said how it ended.
-                    forwarded.count(Some(Outcome::of_trailers(None)), policy, plugin);
-                }
                 ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
             }
             State::Reported | State::Answered => {}

@@ -16,7 +16,7 @@ pub use answer::Answer;
 pub use upstream::Upstream;
 
 use crate::authz::Grant;
-use crate::limit::{OverLimit, Permits};
+use crate::limit::{OverLimit, Permits, Violation};
 use crate::policy::{Resource, Route};
 use crate::reason::Reason;
 
@@ -118,6 +118,16 @@ impl Refusal {
     /// A source has spent its budget of failures.
     pub fn locked_out(over: OverLimit) -> Self {
         Self { detail: Detail::Limits(over), ..Reason::SourceLockedOut.into() }
+    }
+
+    /// Limits on what comes of a source's requests said no.
+    pub fn of_source(over: OverLimit) -> Self {
+        let of_failures = |violation: &Violation| {
+            let counts = &violation.limit.counts;
+            counts.verification() || counts.response(401)
+        };
+        let failed = over.violated().iter().any(of_failures);
+        if failed { Self::locked_out(over) } else { Self::over_limit(over) }
     }
 
     /// Limits said no.

@@ -79,8 +79,8 @@ impl Envoy {
             .arg("-c")
             .arg(&file)
             .args(["--use-dynamic-base-id", "--concurrency", &concurrency])
-            // The access log at once; old listeners soon gone.
-            .args(["--file-flush-interval-msec", "10", "--drain-time-s", "1"])
+            // The access log at once; old listeners gone soon, or when the test says.
+            .args(["--file-flush-interval-msec", "10", "--drain-time-s", &config.drain_seconds.to_string()])
             // Without the long list of extensions at the start.
             .args(["--component-log-level", "main:warning"]);
         Self::launch(command, folder, Some((config, surroundings)), listeners.len()).await

@@ -286,7 +286,7 @@ fn nothing_is_verified_for_a_source_that_a_limit_on_answers_refuses_anyway() {
     let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 2}));
     let forged = get("/limited").peer(ALICE).token(&token().signed_by(2));
     let reasons = [0; 3].map(|_| refused(scene.run(&forged)).reason);
-    assert_eq!(reasons, [Reason::SignatureInvalid, Reason::SignatureInvalid, Reason::OverLimit]);
+    assert_eq!(reasons, [Reason::SignatureInvalid, Reason::SignatureInvalid, Reason::SourceLockedOut]);
 }
 
 #[test]
@@ -295,8 +295,20 @@ fn refusals_of_ours_end_in_429_once_they_are_too_many() {
     let bare = get("/limited");
     let scope = get("/limited").peer(ALICE).token(&token().claim("scope", json!("other")));
     let reasons = [&bare, &scope, &bare, &scope, &bare].map(|request| refused(scene.run(request)).reason);
-    let (missing, scope, over) = (Reason::TokenMissing, Reason::ScopeMissing, Reason::OverLimit);
-    assert_eq!(reasons, [missing, scope, missing, over, over]);
+    let (missing, scope, out) = (Reason::TokenMissing, Reason::ScopeMissing, Reason::SourceLockedOut);
+    assert_eq!(reasons, [missing, scope, missing, out, out]);
+}
+
+#[test]
+fn a_limit_on_401_and_other_answers_locks_its_source_out_and_spares_no_token() {
+    let mut scene = limit(json!({"key": ["peer"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let known = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&known));
+    let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+    assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(3))).reason, Reason::SourceLockedOut);
+    assert_eq!(refused(scene.run(&known)).reason, Reason::OverLimit);
 }
 
 #[test]
