@@ -185,6 +185,12 @@ impl Limit {
         distinct.map_or(&self.key, |first| &first.key)
     }
 
+    /// Whether it depends on who the peer is: whom it counts, or how much that one may do.
+    pub fn needs_identity(&self) -> bool {
+        let mut conditions = self.overrides.iter().flat_map(|other| &other.conditions);
+        self.parts().iter().any(Fact::is_of_peer) || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
+    }
+
     /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
     pub fn is_of_source(&self) -> bool {
         !self.key.iter().any(Fact::needs_token)

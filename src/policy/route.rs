@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{Charge, Charges, Condition, Fact, Limit, Origin, Pattern};
+use crate::policy::{Charge, Charges, Origin, Pattern};
 use crate::spiffe::SpiffeId;
 
 /// A compiled route.
@@ -42,12 +42,7 @@ impl Route {
             Access::Peer(_) => true,
             Access::Token(rule) => rule.peers.is_some(),
         };
-        let by_peer = |limit: &Limit| {
-            let mut conditions = limit.overrides.iter().flat_map(|other| &other.conditions);
-            limit.parts().iter().any(Fact::is_of_peer)
-                || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
-        };
-        listed || self.limits.iter().any(|charge| by_peer(&charge.limit))
+        listed || self.limits.iter().any(|charge| charge.limit.needs_identity())
     }
 }
 
