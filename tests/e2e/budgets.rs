@@ -128,17 +128,23 @@ async fn a_client_that_makes_up_header_values_crowds_nobody_out() {
     for part in 0..CONNECTIONS {
         let (client, token) = (bed.plaintext().kept(), token(&bed, "flooder"));
         flood.spawn(async move {
-            let mut refused = 0;
+            let (mut refused, mut last) = (0, None);
             for value in (part..VALUES).step_by(CONNECTIONS) {
                 let answer = client.get("/a").token(&token).header("x-value", value.to_string()).send().await;
                 assert!([200, 429].contains(&answer.status), "{}", answer.status);
-                refused += usize::from(answer.status == 429);
+                if answer.status == 429 {
+                    refused += 1;
+                    last = Some(answer);
+                }
             }
-            refused
+            (refused, last)
         });
     }
-    let refused: usize = flood.join_all().await.iter().sum();
-    assert!(refused > 0, "the flooder itself is not held up");
+    let (refused, last): (Vec<usize>, Vec<_>) = flood.join_all().await.into_iter().unzip();
+    let refused: usize = refused.iter().sum();
+    let last = last.into_iter().flatten().next().expect("the flooder himself is held up");
+    assert_eq!(bed.envoy.details(&last).await, "boundgate:limit-crowded", "no budget was spent");
+    bed.envoy.stat_reaches("wasmcustom.boundgate.limit_inherited", 1).await.unwrap();
     assert_eq!(bed.upstream.count(), VALUES - refused);
     for number in 0..60 {
         let (client, token) = (bed.plaintext(), token(&bed, &format!("client-{number}")));
@@ -154,7 +160,7 @@ async fn a_table_for_so_many_identities_has_room_for_them_however_many_limits_co
     const CONNECTIONS: usize = 8;
     let four = |config: &mut Value| {
         config["limit_table"] = json!({"identities": IDENTITIES});
-        let limit = json!({"key": ["client_id"], "rate": "2/h"});
+        let limit = json!({"key": ["client_id"], "rate": "1/h"});
         config["limits"] = json!({"a": limit, "b": limit, "c": limit, "d": limit});
         let limits = json!(["a", "b", "c", "d"]);
         let route = json!({"path": "/a", "bound": "when-bound", "scopes": ["read:orders"], "limits": limits});

@@ -62,6 +62,37 @@ async fn the_audit_record_tells_of_a_caller_who_tries_out_what_exists() {
     bed.envoy.stat_reaches("wasmcustom.boundgate.event_enumeration", 1).await.expect("it is counted");
 }
 
+/// gRPC needs HTTP/2 on the way to the upstream.
+fn http2_upstream(config: &mut serde_json::Value) {
+    const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    config["static_resources"]["clusters"][0]["typed_extension_protocol_options"][OPTIONS] = json!({
+        "@type": format!("type.googleapis.com/{OPTIONS}"),
+        "explicit_http_config": {"http2_protocol_options": {}}
+    });
+}
+
+#[tokio::test]
+async fn whoever_breaks_a_grpc_call_off_before_its_outcome_is_known_pays_for_it() {
+    let counting = |config: &mut serde_json::Value| {
+        config["limits"]["guesses"] = json!({"key": ["client_id"], "rate": "1/h", "on": [401]});
+        config["resources"][0]["routes"][5]["limits"] = json!(["guesses"]);
+    };
+    let bed = Testbed::start(with(counting).edit(http2_upstream)).await;
+    let (alice, token) = (bed.client("alice").http2(), alices_token(&bed).await);
+    let mut call = JoinSet::new();
+    let (client, bearer) = (alice.clone(), token.clone());
+    call.spawn(async move {
+        client.grpc("/orders.Orders/Get").token(&bearer).header("x-upstream-grpc-trailers", "never").try_send().await
+    });
+    bed.envoy.stat_reaches("cluster.upstream.upstream_rq_200", 1).await.expect("the head of the response came");
+    call.shutdown().await;
+    eventually(|| bed.envoy.access_log().len() == 1).await;
+    let answer = alice.grpc("/orders.Orders/Get").token(&token).send().await;
+    assert_eq!(answer.grpc_status(), Some(8));
+    assert_eq!(bed.envoy.details(&answer).await, "boundgate:over-limit");
+    assert_eq!(bed.upstream.count(), 1);
+}
+
 #[tokio::test]
 async fn the_outcome_of_a_grpc_call_is_counted_as_its_http_status() {
     let counting = |config: &mut serde_json::Value| {
@@ -69,14 +100,7 @@ async fn the_outcome_of_a_grpc_call_is_counted_as_its_http_status() {
         config["limits"]["enumeration"] = limit;
         config["resources"][0]["routes"][5]["limits"] = json!(["enumeration"]);
     };
-    let http2 = |config: &mut serde_json::Value| {
-        const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-        config["static_resources"]["clusters"][0]["typed_extension_protocol_options"][OPTIONS] = json!({
-            "@type": format!("type.googleapis.com/{OPTIONS}"),
-            "explicit_http_config": {"http2_protocol_options": {}}
-        });
-    };
-    let bed = Testbed::start(with(counting).edit(http2)).await;
+    let bed = Testbed::start(with(counting).edit(http2_upstream)).await;
     let (alice, token) = (bed.client("alice").http2(), alices_token(&bed).await);
     // The code for NOT_FOUND in trailers and in a response that has no others, and no code at all.
     for (field, found, not_found) in [

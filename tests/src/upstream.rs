@@ -5,7 +5,7 @@
 //! * `x-upstream-status: <code>`; it then answers gRPC calls as a server that knows no gRPC.
 //! * `x-upstream-field: <name>: <value>` adds a field, as often as it is there.
 //! * `x-upstream-grpc-status: <code>` ends a gRPC call in a head without body, `x-upstream-grpc-trailers: <code>` in trailers behind
-//!   a message.
+//!   a message; with `never` the message has no end.
 //! * `x-upstream-delay-ms: <n>`, `x-upstream-hang: 1`.
 
 use std::net::SocketAddr;
@@ -152,6 +152,9 @@ impl Service for Echo {
             (true, None) => {
                 let code = steer("x-upstream-grpc-status").unwrap_or(String::from("0"));
                 response.header("grpc-status", code).body(Body::default())
+            }
+            (true, Some(code)) if code == "never" => {
+                response.body(Full::from(vec![0; 5]).with_trailers(std::future::pending()).boxed())
             }
             (true, Some(code)) => {
                 let code = code.parse().expect("a code that a field can carry");
