@@ -45,6 +45,11 @@ impl KeyPart {
         }
     }
 
+    /// Brings the parts of a key into one order: the order in which they were written means nothing.
+    pub(super) fn sort(key: &mut [KeyPart]) {
+        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+    }
+
     /// Whether a request without a token never has it.
     pub fn needs_token(&self) -> bool {
         matches!(self, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_))
@@ -217,7 +222,7 @@ impl Outcomes {
 impl Limit {
     /// A limit of requests, the same for every caller and counted here.
     pub fn new(origin: Origin, mut key: Vec<KeyPart>, quota: Quota, table: TableSize) -> Self {
-        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+        KeyPart::sort(&mut key);
         let allowance = Allowance::new(&origin.name, &[], quota);
         let (overrides, counts) = (Vec::new(), Counts::Requests);
         Self { origin, key, allowance, overrides, shadow: false, counts, fleet: None, watch: None, table }
