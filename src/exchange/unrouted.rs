@@ -11,7 +11,7 @@ use crate::exchange::Surroundings;
 use crate::exchange::limits::Caller;
 use crate::http::Head;
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Charge, KeyPart, Policy, Resource};
+use crate::policy::{Charge, Policy, Resource};
 use crate::verdict::Refusal;
 
 /// See the module.
@@ -55,8 +55,7 @@ impl Unrouted {
 
     /// Who the peer is, if any of these depends on it.
     fn identity(&self, counting: &[&Charge], policy: &Policy, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
-        let by_peer = |part: &KeyPart| matches!(part, KeyPart::Peer | KeyPart::Source);
-        counting.iter().any(|charge| charge.limit.key.iter().any(by_peer)).then_some(())?;
+        counting.iter().any(|charge| charge.limit.needs_identity()).then_some(())?;
         let Surroundings { worker, host, connection, now } = around;
         Some(worker.peers().identify(self.peer?, self.noticed?, policy.peer, *connection, *host, *now))
     }

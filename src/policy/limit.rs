@@ -241,6 +241,13 @@ impl Limit {
         distinct.map_or(&self.key, |first| &first.key)
     }
 
+    /// Whether it depends on who the peer is: whose budget it is, or how large.
+    pub fn needs_identity(&self) -> bool {
+        let mut conditions = self.overrides.iter().flat_map(|other| &other.conditions);
+        self.parts().iter().any(|part| matches!(part, KeyPart::Peer | KeyPart::Source))
+            || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
+    }
+
     /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
     pub fn is_of_source(&self) -> bool {
         !self.key.iter().any(KeyPart::needs_token)

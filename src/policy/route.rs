@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::peer::SpiffeId;
-use crate::policy::{Charge, Charges, Condition, KeyPart, Limit, Origin, Pattern};
+use crate::policy::{Charge, Charges, Origin, Pattern};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -41,12 +41,7 @@ impl Route {
             Access::Peer(_) => true,
             Access::Token(rule) => rule.peers.is_some(),
         };
-        let by_peer = |limit: &Limit| {
-            let mut conditions = limit.overrides.iter().flat_map(|other| &other.conditions);
-            limit.parts().iter().any(|part| matches!(part, KeyPart::Peer | KeyPart::Source))
-                || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
-        };
-        listed || self.limits.iter().any(|charge| by_peer(&charge.limit))
+        listed || self.limits.iter().any(|charge| charge.limit.needs_identity())
     }
 }
 
