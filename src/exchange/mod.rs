@@ -16,6 +16,8 @@ mod outcome;
 mod seen;
 mod settling;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod unrouted;
 mod verify;

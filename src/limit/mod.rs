@@ -27,4 +27,6 @@ pub use identity::{ClaimValue, Identity, KeyValue};
 pub use merge::Change;
 pub use meter::{Demand, conclude, look, spend, take};
 pub use outcome::{OverLimit, Pending, Permits, Standing, Strain, Violation, Why};
+#[cfg(test)]
+pub(crate) use table::places_held;
 pub use table::{SharedTable, TableMemory};

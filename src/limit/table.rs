@@ -149,6 +149,13 @@ pub(super) fn read(host: &dyn Host, slot_key: &str, now: MonoNanos) -> Reading {
     Reading { slot, now, expect, unreadable }
 }
 
+/// How many permits are held in all tables of a process.
+#[cfg(test)]
+pub(crate) fn places_held(host: &crate::fake::FakeHost) -> u32 {
+    let slots = host.keys("boundgate/limits").into_iter().filter_map(|key| host.shared_get(&key));
+    slots.map(|(value, _)| Slot::decode(&value).map_or(0, |slot| slot.held_by_all())).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
