@@ -95,26 +95,37 @@ impl<'c> Caller<'c> {
         charges.into_iter().filter(move |charge| !preflight || charge.limit.is_of_source())
     }
 
-    /// Whether limits on answers let the source have anything: they are asked again with all others, but nothing is verified
-    /// for a source that is refused whatever comes out.
+    /// Whether limits on failures, and on more, let the source have anything: they are asked again with all others, but nothing is
+    /// verified for a source that is refused whatever comes out.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
-        let limiting = self.of_sources().filter(|charge| !charge.limit.spares_known_tokens());
-        self.look(limiting, around).map_err(Refusal::of_source)
+        let limiting =
+            self.of_sources().filter(|charge| charge.limit.counts.failures() && !charge.limit.spares_known_tokens());
+        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
     }
 
     /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
     pub(super) fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let counting = |charge: &&Charge| charge.limit.counts.response(status);
-        let (sparing, limiting): (Vec<&Charge>, Vec<&Charge>) =
-            self.of_sources().filter(counting).partition(|charge| charge.limit.spares_known_tokens());
-        self.look(limiting, around).map_err(Refusal::of_source)?;
-        if known { Ok(()) } else { self.look(sparing, around).map_err(Refusal::locked_out) }
+        let asked = |charge: &&Charge| !known || !charge.limit.spares_known_tokens();
+        let limiting = self.of_sources().filter(counting).filter(asked);
+        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
     }
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
-        self.look(sparing, around).map_err(Refusal::locked_out)
+        self.look(sparing, around).map_err(|over| Refusal::locked_out(self.with_known(over, around)))
+    }
+
+    /// With what all limits say that can be known before the caller is: so that its source is told the longest wait.
+    fn with_known(&self, over: OverLimit, around: &Surroundings<'_>) -> OverLimit {
+        let limits = self.route.map(|route| &route.limits);
+        let all = limits.into_iter().flat_map(|limits| limits.here.iter().chain(&limits.outcomes));
+        let all: Vec<&Charge> = all.filter(|charge| charge.limit.is_of_source()).collect();
+        match self.look(all, around) {
+            Err(all) if !all.contended() => all,
+            _ => over,
+        }
     }
 
     /// Whether these would let the request pass. Charges nothing.

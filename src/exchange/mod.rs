@@ -17,6 +17,8 @@ mod outcome;
 mod seen;
 mod settling;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 mod unrouted;
 mod verify;

@@ -31,7 +31,7 @@ fn signing_key(seed: u8) -> SigningKey {
     SigningKey::from_slice(&[seed; 32]).unwrap()
 }
 
-fn jwk(kid: &str, seed: u8) -> Value {
+pub(super) fn jwk(kid: &str, seed: u8) -> Value {
     let point = signing_key(seed).verifying_key().to_sec1_point(false);
     let (x, y) = (base64url::encode(&point.as_bytes()[1..33]), base64url::encode(&point.as_bytes()[33..]));
     json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": kid, "x": x, "y": y})
@@ -68,13 +68,13 @@ fn remote_keys() -> Value {
     config
 }
 
-struct Token {
+pub(super) struct Token {
     header: Value,
     claims: Value,
     seed: u8,
 }
 
-fn token() -> Token {
+pub(super) fn token() -> Token {
     let issued = at(0.0).wall.as_millis() / 1000 - 10;
     Token {
         header: json!({"alg": "ES256", "kid": "k", "typ": "at+jwt"}),
@@ -88,7 +88,7 @@ fn token() -> Token {
 }
 
 impl Token {
-    fn claim(mut self, name: &str, value: Value) -> Self {
+    pub(super) fn claim(mut self, name: &str, value: Value) -> Self {
         if value.is_null() {
             self.claims.as_object_mut().unwrap().remove(name);
         } else {
@@ -111,7 +111,7 @@ impl Token {
         self.claim("cnf", json!({"x5t#S256": base64url::encode(&certificate)}))
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
         let input = format!("{}.{}", part(&self.header), part(&self.claims));
         let signature: Signature = signing_key(self.seed).sign(input.as_bytes());

@@ -29,4 +29,6 @@ pub use merge::Change;
 pub use meter::{Demand, conclude, look, spend, take};
 pub use outcome::{OverLimit, Pending, Permits, Standing, Strain, Violation, Why};
 pub use parts::{ClaimValue, KeyValue};
+#[cfg(test)]
+pub(crate) use table::places_held;
 pub use table::{SharedTable, TableMemory};

@@ -163,6 +163,13 @@ impl Slot {
         mine.fold(0, |sum, entry| sum.saturating_add(Held::from_word(entry.state).permits))
     }
 
+    /// How much is held of anything.
+    #[cfg(test)]
+    pub(super) fn held_by_all(&self) -> u32 {
+        let held = self.entries.iter().filter(|entry| entry.budget.is_held());
+        held.map(|entry| Held::from_word(entry.state).permits).sum()
+    }
+
     /// Who holds something of `budget`.
     pub(super) fn holders(&self, budget: BudgetId) -> Vec<Holder> {
         let holding = self.entries.iter().filter(|entry| entry.budget == budget);

@@ -116,6 +116,13 @@ impl SharedTable {
     }
 }
 
+/// How many permits are held in all tables of a process.
+#[cfg(test)]
+pub(crate) fn places_held(host: &crate::fake::FakeHost) -> u32 {
+    let slots = host.keys("boundgate/limits").into_iter().filter_map(|key| host.shared_get(&key));
+    slots.map(|(value, _)| crate::limit::slot::Slot::decode(&value).map_or(0, |slot| slot.held_by_all())).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

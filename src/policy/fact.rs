@@ -53,6 +53,11 @@ impl Fact {
         }
     }
 
+    /// Brings the parts of a key into one order: the order in which they were written means nothing.
+    pub(super) fn sort(key: &mut [Self]) {
+        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+    }
+
     /// Whether a request without a token never has it.
     pub fn needs_token(&self) -> bool {
         matches!(self, Fact::ClientId | Fact::Sub | Fact::Issuer | Fact::Scope | Fact::Claim(_))

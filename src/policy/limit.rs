@@ -129,6 +129,11 @@ impl Counts {
         matches!(self, Counts::Outcomes(outcomes) if outcomes.any_status())
     }
 
+    /// Whether failed authentication is counted, or the work that it makes.
+    pub fn failures(&self) -> bool {
+        self.verification() || self.response(401)
+    }
+
     /// Whether the verification of a token is counted.
     pub fn verification(&self) -> bool {
         match self {
@@ -166,7 +171,7 @@ impl Outcomes {
 impl Limit {
     /// A limit of requests, the same for every caller and counted here.
     pub fn new(origin: Origin, mut key: Vec<Fact>, quota: Quota, table: TableSize) -> Self {
-        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+        Fact::sort(&mut key);
         let allowance = Allowance::new(&origin.name, &[], quota);
         let (overrides, counts) = (Vec::new(), Counts::Requests);
         Self { origin, key, allowance, overrides, shadow: false, counts, fleet: None, watch: None, table }

@@ -59,7 +59,7 @@ impl Service {
 pub struct FleetLimit {
     /// Name and place. The name is the descriptor's key.
     pub origin: Origin,
-    /// The identity counted; empty: one budget for everybody.
+    /// The identity counted; empty: one budget for everybody. In one order, however it was written.
     pub key: Vec<Fact>,
     /// Who counts it.
     pub service: Rc<Service>,
@@ -68,7 +68,8 @@ pub struct FleetLimit {
 
 impl FleetLimit {
     /// A limit counted by `service`.
-    pub fn new(origin: Origin, key: Vec<Fact>, service: Rc<Service>) -> Self {
+    pub fn new(origin: Origin, mut key: Vec<Fact>, service: Rc<Service>) -> Self {
+        Fact::sort(&mut key);
         let mut hash = Sha256::new();
         for text in [&*service.cluster, &*service.domain, &*origin.name] {
             hash.update((text.len() as u64).to_le_bytes());

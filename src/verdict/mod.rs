@@ -122,10 +122,7 @@ impl Refusal {
 
     /// Limits on what comes of a source's requests said no.
     pub fn of_source(over: OverLimit) -> Self {
-        let of_failures = |violation: &Violation| {
-            let counts = &violation.limit.counts;
-            counts.verification() || counts.response(401)
-        };
+        let of_failures = |violation: &Violation| violation.limit.counts.failures();
         let failed = over.violated().iter().any(of_failures);
         if failed { Self::locked_out(over) } else { Self::over_limit(over) }
     }

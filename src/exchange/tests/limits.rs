@@ -389,6 +389,18 @@ fn a_scan_of_paths_methods_and_hosts_is_counted_and_limited() {
 }
 
 #[test]
+fn a_peer_with_a_quota_of_its_own_scans_at_its_own_cost() {
+    let other = json!([{"peer": "spiffe://example.org/client/alice", "rate": "1/h"}]);
+    let mut scene = limit(json!({"key": ["ip"], "on": [404], "rate": "2/h", "burst": 2, "overrides": other}));
+    let reason = |scene: &mut Scene, request: &Request| refused(scene.run(request)).reason;
+    assert_eq!(reason(&mut scene, &get("/nowhere").peer(ALICE)), Reason::RouteUnknown);
+    assert_eq!(reason(&mut scene, &get("/nowhere").peer(ALICE)), Reason::OverLimit);
+    for expected in [Reason::RouteUnknown, Reason::RouteUnknown, Reason::OverLimit] {
+        assert_eq!(reason(&mut scene, &get("/nowhere")), expected);
+    }
+}
+
+#[test]
 fn preflights_are_counted_by_what_needs_no_token() {
     let mut config = config();
     config["limits"] = json!({

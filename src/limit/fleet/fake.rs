@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,15 +44,68 @@ pub(crate) struct Hour {
 
 impl Hour {
     pub(crate) fn answer(&mut self, ask: &[u8]) -> Vec<u8> {
+        self.answer_within(ask, 3600)
+    }
+
+    fn answer_within(&mut self, ask: &[u8], seconds: u64) -> Vec<u8> {
         self.counted += RateLimitRequest::decode(ask).unwrap().hits_addend;
         let code = if self.counted <= self.quota { 1 } else { 2 };
         let status = Status {
             code,
             current_limit: Some(CurrentLimit { requests_per_unit: self.quota, unit: 3 }),
             limit_remaining: self.quota.saturating_sub(self.counted),
-            duration_until_reset: Some(Seconds { seconds: 3600, nanos: 0 }),
+            duration_until_reset: Some(Seconds { seconds: seconds as i64, nanos: 0 }),
         };
         RateLimitResponse { overall_code: code, statuses: vec![status], response_headers_to_add: vec![] }
             .encode_to_vec()
     }
+}
+
+/// The same for any number of budgets, in windows that begin with the hour.
+pub(crate) struct Hours {
+    quota: u32,
+    hour: u64,
+    counted: BTreeMap<String, u32>,
+}
+
+/// What an ask came to.
+pub(crate) struct Asked {
+    /// The name of the limit, and whose budget of it.
+    pub(crate) limit: String,
+    pub(crate) whose: String,
+    pub(crate) hits: u32,
+    pub(crate) granted: bool,
+    /// To be sent back.
+    pub(crate) answer: Vec<u8>,
+}
+
+impl Hours {
+    pub(crate) fn new(quota: u32) -> Self {
+        Self { quota, hour: 0, counted: BTreeMap::new() }
+    }
+
+    /// By the clock of the service, in seconds.
+    pub(crate) fn answer(&mut self, ask: &[u8], seconds: u64) -> Asked {
+        if seconds / 3600 != self.hour {
+            (self.hour, self.counted) = (seconds / 3600, BTreeMap::new());
+        }
+        let (limit, whose, hits) = asked(ask);
+        let counted = self.counted.entry(format!("{limit} {whose}")).or_default();
+        let mut one = Hour { quota: self.quota, counted: *counted };
+        let answer = one.answer_within(ask, 3600 - seconds % 3600);
+        *counted = one.counted;
+        Asked { limit, whose, hits, granted: one.counted <= self.quota, answer }
+    }
+
+    /// What was counted of a budget in this hour, refused asks included.
+    pub(crate) fn counted(&self, limit: &str, whose: &str) -> u32 {
+        self.counted.get(&format!("{limit} {whose}")).copied().unwrap_or(0)
+    }
+}
+
+/// Which limit an ask is for, whose budget of it, and how many permits it wants.
+pub(crate) fn asked(ask: &[u8]) -> (String, String, u32) {
+    let mut ask = RateLimitRequest::decode(ask).unwrap();
+    let entry = ask.descriptors.remove(0).entries.remove(0);
+    (entry.key, entry.value, ask.hits_addend)
 }

@@ -50,7 +50,7 @@ mod outcome;
 mod recent;
 pub mod rls;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;

@@ -91,6 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn the_order_in_which_a_key_was_written_means_nothing() {
+        let of = |key: &[Fact]| {
+            let limit = FleetLimit::new(service().origin, key.to_vec(), std::rc::Rc::new(service()));
+            DescriptorValue::new(&limit, |part| text(if *part == Fact::Peer { "a" } else { "b" }))
+        };
+        assert_eq!(of(&[Fact::Peer, Fact::Route]), of(&[Fact::Route, Fact::Peer]));
+    }
+
+    #[test]
     fn a_value_shows_no_name_and_needs_no_escapes() {
         let shown = value("d", "n", &[Fact::Peer], &[text("alice_x:y%\n")]).to_string();
         assert_eq!(shown.len(), 64);

@@ -16,7 +16,7 @@ use server::{Time, nanos};
 
 use crate::policy::Kind;
 
-mod random;
+pub(crate) mod random;
 mod run;
 mod server;
 mod tests;

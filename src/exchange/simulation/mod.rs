@@ -1,0 +1,104 @@
+//! A simulator of whole proxies, against an oracle that knows docs/promises.md and no algorithm. Routes, limits, callers and an
+//! edit of the configuration are random ([`world`]); workers of two filters stand still between any two reads and writes of
+//! what they share ([`baton`]), are lost, and their clients hang up at every stage ([`case`]). What came of it stands in
+//! a ledger ([`books`]), which is checked ([`oracle`]) once the proxy has come to rest ([`rest`]). Beside it stands every
+//! schedule of two workers at one limit ([`every_schedule`]).
+//!
+//! `BOUNDGATE_CASES=1000000 cargo test --release simulation` runs a million cases. A case that fails says its number, and
+//! `BOUNDGATE_SEED=<number> cargo test simulation` repeats it alone and tells its story.
+
+#![allow(clippy::arithmetic_side_effects)]
+
+mod baton;
+mod books;
+mod case;
+mod documents;
+mod every_schedule;
+mod oracle;
+mod party;
+mod random;
+mod replay;
+mod rest;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use baton::Reins;
+use case::Case;
+use random::Random;
+use world::World;
+
+/// So many cases happen in one world.
+const IN_ONE_WORLD: u64 = 25;
+/// Cases of every run, unless `BOUNDGATE_CASES` says how many.
+const CASES: u64 = 10_000;
+/// Cases that found something once.
+const KEPT: &[u64] = &[];
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+/// Some cases of one world. Out: of the first that fails, its number and what was wrong.
+fn run(world: u64, cases: impl Iterator<Item = u64>, tells: bool) -> Result<(), (u64, String)> {
+    let world = World::new(&mut Random(world));
+    if tells {
+        for version in 0..2 {
+            println!("version {version}: {}", world.document(version));
+        }
+        println!("callers: {:?}\nfilters: {:?}", world.callers, world.filters);
+    }
+    std::thread::scope(|scope| {
+        let reins: Vec<Reins<'_>> = world.filters.iter().map(|_| Reins::take(scope, &world)).collect();
+        for number in cases {
+            let mut case = None;
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                let case = case.insert(Case::new(&world, &reins, number, tells));
+                let steps = 60 + case.random.below(60);
+                case.happen(steps);
+                case.rest()
+            }));
+            if let (true, Some(case)) = (tells, &case) {
+                println!("{}", case.story.join("\n"));
+            }
+            match ran {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => return Err((number, fault)),
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().cloned();
+                    return Err((number, text.unwrap_or_else(|| "it panics".into())));
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn run_or_tell(world: u64, cases: impl Iterator<Item = u64>, tells: bool) {
+    if let Err((number, fault)) = run(world, cases, tells) {
+        panic!("{fault}\nrepeat it with BOUNDGATE_SEED={number}");
+    }
+}
+
+#[test]
+fn simulated_proxies_keep_every_promise() {
+    if let Some(seed) = number("BOUNDGATE_SEED") {
+        return run_or_tell(seed / IN_ONE_WORLD, seed..=seed, true);
+    }
+    for seed in KEPT {
+        run_or_tell(seed / IN_ONE_WORLD, *seed..=*seed, false);
+    }
+    let worlds = number("BOUNDGATE_CASES").unwrap_or(CASES).div_ceil(IN_ONE_WORLD);
+    // One thread decides at a time in each world, so two worlds keep two cores busy.
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let worlds = (half..worlds).step_by(2);
+            scope.spawn(|| {
+                for world in worlds {
+                    run_or_tell(world, world * IN_ONE_WORLD..(world + 1) * IN_ONE_WORLD, false);
+                }
+            });
+        }
+    });
+}

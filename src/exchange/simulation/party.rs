@@ -1,0 +1,257 @@
+//! One worker of the proxy and its streams, as the filter drives them. In: steps, each one callback of the proxy. Out: a
+//! [`Report`] of what came of it. Not here: which steps, and when (`case`).
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::baton::{Baton, Shared, Told};
+use super::documents::{connection, head};
+use super::world::{Caller, World};
+use crate::config;
+use crate::exchange::{Exchange, Step as Polled, Surroundings, ended, responded};
+use crate::fake::FakeHost;
+use crate::limit::Why;
+use crate::limit::fleet::fake::asked;
+use crate::policy::{Dialects, FilterId, Policy};
+use crate::reason::Reason;
+use crate::time::Now;
+use crate::verdict::{Detail, Forward, Verdict};
+use crate::worker::{Answered, Batch, CallId, Counter, ExchangeId, FetchFailed, Message, Worker};
+
+/// A worker's birth.
+pub(super) struct Begin {
+    pub(super) host: Arc<FakeHost>,
+    pub(super) filter: usize,
+    pub(super) random: u8,
+}
+
+/// One callback.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// It is made for a version.
+    Make(usize),
+    /// It goes over to a version.
+    Adopt(usize),
+    /// A request comes.
+    Arrive {
+        id: u32,
+        version: usize,
+        path: String,
+        caller: Caller,
+        with_token: bool,
+    },
+    /// One that was named.
+    Poll(u32),
+    /// A client hangs up that waits.
+    Leave(u32),
+    /// The head of a response. `None`: the proxy's own.
+    Respond(u32, Option<u16>),
+    /// The stream is over.
+    End(u32),
+    Tick,
+    /// The end of a call.
+    Answer(CallId, Result<Answered, FetchFailed>),
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Waits,
+    Passes {
+        shadowed: Vec<String>,
+    },
+    Refused {
+        reason: Reason,
+        status: u16,
+        retry_after: Option<u64>,
+        violated: Vec<(String, Why)>,
+        /// Whether something was charged that could not be given back.
+        kept: bool,
+    },
+}
+
+/// A call to a dependency: to the service, or for keys.
+pub(super) struct Sent {
+    pub(super) id: CallId,
+    pub(super) ask: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ask {
+            Some(ask) => write!(f, "{:?}: {:?}", self.id, asked(ask)),
+            None => write!(f, "{:?}: keys", self.id),
+        }
+    }
+}
+
+/// What came of a step.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) said: Option<Said>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) named: Vec<u32>,
+    /// How often the service had no say.
+    pub(super) fallbacks: u32,
+    pub(super) conflicts: u32,
+    /// Whether all last words are written.
+    pub(super) settled: bool,
+    /// Whether the call that ended was waited for.
+    pub(super) in_time: bool,
+    pub(super) leftovers: Vec<String>,
+}
+
+/// See the module.
+pub(super) struct Party<'w> {
+    world: &'w World,
+    baton: Baton,
+    policies: [Option<Rc<Policy>>; 2],
+}
+
+struct Life<'b> {
+    shared: Shared<'b>,
+    filter: usize,
+    worker: Option<Worker>,
+    exchanges: HashMap<u32, (Exchange, Caller)>,
+    forwards: HashMap<u32, Forward>,
+}
+
+impl<'w> Party<'w> {
+    pub(super) fn new(world: &'w World, baton: Baton) -> Self {
+        Self { world, baton, policies: [None, None] }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut told = self.baton.next();
+        while let Some(what) = told {
+            told = match what {
+                Told::Begin(begin) => self.live(begin),
+                _ => self.baton.next(),
+            };
+        }
+    }
+
+    /// Until it is lost or reborn. Out: what it was told last.
+    fn live(&mut self, begin: Begin) -> Option<Told> {
+        for version in 0..2 {
+            let load = || Rc::new(config::load(self.world.document(version).as_bytes()).unwrap());
+            self.policies[version].get_or_insert_with(load);
+        }
+        let policies = self.policies.each_ref().map(|policy| policy.clone().unwrap());
+        let Begin { host, filter, random } = begin;
+        let shared = Shared { host, baton: &self.baton, conflicts: Cell::new(0), random };
+        let (exchanges, forwards) = (HashMap::new(), HashMap::new());
+        let mut life = Life { shared, filter, worker: None, exchanges, forwards };
+        loop {
+            match self.baton.next()? {
+                Told::Do { step, now, .. } => {
+                    let report = life.callback(step, now, &policies);
+                    if !self.baton.done(report) {
+                        return self.baton.next();
+                    }
+                }
+                Told::Vanish => return self.baton.next(),
+                Told::GoOn { .. } => {}
+                begin @ Told::Begin(_) => return Some(begin),
+            }
+        }
+    }
+}
+
+impl Life<'_> {
+    fn callback(&mut self, step: Step, now: Now, policies: &[Rc<Policy>; 2]) -> Report {
+        self.shared.conflicts.set(0);
+        let mut report = Report::default();
+        if let Step::Make(version) = step {
+            let name = format!("filter {}", self.filter);
+            self.worker = Some(Worker::new(FilterId::new(name.as_bytes()), &policies[version], &self.shared));
+        }
+        let worker = self.worker.as_mut().unwrap();
+        match step {
+            Step::Make(_) => {}
+            Step::Adopt(version) => worker.adopt(&policies[version]),
+            Step::Arrive { id, version, path, caller, with_token } => {
+                let head = head(&path, &caller, with_token);
+                let exchange = Exchange::new(ExchangeId(id), policies[version].clone(), head);
+                self.exchanges.insert(id, (exchange, caller));
+                report.said = Some(self.poll(id, now));
+            }
+            Step::Poll(id) => report.said = Some(self.poll(id, now)),
+            Step::Leave(id) => self.exchanges.remove(&id).unwrap().0.leave(worker, now),
+            Step::Respond(id, status) => {
+                let forward = self.forwards.get_mut(&id).unwrap();
+                responded(forward.permits_mut(), status, worker, &self.shared, now);
+            }
+            Step::End(id) => {
+                let mut forward = self.forwards.remove(&id).unwrap();
+                ended(forward.permits_mut(), worker, &self.shared, now);
+            }
+            Step::Tick => worker.tick(&self.shared, now),
+            Step::Answer(call, answer) => {
+                report.in_time = worker.calls_under_way().contains(&call);
+                worker.answered(call, answer, &self.shared, now);
+            }
+        }
+        self.conclude(report, now)
+    }
+
+    /// What the root context does after each callback.
+    fn conclude(&mut self, mut report: Report, now: Now) -> Report {
+        let worker = self.worker.as_mut().unwrap();
+        while let Some(call) = worker.next_call(now) {
+            let ask = match call.message {
+                Message::Ask(ask) => Some(ask.body),
+                Message::Fetch(_) => None,
+            };
+            report.sent.push(Sent { id: call.id, ask });
+        }
+        loop {
+            let (mut batch, named) = (Batch::begin(now.mono), report.named.len());
+            report.named.extend(std::iter::from_fn(|| worker.next_woken(&mut batch, now)).map(|id| id.0));
+            if report.named.len() == named {
+                break;
+            }
+        }
+        let fallbacks = Counter::ALL.iter().position(|counter| *counter == Counter::FleetFallback);
+        let tally = worker.take_tally();
+        report.fallbacks = tally.events().find(|(which, _)| Some(*which) == fallbacks).map_or(0, |(_, count)| count);
+        report.conflicts = self.shared.conflicts.get();
+        report.settled = worker.limits().is_settled();
+        report.leftovers = worker.leftovers();
+        report
+    }
+
+    fn poll(&mut self, id: u32, now: Now) -> Said {
+        let worker = self.worker.as_mut().unwrap();
+        let (exchange, caller) = self.exchanges.get_mut(&id).unwrap();
+        let connection = connection(caller);
+        let polled = exchange.poll(&mut Surroundings { worker, host: &self.shared, connection: &connection, now });
+        let Polled::Done(verdict) = polled else { return Said::Waits };
+        let (exchange, _) = self.exchanges.remove(&id).unwrap();
+        match verdict {
+            Verdict::Forward(forward) => {
+                self.forwards.insert(id, forward);
+                let shadowed = &exchange.seen().shadowed;
+                Said::Passes { shadowed: shadowed.iter().map(|limit| limit.origin.name.to_string()).collect() }
+            }
+            Verdict::Refuse(refusal) => {
+                let answer = refusal.answer(false, Dialects { draft: true, older: None }, now.wall);
+                let told = answer.headers.iter().find(|(name, _)| *name == "retry-after");
+                let (violated, kept) = match &refusal.detail {
+                    Detail::Limits(over) => {
+                        let violated = over.violated().iter();
+                        let violated = violated.map(|one| (one.limit.origin.name.to_string(), one.why)).collect();
+                        (violated, over.strain().kept > 0)
+                    }
+                    _ => (Vec::new(), false),
+                };
+                let retry_after = told.map(|(_, value)| value.parse().unwrap());
+                Said::Refused { reason: refusal.reason, status: answer.status, retry_after, violated, kept }
+            }
+            Verdict::Report(..) => unreachable!("nothing is only reported here"),
+        }
+    }
+}
