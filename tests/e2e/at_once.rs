@@ -19,7 +19,12 @@ fn at_once(config: &mut Value, most: u32) {
 }
 
 fn envoy(most: u32) -> EnvoyConfig {
-    with(|config| at_once(config, most))
+    with(|config| at_once(config, most)).edit(|envoy| {
+        let connections = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+        let route = &mut connections["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]["route"];
+        // What hangs is to hang as long as a slow machine needs.
+        route["timeout"] = json!("60s");
+    })
 }
 
 /// So many more requests reach the upstream and stay there, on connections of their own.

@@ -18,7 +18,7 @@ async fn a_caller_whom_the_proxy_refuses_is_told_how_long_the_service_will() {
     let clock = Clock::at(HALF_PAST);
     let service = RateLimitServer::start(Config { clock, ..Config::new(mode, limits) }).await.unwrap();
     let beside = |config: &mut Value| {
-        config["limits"]["here"] = json!({"key": ["client_id"], "rate": "5/min"});
+        config["limits"]["here"] = json!({"key": ["client_id"], "rate": "5/h"});
         let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
         routes[0]["limits"] = json!(["here", "per-client"]);
         routes.push(json!({"path": "/here", "scopes": ["read:orders"], "limits": ["here"]}));
@@ -31,7 +31,7 @@ async fn a_caller_whom_the_proxy_refuses_is_told_how_long_the_service_will() {
     for _ in 0..2 {
         assert_eq!(alice.client.get("/here").token(&alice.token).send().await.status, 200);
     }
-    // Both are spent now. The nearer one alone would be over in seconds.
+    // Both are spent now. The nearer one alone would be over in minutes.
     let by_both = alice.call().await;
     assert_eq!((by_both.status, &by_both.problem()["violated-policies"]), (429, &json!(["here", "per-client"])));
     for refusal in [by_service, by_both] {
@@ -87,6 +87,8 @@ async fn a_request_that_costs_more_than_the_service_ever_grants_is_told_no_time_
         }
         assert_eq!(counter(&bed, "fleet_never_fits").await, 3, "{kind}");
         assert_eq!(service.calls(), 1, "{kind}: it is not asked again and again");
+        let told = bed.envoy.log().matches("limits.per-client: a request costs 50").count();
+        assert_eq!(told, 1, "{kind}: the operator is told once");
         assert_eq!(bed.upstream.count(), 0, "{kind}");
     }
 }
