@@ -251,7 +251,7 @@ impl Life<'_> {
                 let retry_after = told.map(|(_, value)| value.parse().unwrap());
                 Said::Refused { reason: refusal.reason, status: answer.status, retry_after, violated, kept }
             }
-            Verdict::Report(..) => unreachable!("nothing is only reported here"),
+            Verdict::Report(..) => panic!("nothing is only reported here"),
         }
     }
 }
