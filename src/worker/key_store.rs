@@ -3,38 +3,39 @@
 //!
 //! An unknown `kid` may cause one fetch per issuer and 30 s for all workers of the proxy together (they agree by a
 //! shared time stamp): anyone can send a random `kid`. So that a rotation found by one worker reaches the others at
-//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Keys
+//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Failures
+//! are shared as well, and who makes the next attempt: more workers are no more load on a server in trouble. Keys
 //! themselves are never taken from shared data, which other plugins may write.
 
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::host::{Cas, Expect, Host};
+use crate::host::{Expect, Host};
 use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
-use crate::worker::refresh::{Attempt, Refresh, Schedule};
+use crate::worker::refresh::{Refresh, Schedule, Trouble};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two fetches of one worker caused by another worker's news.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// So often a worker tries to tell the others: as often as it may lose against all of them at once.
+const TELLINGS: usize = 16;
 /// Where workers share what they know about an issuer's keys; with the number of its layout.
-const SHARED_KEYS: &str = "boundgate/keys/1/";
+const SHARED_KEYS: &str = "boundgate/keys/2/";
 
 /// Where a token's key stands.
 #[derive(Debug)]
 pub enum KeyLookup {
     /// These fit.
     Found(Vec<Rc<VerifyingKey>>),
-    /// A fetch is under way that may bring it.
+    /// A fetch may bring it: one is under way, or there are no keys and the next one comes soon.
     Wait,
     /// The issuer has no such key.
     Unknown,
-    /// There are no keys yet, and the next attempt is that far away.
-    Unavailable(Duration),
 }
 
 /// What an answer brought.
@@ -88,12 +89,13 @@ fn schedule(source: &JwksSource) -> Schedule {
 }
 
 impl IssuerKeys {
-    pub(super) fn new(trust: &TrustId, source: &JwksSource) -> Self {
+    /// Of an issuer that nothing was fetched of. `seed` is random.
+    pub(super) fn new(trust: &TrustId, source: &JwksSource, seed: u64) -> Self {
         Self {
             source: source.clone(),
             shared_key: format!("{SHARED_KEYS}{trust}"),
             loaded: None,
-            refresh: Refresh::new(schedule(source)),
+            refresh: Refresh::new(schedule(source), seed),
         }
     }
 
@@ -108,21 +110,16 @@ impl IssuerKeys {
         format!("at https://{}{} (cluster {})", self.source.authority, self.source.path, self.source.cluster)
     }
 
-    /// Keys for a token's header, and whether to start a fetch.
+    /// Keys for a token's header, and whether to start a fetch now.
     pub(super) fn lookup(&self, header: &Header, host: &dyn Host, now: MonoNanos) -> (KeyLookup, bool) {
-        let attempt = self.refresh.attempt(now);
         let Some(loaded) = self.usable(now) else {
-            return match attempt {
-                Attempt::UnderWay => (KeyLookup::Wait, false),
-                Attempt::Allowed => (KeyLookup::Wait, true),
-                Attempt::NotBefore(pause) => (KeyLookup::Unavailable(pause), false),
-            };
+            return (KeyLookup::Wait, self.claims_turn(true, host, now));
         };
-        match (inline(&loaded.set, header), attempt) {
-            (KeyLookup::Found(keys), _) => (KeyLookup::Found(keys), false),
-            (_, Attempt::UnderWay) => (KeyLookup::Wait, false),
-            (_, Attempt::Allowed) if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
-            (_, Attempt::Allowed | Attempt::NotBefore(_)) => (KeyLookup::Unknown, false),
+        match inline(&loaded.set, header) {
+            KeyLookup::Found(keys) => (KeyLookup::Found(keys), false),
+            _ if self.refresh.is_under_way() => (KeyLookup::Wait, false),
+            _ if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
+            _ => (KeyLookup::Unknown, false),
         }
     }
 
@@ -131,9 +128,21 @@ impl IssuerKeys {
         self.usable(now).map(|loaded| &loaded.set)
     }
 
-    /// Whether keys are missing or old, and an attempt is allowed.
+    /// Whether keys are missing or old, and no fetch for them is under way here.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
         self.refresh.is_due(now)
+    }
+
+    /// Whether a fetch starts now that no `kid` asks for. While fetches fail, one worker takes each turn. `waited_for`:
+    /// requests wait for the keys.
+    pub(super) fn claims_turn(&self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> bool {
+        let trouble = Shared::read(host, &self.shared_key).0.trouble;
+        self.refresh.may_start(&trouble, waited_for, now)
+            && (trouble.failures == 0
+                || self.share(host, |shared| {
+                    let free = self.refresh.may_start(&shared.trouble, waited_for, now);
+                    free.then_some(Shared { trouble: shared.trouble.retried(now), ..shared })
+                }))
     }
 
     /// Whether the fetch under way will never end.
@@ -172,11 +181,12 @@ impl IssuerKeys {
                 let digest = short(&set.digest());
                 self.loaded = Some(Loaded { set, digest });
                 self.refresh.succeeded(now);
-                self.share(host, |shared| Some(Shared { digest, ..shared }));
+                self.tell(host, |shared| Shared { digest, trouble: Trouble::default(), ..shared });
                 KeysNews::Loaded
             }
             Err(fault) => {
-                self.refresh.failed(now);
+                let started = self.refresh.failed(now);
+                self.tell(host, |shared| Shared { trouble: shared.trouble.and(started, now), ..shared });
                 KeysNews::Failed(fault)
             }
         }
@@ -187,47 +197,57 @@ impl IssuerKeys {
     }
 
     fn may_fetch_for_unknown_kid(&self, loaded: &Loaded, host: &dyn Host, now: MonoNanos) -> bool {
+        let shared = Shared::read(host, &self.shared_key).0;
         let rested = self.refresh.rested(FOLLOW_INTERVAL, now);
-        let news = Shared::read(host, &self.shared_key).is_some_and(|(shared, _)| shared.digest != loaded.digest);
-        (news && rested)
+        let news = shared.digest != 0 && shared.digest != loaded.digest;
+        (news && rested && self.claims_turn(false, host, now))
             || self.share(host, |shared| {
                 // A stamp from the future is not ours: it must not stop fetches for good.
                 let free = shared.asked.is_none_or(|asked| asked > now || now.since(asked) >= UNKNOWN_KID_INTERVAL);
-                free.then_some(Shared { asked: Some(now), ..shared })
+                let free = free && self.refresh.may_start(&shared.trouble, false, now);
+                free.then_some(Shared { asked: Some(now), trouble: shared.trouble.retried(now), ..shared })
             })
     }
 
     /// Changes what the workers share about this issuer; `false` if `change` declines or another worker was faster.
     fn share(&self, host: &dyn Host, change: impl Fn(Shared) -> Option<Shared>) -> bool {
-        let (shared, expect) = match Shared::read(host, &self.shared_key) {
-            Some((shared, cas)) => (shared, Expect::Unchanged(cas)),
-            None => (Shared { asked: None, digest: 0 }, Expect::Absent),
-        };
+        let (shared, expect) = Shared::read(host, &self.shared_key);
         change(shared).is_some_and(|shared| host.shared_set(&self.shared_key, &shared.to_bytes(), expect).is_ok())
+    }
+
+    /// The same, for what the others must know.
+    fn tell(&self, host: &dyn Host, change: impl Fn(Shared) -> Shared) {
+        let _ = (0..TELLINGS).any(|_| self.share(host, |shared| Some(change(shared))));
     }
 }
 
 /// What workers share about an issuer: nothing that a verification rests on.
+#[derive(Default)]
 struct Shared {
     /// When an unknown `kid` last caused a fetch.
     asked: Option<MonoNanos>,
-    /// Of the newest set any worker loaded.
+    /// Of the newest set any worker loaded; 0 before.
     digest: u64,
+    trouble: Trouble,
 }
 
 impl Shared {
-    /// What another plugin may have scribbled there reads as nothing known.
-    fn read(host: &dyn Host, key: &str) -> Option<(Self, Cas)> {
-        let (bytes, cas) = host.shared_get(key)?;
+    /// What another plugin may have scribbled there reads as something that soon passes.
+    fn read(host: &dyn Host, key: &str) -> (Self, Expect) {
+        let Some((bytes, cas)) = host.shared_get(key) else { return (Self::default(), Expect::Absent) };
         let (words, _) = bytes.as_chunks::<8>();
         let word = |index: usize| words.get(index).map_or(0, |word| u64::from_le_bytes(*word));
-        let asked = Some(word(0)).filter(|asked| *asked != 0).map(MonoNanos::from_nanos);
-        Some((Self { asked, digest: word(1) }, cas))
+        let time = |index| Some(word(index)).filter(|nanos| *nanos != 0).map(MonoNanos::from_nanos);
+        let failures = u32::try_from(word(2)).unwrap_or(0);
+        let trouble = Trouble { failures, began: time(3), failed: time(4) };
+        (Self { asked: time(0), digest: word(1), trouble }, Expect::Unchanged(cas))
     }
 
-    fn to_bytes(&self) -> [u8; 16] {
-        let asked = self.asked.map_or(0, MonoNanos::as_nanos);
-        (u128::from(asked) | (u128::from(self.digest) << 64)).to_le_bytes()
+    fn to_bytes(&self) -> Vec<u8> {
+        let time = |time: Option<MonoNanos>| time.map_or(0, MonoNanos::as_nanos);
+        let Trouble { failures, began, failed } = self.trouble;
+        let words = [time(self.asked), self.digest, u64::from(failures), time(began), time(failed)];
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 }
 
@@ -253,7 +273,7 @@ mod tests {
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         };
-        IssuerKeys::new(&TrustId::of("issuer"), &source)
+        IssuerKeys::new(&TrustId::of("issuer"), &source, 7)
     }
 
     fn header(kid: &str) -> Header {
@@ -293,18 +313,61 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_first_fetch_is_told_with_the_time_of_the_next() {
+    fn a_failed_first_fetch_is_repeated_soon_and_whoever_needs_the_keys_waits() {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
         keys.answer(Ok(HttpAnswer { status: 500, body: Vec::new() }), &host, at(0.1).mono);
-        let (lookup, _) = look(&mut keys, "first", &host, 0.2);
-        assert!(matches!(lookup, KeyLookup::Unavailable(wait) if wait == Duration::from_millis(900)), "{lookup:?}");
+        assert!(matches!(look(&mut keys, "first", &host, 0.2), (KeyLookup::Wait, false)));
+        assert!(matches!(look(&mut keys, "first", &host, 0.4), (KeyLookup::Wait, true)));
+        keys.answer(Err(FetchFailed::NoAnswer), &host, at(0.5).mono);
+        assert!(matches!(look(&mut keys, "first", &host, 0.75), (KeyLookup::Wait, false)), "the pause grows");
         assert!(matches!(look(&mut keys, "first", &host, 1.1), (KeyLookup::Wait, true)));
-        keys.answer(Err(FetchFailed::NoAnswer), &host, at(1.2).mono);
-        assert!(
-            matches!(look(&mut keys, "first", &host, 2.3), (KeyLookup::Unavailable(_), false)),
-            "the back-off grows"
-        );
+    }
+
+    /// The seconds at which workers without keys fetch, with a tick every 100 ms, from a server that fails until `back`.
+    fn fetches_while_down(workers: usize, waited_for: bool, back: f64) -> Vec<f64> {
+        let host = FakeHost::default();
+        let mut workers: Vec<_> = std::iter::repeat_with(keys).take(workers).collect();
+        let mut fetches = Vec::new();
+        for step in 0..=((back + 10.0) * 10.0) as u32 {
+            let seconds = f64::from(step) / 10.0;
+            let now = at(seconds).mono;
+            let begun: Vec<_> = workers
+                .iter_mut()
+                .filter_map(|worker| {
+                    let due = worker.is_due(now) && worker.claims_turn(waited_for, &host, now);
+                    due.then(|| worker.start(now)).map(|_| worker)
+                })
+                .collect();
+            for worker in begun {
+                fetches.push(seconds);
+                let answer = if seconds < back { Err(FetchFailed::NoAnswer) } else { document("first") };
+                worker.answer(answer, &host, at(seconds + 0.01).mono);
+            }
+        }
+        assert!(workers.iter().all(|worker| worker.set(at(back + 10.0).mono).is_some()), "{fetches:?}");
+        fetches
+    }
+
+    #[test]
+    fn more_workers_are_no_more_load_on_a_server_in_trouble() {
+        let down = |workers, waited_for| {
+            let fetches = fetches_while_down(workers, waited_for, 60.0);
+            // All begin at once, before anybody knows, and all fetch once somebody succeeded.
+            fetches.iter().filter(|seconds| (0.1..60.0).contains(*seconds)).count()
+        };
+        let (one, waited) = (down(1, false), down(1, true));
+        assert!((12..=22).contains(&one) && (50..=64).contains(&waited), "{one} {waited}");
+        assert!(down(5, false) <= one + 4 && down(5, true) <= waited + 4, "{} {}", down(5, false), down(5, true));
+    }
+
+    #[test]
+    fn all_workers_have_keys_within_two_seconds_of_the_servers_return_where_requests_wait() {
+        for workers in [1, 5] {
+            let fetches = fetches_while_down(workers, true, 600.0);
+            let back: Vec<_> = fetches.into_iter().filter(|seconds| *seconds >= 600.0).collect();
+            assert!(back.len() == workers && back.iter().all(|seconds| *seconds < 601.5), "{back:?}");
+        }
     }
 
     #[test]
