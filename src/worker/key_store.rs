@@ -1,5 +1,6 @@
 //! The fetched keys of one issuer. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the fetch to send, and
-//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`).
+//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`); how workers tell
+//! each other (`key_news`); what a fetch brought instead of keys (`fetch_fault`).
 //!
 //! An unknown `kid` may cause one fetch per issuer and 30 s for all workers of the proxy together (they agree by a
 //! shared time stamp): anyone can send a random `kid`. So that a rotation found by one worker reaches the others at
@@ -7,25 +8,24 @@
 //! are shared as well, and who makes the next attempt: more workers are no more load on a server in trouble. Keys
 //! themselves are never taken from shared data, which other plugins may write.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::host::{Expect, Host};
-use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
+use crate::host::Host;
+use crate::jose::{Header, KeySet, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
+use crate::worker::fetch_fault::FetchFault;
+use crate::worker::key_news::{News, NewsOf};
 use crate::worker::refresh::{Refresh, Schedule, Trouble};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two fetches of one worker caused by another worker's news.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
-/// So often a worker tries to tell the others: as often as it may lose against all of them at once.
-const TELLINGS: usize = 16;
-/// Where workers share what they know about an issuer's keys; with the number of its layout.
-const SHARED_KEYS: &str = "boundgate/keys/2/";
+/// A fault that was told already is told again after so long.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
 /// Where a token's key stands.
 #[derive(Debug)]
@@ -41,28 +41,8 @@ pub enum KeyLookup {
 /// What an answer brought.
 pub(super) enum KeysNews {
     Loaded,
-    Failed(FetchFault),
-}
-
-/// Why a fetch brought no keys.
-pub(super) enum FetchFault {
-    Call(FetchFailed),
-    Status(u16),
-    Keys(KeySetFault),
-}
-
-impl fmt::Display for FetchFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FetchFault::Call(FetchFailed::NotSent) => {
-                f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?")
-            }
-            FetchFault::Call(FetchFailed::NoAnswer) => f.write_str("the fetch was reset or its answer too large"),
-            FetchFault::Call(FetchFailed::Lost) => f.write_str("the fetch never ended"),
-            FetchFault::Status(status) => write!(f, "the fetch was answered with status {status}"),
-            FetchFault::Keys(fault) => write!(f, "{fault}"),
-        }
-    }
+    /// With what to tell the operator, unless that was told a short time ago.
+    Failed(Option<String>),
 }
 
 struct Loaded {
@@ -73,9 +53,13 @@ struct Loaded {
 /// See the module.
 pub(super) struct IssuerKeys {
     source: JwksSource,
-    shared_key: String,
+    /// Where the issuer stands in the configuration.
+    place: Box<str>,
+    news: NewsOf,
     loaded: Option<Loaded>,
     refresh: Refresh,
+    /// The last fault, and when it was told.
+    told: Option<(FetchFault, MonoNanos)>,
 }
 
 /// The lookup where keys stand in the configuration.
@@ -93,21 +77,20 @@ impl IssuerKeys {
     pub(super) fn new(trust: &TrustId, source: &JwksSource, seed: u64) -> Self {
         Self {
             source: source.clone(),
-            shared_key: format!("{SHARED_KEYS}{trust}"),
+            place: "".into(),
+            news: NewsOf::new(trust),
             loaded: None,
             refresh: Refresh::new(schedule(source), seed),
+            told: None,
         }
     }
 
-    /// Goes by the times of `source` from now on: they are no part of the trust.
-    pub(super) fn follow(&mut self, source: &JwksSource) {
+    /// Goes by the times of `source` from now on: they are no part of the trust. `place`: the issuer's in the
+    /// configuration.
+    pub(super) fn follow(&mut self, place: &str, source: &JwksSource) {
         self.source = source.clone();
+        self.place = place.into();
         self.refresh.follow(schedule(source));
-    }
-
-    /// For the operator's log.
-    pub(super) fn describe(&self) -> String {
-        format!("at https://{}{} (cluster {})", self.source.authority, self.source.path, self.source.cluster)
     }
 
     /// Keys for a token's header, and whether to start a fetch now.
@@ -136,12 +119,12 @@ impl IssuerKeys {
     /// Whether a fetch starts now that no `kid` asks for. While fetches fail, one worker takes each turn. `waited_for`:
     /// requests wait for the keys.
     pub(super) fn claims_turn(&self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> bool {
-        let trouble = Shared::read(host, &self.shared_key).0.trouble;
+        let trouble = self.news.read(host).trouble;
         self.refresh.may_start(&trouble, waited_for, now)
             && (trouble.failures == 0
-                || self.share(host, |shared| {
-                    let free = self.refresh.may_start(&shared.trouble, waited_for, now);
-                    free.then_some(Shared { trouble: shared.trouble.retried(now), ..shared })
+                || self.news.change(host, |news| {
+                    let free = self.refresh.may_start(&news.trouble, waited_for, now);
+                    free.then_some(News { trouble: news.trouble.retried(now), ..news })
                 }))
     }
 
@@ -158,7 +141,10 @@ impl IssuerKeys {
             method: "GET",
             authority: self.source.authority.clone(),
             path: self.source.path.clone(),
-            headers: vec![("accept", "application/jwk-set+json, application/json".into())],
+            headers: vec![
+                ("accept", "application/jwk-set+json, application/json".into()),
+                ("accept-encoding", "identity".into()),
+            ],
             body: Vec::new(),
             timeout: self.source.timeout,
             max_bytes: MAX_KEY_SET_BYTES,
@@ -172,24 +158,35 @@ impl IssuerKeys {
         host: &dyn Host,
         now: MonoNanos,
     ) -> KeysNews {
-        let set = answer.map_err(FetchFault::Call).and_then(|answer| match answer.status {
-            200 => KeySet::parse(&answer.body).map_err(FetchFault::Keys),
-            status => Err(FetchFault::Status(status)),
-        });
-        match set {
+        let max_age = answer.as_ref().ok().and_then(HttpAnswer::max_age);
+        match FetchFault::or_keys(answer) {
             Ok(set) => {
                 let digest = short(&set.digest());
                 self.loaded = Some(Loaded { set, digest });
-                self.refresh.succeeded(now);
-                self.tell(host, |shared| Shared { digest, trouble: Trouble::default(), ..shared });
+                self.refresh.succeeded(max_age, now);
+                self.told = None;
+                self.news.tell(host, |news| News { digest, trouble: Trouble::default(), ..news });
                 KeysNews::Loaded
             }
             Err(fault) => {
                 let started = self.refresh.failed(now);
-                self.tell(host, |shared| Shared { trouble: shared.trouble.and(started, now), ..shared });
-                KeysNews::Failed(fault)
+                self.news.tell(host, |news| News { trouble: news.trouble.and(started, now), ..news });
+                KeysNews::Failed(self.told_of(fault, now))
             }
         }
+    }
+
+    /// What the operator is told about a fault. Attempts come as often as once a second while requests wait: the same is
+    /// not told each time.
+    fn told_of(&mut self, fault: FetchFault, now: MonoNanos) -> Option<String> {
+        let just_told = |(told, when): &(FetchFault, MonoNanos)| *told == fault && now.since(*when) < TOLD_AGAIN;
+        if self.told.as_ref().is_some_and(just_told) {
+            return None;
+        }
+        let JwksSource { cluster, authority, path, .. } = &self.source;
+        let text = format!("{}.jwks: keys at https://{authority}{path} (cluster {cluster}): {fault}", self.place);
+        self.told = Some((fault, now));
+        Some(text)
     }
 
     fn usable(&self, now: MonoNanos) -> Option<&Loaded> {
@@ -197,57 +194,15 @@ impl IssuerKeys {
     }
 
     fn may_fetch_for_unknown_kid(&self, loaded: &Loaded, host: &dyn Host, now: MonoNanos) -> bool {
-        let shared = Shared::read(host, &self.shared_key).0;
-        let rested = self.refresh.rested(FOLLOW_INTERVAL, now);
-        let news = shared.digest != 0 && shared.digest != loaded.digest;
-        (news && rested && self.claims_turn(false, host, now))
-            || self.share(host, |shared| {
+        let newest = self.news.read(host).digest;
+        let behind = newest != 0 && newest != loaded.digest;
+        (behind && self.refresh.rested(FOLLOW_INTERVAL, now) && self.claims_turn(false, host, now))
+            || self.news.change(host, |news| {
                 // A stamp from the future is not ours: it must not stop fetches for good.
-                let free = shared.asked.is_none_or(|asked| asked > now || now.since(asked) >= UNKNOWN_KID_INTERVAL);
-                let free = free && self.refresh.may_start(&shared.trouble, false, now);
-                free.then_some(Shared { asked: Some(now), trouble: shared.trouble.retried(now), ..shared })
+                let free = news.asked.is_none_or(|asked| asked > now || now.since(asked) >= UNKNOWN_KID_INTERVAL);
+                let free = free && self.refresh.may_start(&news.trouble, false, now);
+                free.then_some(News { asked: Some(now), trouble: news.trouble.retried(now), ..news })
             })
-    }
-
-    /// Changes what the workers share about this issuer; `false` if `change` declines or another worker was faster.
-    fn share(&self, host: &dyn Host, change: impl Fn(Shared) -> Option<Shared>) -> bool {
-        let (shared, expect) = Shared::read(host, &self.shared_key);
-        change(shared).is_some_and(|shared| host.shared_set(&self.shared_key, &shared.to_bytes(), expect).is_ok())
-    }
-
-    /// The same, for what the others must know.
-    fn tell(&self, host: &dyn Host, change: impl Fn(Shared) -> Shared) {
-        let _ = (0..TELLINGS).any(|_| self.share(host, |shared| Some(change(shared))));
-    }
-}
-
-/// What workers share about an issuer: nothing that a verification rests on.
-#[derive(Default)]
-struct Shared {
-    /// When an unknown `kid` last caused a fetch.
-    asked: Option<MonoNanos>,
-    /// Of the newest set any worker loaded; 0 before.
-    digest: u64,
-    trouble: Trouble,
-}
-
-impl Shared {
-    /// What another plugin may have scribbled there reads as something that soon passes.
-    fn read(host: &dyn Host, key: &str) -> (Self, Expect) {
-        let Some((bytes, cas)) = host.shared_get(key) else { return (Self::default(), Expect::Absent) };
-        let (words, _) = bytes.as_chunks::<8>();
-        let word = |index: usize| words.get(index).map_or(0, |word| u64::from_le_bytes(*word));
-        let time = |index| Some(word(index)).filter(|nanos| *nanos != 0).map(MonoNanos::from_nanos);
-        let failures = u32::try_from(word(2)).unwrap_or(0);
-        let trouble = Trouble { failures, began: time(3), failed: time(4) };
-        (Self { asked: time(0), digest: word(1), trouble }, Expect::Unchanged(cas))
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let time = |time: Option<MonoNanos>| time.map_or(0, MonoNanos::as_nanos);
-        let Trouble { failures, began, failed } = self.trouble;
-        let words = [time(self.asked), self.digest, u64::from(failures), time(began), time(failed)];
-        words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 }
 
@@ -281,7 +236,7 @@ mod tests {
     }
 
     fn document(kid: &str) -> Result<HttpAnswer, FetchFailed> {
-        Ok(HttpAnswer { status: 200, body: FIRST.replace("first", kid).into_bytes() })
+        Ok(HttpAnswer { status: 200, body: FIRST.replace("first", kid).into_bytes(), ..HttpAnswer::default() })
     }
 
     /// Starts the fetch that the lookup asks for, if it does.
@@ -299,7 +254,8 @@ mod tests {
         let fetch = keys().start(at(0.0).mono);
         assert_eq!((&*fetch.cluster, fetch.timeout), ("as", Duration::from_secs(5)));
         assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
-        assert_eq!(fetch.headers, [("accept", "application/jwk-set+json, application/json".into())]);
+        let expected = [("accept", "application/jwk-set+json, application/json"), ("accept-encoding", "identity")];
+        assert_eq!(fetch.headers, expected.map(|(name, value)| (name, value.into())));
         assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
     }
 
@@ -316,7 +272,7 @@ mod tests {
     fn a_failed_first_fetch_is_repeated_soon_and_whoever_needs_the_keys_waits() {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
-        keys.answer(Ok(HttpAnswer { status: 500, body: Vec::new() }), &host, at(0.1).mono);
+        keys.answer(Ok(HttpAnswer { status: 500, body: Vec::new(), ..HttpAnswer::default() }), &host, at(0.1).mono);
         assert!(matches!(look(&mut keys, "first", &host, 0.2), (KeyLookup::Wait, false)));
         assert!(matches!(look(&mut keys, "first", &host, 0.4), (KeyLookup::Wait, true)));
         keys.answer(Err(FetchFailed::NoAnswer), &host, at(0.5).mono);
@@ -371,6 +327,30 @@ mod tests {
     }
 
     #[test]
+    fn the_operator_is_told_of_a_fault_when_it_is_new_and_then_twice_a_minute() {
+        let (mut keys, host) = (keys(), FakeHost::default());
+        keys.follow("issuers.main", &keys.source.clone());
+        let mut told = |answer, seconds: f64| {
+            keys.start(at(seconds).mono);
+            match keys.answer(answer, &host, at(seconds).mono) {
+                KeysNews::Loaded => None,
+                KeysNews::Failed(text) => text,
+            }
+        };
+        let down = || Err(FetchFailed::NotSent);
+        let text = told(down(), 0.0).unwrap();
+        assert!(
+            text.starts_with("issuers.main.jwks: keys at https://as.example.com/jwks (cluster as): the fetch"),
+            "{text}"
+        );
+        assert_eq!(told(down(), 29.0), None);
+        assert!(told(down(), 30.0).is_some());
+        assert!(told(Err(FetchFailed::NoAnswer), 31.0).is_some(), "another one");
+        assert!(told(document("first"), 32.0).is_none());
+        assert!(told(Err(FetchFailed::NoAnswer), 33.0).is_some(), "it was over");
+    }
+
+    #[test]
     fn old_keys_serve_while_fetches_fail_until_they_are_stale() {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
@@ -378,7 +358,11 @@ mod tests {
         assert!(!keys.is_due(at(599.0).mono));
         assert!(keys.is_due(at(600.0).mono));
         keys.start(at(600.0).mono);
-        keys.answer(Ok(HttpAnswer { status: 200, body: b"<html>".to_vec() }), &host, at(600.0).mono);
+        keys.answer(
+            Ok(HttpAnswer { status: 200, body: b"<html>".to_vec(), ..HttpAnswer::default() }),
+            &host,
+            at(600.0).mono,
+        );
         assert!(matches!(look(&mut keys, "first", &host, 3599.0), (KeyLookup::Found(_), false)));
         assert!(matches!(look(&mut keys, "first", &host, 3600.0), (KeyLookup::Wait, true)));
     }
@@ -389,7 +373,9 @@ mod tests {
         let host = FakeHost::default();
         let mut workers = [keys(), keys()];
         let mut answers = replicas.iter().cycle();
-        let mut answer = || Ok(HttpAnswer { status: 200, body: answers.next().unwrap().as_bytes().to_vec() });
+        let mut answer = || {
+            Ok(HttpAnswer { status: 200, body: answers.next().unwrap().as_bytes().to_vec(), ..HttpAnswer::default() })
+        };
         for worker in &mut workers {
             look(worker, "first", &host, 0.0);
             worker.answer(answer(), &host, at(0.0).mono);
@@ -453,8 +439,8 @@ mod tests {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
         keys.answer(document("first"), &host, at(0.0).mono);
-        let (_, cas) = host.shared_get(&keys.shared_key).unwrap();
-        host.shared_set(&keys.shared_key, &[0xff; 16], Expect::Unchanged(cas)).unwrap();
+        let [place] = &host.keys("boundgate/keys/")[..] else { panic!() };
+        host.overwrite(place, &[0xff; 40]);
         assert!(matches!(look(&mut keys, "x", &host, 5.0), (KeyLookup::Wait, true)));
         keys.answer(document("first"), &host, at(5.1).mono);
         assert!(matches!(look(&mut keys, "x", &host, 5.2), (KeyLookup::Unknown | KeyLookup::Wait, _)));

@@ -11,6 +11,8 @@
 
 mod calls;
 mod fetch;
+mod fetch_fault;
+mod key_news;
 mod key_store;
 mod refresh;
 mod tally;
@@ -20,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 pub use calls::{Answered, Call, CallId, Message};
-pub use fetch::{Fetch, FetchFailed, HttpAnswer};
+pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
 pub use key_store::KeyLookup;
 pub use tally::{Counter, Gauge, Tally};
 pub use waits::{Batch, Room, Told, Woken};
@@ -103,7 +105,7 @@ impl Worker {
         for issuer in &policy.issuers {
             if let KeySource::Remote(source) = &issuer.keys {
                 let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
-                self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(source);
+                self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(&issuer.origin.path, source);
             }
         }
         self.policies.push(Rc::downgrade(policy));
@@ -387,7 +389,9 @@ impl Worker {
             KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
             KeysNews::Failed(why) => {
                 self.tally.count(Counter::KeyFetchFailed);
-                log::warn!("keys of issuer {}: {why}", keys.describe());
+                if let Some(why) = why {
+                    log::warn!("{why}");
+                }
             }
         }
         if keys.set(now.mono).is_some() {

@@ -5,7 +5,7 @@
 //! ```text
 //!  Idle ──start, where the failures allow it──▶ UnderWay ──end──▶ Idle
 //! ```
-//! One fetch at a time. What was fetched is due again after `refresh`, and serves up to `max_stale` while fetches fail.
+//! One fetch at a time. What was fetched is due again after `refresh`, or when the server says within bounds, and serves up to `max_stale` while fetches fail.
 //! While fetches fail, all workers together make one attempt after a pause that doubles: from a second while there is
 //! something that serves, from a fifth of one while there is nothing. Where requests wait no pause is longer than a
 //! second from one start to the next, so that service returns as soon as the server does.
@@ -80,6 +80,8 @@ pub(super) struct Refresh {
     state: State,
     last_start: Option<MonoNanos>,
     last_success: Option<MonoNanos>,
+    /// How long the server says that what came last is good for.
+    max_age: Option<Duration>,
     /// Makes this worker's pauses differ from those of other proxies that lost the same server.
     seed: u64,
 }
@@ -88,7 +90,7 @@ impl Refresh {
     /// Of something that was never fetched.
     pub(super) fn new(schedule: Schedule, seed: u64) -> Self {
         let state = State::Idle { not_before: MonoNanos::from_nanos(0) };
-        Self { schedule, state, last_start: None, last_success: None, seed }
+        Self { schedule, state, last_start: None, last_success: None, max_age: None, seed }
     }
 
     /// Goes by `schedule` from now on.
@@ -112,7 +114,7 @@ impl Refresh {
 
     /// Whether it was never fetched or is old, and none is under way.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
-        !self.is_under_way() && !self.is_younger_than(self.schedule.refresh, now)
+        !self.is_under_way() && !self.is_younger_than(self.refresh_age(), now)
     }
 
     /// Whether what was fetched last may be used.
@@ -136,9 +138,10 @@ impl Refresh {
         self.last_start = Some(now);
     }
 
-    /// The fetch under way brought what it was for.
-    pub(super) fn succeeded(&mut self, now: MonoNanos) {
+    /// The fetch under way brought what it was for; `max_age`: how long the server says that it is good for.
+    pub(super) fn succeeded(&mut self, max_age: Option<Duration>, now: MonoNanos) {
         self.state = State::Idle { not_before: now };
+        self.max_age = max_age;
         self.last_success = Some(now);
     }
 
@@ -175,6 +178,14 @@ impl Refresh {
         let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let byte = mixed.to_le_bytes()[7];
         (pause / 512).saturating_mul(384_u32.saturating_add(u32::from(byte)))
+    }
+
+    /// As long as the server says, but no shorter than `refresh`, and no longer than leaves as much time again until
+    /// `max_stale` for fetches that fail.
+    fn refresh_age(&self) -> Duration {
+        let Schedule { refresh, max_stale, .. } = self.schedule;
+        let most = refresh.max(max_stale / 2);
+        self.max_age.map_or(refresh, |max_age| max_age.clamp(refresh, most))
     }
 
     /// How long after its start a fetch may still end.
@@ -240,8 +251,23 @@ mod tests {
         assert!(document.may_start(&Trouble::default(), false, now(0.0)));
         document.started(now(0.0));
         assert!(!document.may_start(&Trouble::default(), true, now(0.1)) && !document.is_due(now(0.1)));
-        document.succeeded(now(0.2));
+        document.succeeded(None, now(0.2));
         assert!(document.serves(now(0.2)) && !document.is_due(now(600.1)) && document.is_due(now(600.2)));
+    }
+
+    #[test]
+    fn what_the_server_says_about_its_age_counts_between_refresh_and_half_of_max_stale() {
+        for (max_age, due) in [(None, 600.0), (Some(0), 600.0), (Some(900), 900.0), (Some(86_400), 1800.0)] {
+            let mut document = refresh();
+            document.succeeded(max_age.map(Duration::from_secs), now(0.0));
+            assert!(!document.is_due(now(due - 1.0)) && document.is_due(now(due)), "{max_age:?}");
+            document.succeeded(None, now(due));
+            assert!(document.is_due(now(due + 600.0)), "only the last answer counts");
+        }
+        let mut document = refresh();
+        document.schedule.max_stale = document.schedule.refresh;
+        document.succeeded(Some(Duration::from_secs(900)), now(0.0));
+        assert!(document.is_due(now(600.0)), "no room for more");
     }
 
     #[test]
@@ -252,7 +278,7 @@ mod tests {
     #[test]
     fn the_pause_doubles_from_a_second_to_thirty_while_something_serves() {
         let mut document = refresh();
-        document.succeeded(now(0.0));
+        document.succeeded(None, now(0.0));
         assert_about(&pauses(&mut document, true, 0.0, 600.0, 7), &[1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
     }
 
@@ -306,7 +332,7 @@ mod tests {
     #[test]
     fn what_is_old_serves_while_fetches_fail_and_not_beyond_its_bound() {
         let mut document = refresh();
-        document.succeeded(now(0.0));
+        document.succeeded(None, now(0.0));
         document.started(now(600.0));
         document.failed(now(600.0));
         assert!(document.serves(now(3599.0)) && !document.serves(now(3600.0)));

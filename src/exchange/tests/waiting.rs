@@ -38,7 +38,7 @@ fn without_keys_and_with_the_authorization_server_down_the_answer_is_503_and_whe
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    let down = || Ok(Answered::Http(HttpAnswer { status: 503, body: Vec::new() }));
+    let down = || Ok(Answered::Http(HttpAnswer { status: 503, body: Vec::new(), ..HttpAnswer::default() }));
     assert_eq!(scene.answer(call, down()), []);
     while scene.seconds < 4.85 {
         scene.seconds += 0.1;
@@ -185,7 +185,12 @@ fn many_that_waited_go_on_in_batches_and_all_pass() {
     }
     let call = scene.fetch().unwrap();
     let body = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    scene.worker.answered(call, Ok(Answered::Http(HttpAnswer { status: 200, body })), &scene.host, at(0.1));
+    scene.worker.answered(
+        call,
+        Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() })),
+        &scene.host,
+        at(0.1),
+    );
     let mut polled = Vec::new();
     while scene.worker.pace() == Pace::Batches {
         let mut batch = Batch::begin(at(0.1).mono);
