@@ -25,6 +25,7 @@ mod verify;
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub use outcome::Outcome;
 pub use seen::Seen;
@@ -42,10 +43,13 @@ use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Fact, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
-use crate::time::Now;
+use crate::time::{MonoNanos, Now};
 use crate::token::presented;
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, Woken, Worker};
+use crate::worker::{ExchangeId, Told, Woken, Worker};
+
+/// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What a poll of an exchange needs besides the exchange.
 pub struct Surroundings<'a> {
@@ -74,6 +78,8 @@ pub struct Exchange {
     policy: Rc<Policy>,
     stage: Stage,
     seen: Seen,
+    /// When it first had to wait for keys.
+    waits_since: Option<MonoNanos>,
 }
 
 enum Stage {
@@ -118,7 +124,7 @@ impl<R: Into<Refusal>> From<R> for Stop {
 impl Exchange {
     /// A request with the header map `head`, to be judged by `policy` however long it waits.
     pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap) -> Self {
-        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default() }
+        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default(), waits_since: None }
     }
 
     /// What was found out about the request, for the audit record.
@@ -148,16 +154,22 @@ impl Exchange {
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        fleet.tell(told);
+        let too_late = matches!(told, Some(Told::TooLate));
+        fleet.tell(match told {
+            Some(Told::Permits(settled)) => Some(settled),
+            Some(Told::Keys | Told::TooLate) | None => None,
+        });
         let refusal = match self.judge(&way, granted, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
                 self.stage = Stage::WaitsForPermits(way, grant, fleet);
                 return Step::Wait;
             }
+            Err(Stop::WaitForKeys(_)) if too_late => Refusal::unavailable(Reason::KeysUnavailable, RETRY),
             Err(Stop::WaitForKeys(issuer)) => match around.worker.room(way.size()) {
                 Some(room) => {
-                    around.worker.wait_for_keys(self.id, room, &issuer);
+                    let since = *self.waits_since.get_or_insert(around.now.mono);
+                    around.worker.wait_for_keys(self.id, room, &issuer, since);
                     self.stage = Stage::WaitsForKeys(way);
                     return Step::Wait;
                 }

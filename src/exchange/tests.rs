@@ -193,7 +193,7 @@ impl Scene {
 
     fn answer_with_keys(&mut self, call: CallId, keys: &[Value]) -> Vec<ExchangeId> {
         let body = json!({ "keys": keys }).to_string().into_bytes();
-        self.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, body })))
+        self.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() })))
     }
 
     fn tick(&mut self) -> Vec<ExchangeId> {

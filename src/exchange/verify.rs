@@ -9,7 +9,6 @@ use crate::exchange::{Stop, Surroundings};
 use crate::policy::{Policy, Resource};
 use crate::reason::Reason;
 use crate::token::{AccessToken, RawToken, Unverified};
-use crate::verdict::Refusal;
 use crate::worker::KeyLookup;
 
 /// Verifies a token. A source that has failed too often, or made too much work, has nothing new verified; a token that any
@@ -40,7 +39,6 @@ pub(super) fn verify(
         KeyLookup::Found(keys) => keys,
         KeyLookup::Wait => return Err(Stop::WaitForKeys(issuer)),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
-        KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
     };
     if source.pays_for_verifications() && !around.worker.is_known(raw, &issuer, around.host, around.now) {
         source.charge_source(around)?;

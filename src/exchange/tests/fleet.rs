@@ -181,7 +181,13 @@ fn a_wait_for_permits_ends_at_its_deadline_while_others_wait_for_keys() {
     let (ask, _) = scene.ask().unwrap();
     scene.seconds = 0.02;
     // Both at once: who has the shorter time-out does not stand behind all others.
-    scene.worker.answered(fetch, Err(FetchFailed::NoAnswer), &scene.host, at(0.02));
+    let keys = json!({"keys": [jwk("another", 2)]}).to_string().into_bytes();
+    scene.worker.answered(
+        fetch,
+        Ok(Answered::Http(HttpAnswer { status: 200, body: keys, ..HttpAnswer::default() })),
+        &scene.host,
+        at(0.02),
+    );
     let woken = scene.tick();
     assert!(woken[..4].contains(&ExchangeId(1)) && woken[..4].contains(&ExchangeId(2)), "{woken:?}");
     assert_eq!(woken.len(), 102);

@@ -41,9 +41,9 @@ impl LookAlikes {
     }
 
     fn add(&mut self, route: &Rc<Route>) {
-        let fold_segment = |segment: &Segment| match segment {
-            Segment::Literal(text) => Segment::Literal(fold(text).into()),
-            Segment::Parameter(_) | Segment::Rest => segment.clone(),
+        let fold_segment = |segment: &Segment| match segment.plain() {
+            Segment::Literal(text) => Segment::Literal(fold(&text).into()),
+            other => other,
         };
         let segments: Vec<Segment> = route.pattern.segments().iter().map(fold_segment).collect();
         self.unfolded_patterns |= segments != route.pattern.segments();
@@ -212,6 +212,10 @@ mod tests {
             "/Internal/",
             "/Team/a/b",
             "/team./a/",
+            "/%41dmin/keys",
+            "/%61dmin/key%53",
+            "/admin/keys%2ejson",
+            "/%e2%84%aaiosk",
             "/%E2%84%AAiosk",
             "/kio%C5%BFk",
             "/k%C4%B0osk",
