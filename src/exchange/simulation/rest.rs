@@ -81,8 +81,14 @@ impl Case<'_, '_> {
         loop {
             match self.requests[&id].said.clone() {
                 Some(Said::Waits) => {
-                    let call = self.hands[worker].calls.pop().expect("it waits for nothing");
-                    self.answer(worker, call, false);
+                    match self.hands[worker].calls.pop() {
+                        Some(call) => self.answer(worker, call, false),
+                        // For the next attempt to have keys.
+                        None => {
+                            self.now += SECOND / 10;
+                            self.tick(worker);
+                        }
+                    }
                     if self.requests[&id].state == State::Named {
                         self.poll(id);
                     }
