@@ -20,9 +20,8 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     let issuer = table.issuer.as_ref()?.0.clone();
     let (keys, keys_text) = keys?;
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
-    let form_text = serde_json::Value::from(profiles::written(&form));
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
-    let trust = format!("{issuer:?} keys {keys_text} algorithms {} form {form_text}", names.join(","));
+    let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}", names.join(","));
     Some(Issuer {
         origin,
         issuer,

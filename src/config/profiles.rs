@@ -131,8 +131,8 @@ fn lay(form: &mut TokenForm, keys: &Keys<'_>, findings: &mut Findings) {
             _ => match claim_name(name, &[]) {
                 Ok(name) => {
                     form.named.retain(|(other, _)| *other != name);
-                    form.named.push((name, places));
-                    form.named.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+                    let place = form.named.partition_point(|(other, _)| *other < name);
+                    form.named.insert(place, (name, places));
                 }
                 Err(_) => {
                     findings.add(at, "is no name that claims can have here", "Write visible ASCII without spaces.")
@@ -143,8 +143,8 @@ fn lay(form: &mut TokenForm, keys: &Keys<'_>, findings: &mut Findings) {
     for (name, At { value, .. }) in keys.required.into_iter().flat_map(|required| &required.0) {
         let Some(SaysWhat(says)) = value.clone() else { continue };
         form.required.retain(|other| *other.name != **name);
-        form.required.push(RequiredClaim { name: name.as_str().into(), says });
-        form.required.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        let place = form.required.partition_point(|other| *other.name < **name);
+        form.required.insert(place, RequiredClaim { name: name.as_str().into(), says });
     }
     for At { value: TokenClaim(name), .. } in keys.forbidden.into_iter().flatten() {
         if !form.forbidden.contains(name) {
@@ -181,7 +181,7 @@ pub(super) fn check(form: &TokenForm, table: &IssuerTable, findings: &mut Findin
 }
 
 /// `form` as the keys that say it, without those that say what RFC 9068 does.
-pub(super) fn written(form: &TokenForm) -> Map<String, serde_json::Value> {
+fn written(form: &TokenForm) -> Map<String, serde_json::Value> {
     let plain = TokenForm::default();
     let mut keys = Map::new();
     if form.typ != plain.typ {
