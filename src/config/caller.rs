@@ -7,7 +7,7 @@ use crate::config::values::{Name, set};
 use crate::policy::Fact;
 
 /// The name of a claim as it stands in tokens, where it is not one that has a name here.
-fn claim_name(name: &str, named: &[&str]) -> Result<Box<str>, Mistake> {
+pub(super) fn claim_name(name: &str, named: &[&str]) -> Result<Box<str>, Mistake> {
     if named.contains(&name) {
         return Err(Mistake::new(
             format!("claim {} has a name of its own here", quoted(name)),

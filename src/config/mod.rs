@@ -1,8 +1,8 @@
 //! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document.
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
-//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `peer`
-//! and `trust` are the types of values; `issuers`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
+//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
 //! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
 //! wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
@@ -19,8 +19,10 @@ mod finding;
 mod issuers;
 mod keys;
 mod limits;
+mod moment;
 mod overrides;
 mod peer;
+mod profiles;
 mod resources;
 mod routes;
 mod services;
@@ -29,6 +31,7 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token_form;
 mod trust;
 mod uses;
 mod values;

@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
+use crate::config::profiles::meaning;
 use crate::limit::TableMemory;
 use crate::policy::{Fact, Policy, TableSize};
 
 impl Policy {
+    /// What the profile of each issuer means, in the keys that say the same.
+    pub fn profiles(&self) -> impl Iterator<Item = String> {
+        self.issuers.iter().filter_map(|issuer| meaning(issuer))
+    }
+
     /// What it serves, and how much memory its limits may come to take.
     pub fn summary(&self) -> String {
         let hosts: Vec<&str> =

@@ -26,7 +26,7 @@ impl Caller<'_> {
             Fact::Sub => claim(claims.map(|claims| ClaimValue::Text((&*claims.subject).into()))),
             Fact::Issuer => text(token.map(|token| (&*token.issuer().issuer).into())),
             Fact::Scope => claim(claims.map(|claims| ClaimValue::Text(claims.scopes.join(" ").into()))),
-            Fact::Claim(name) => claim(claims.and_then(|claims| match claims.others.get(name)? {
+            Fact::Claim(name) => claim(claims.and_then(|claims| match claims.claim(name)? {
                 Value::Null => None,
                 Value::Text(text) => Some(ClaimValue::Text(text.into())),
                 other => Some(ClaimValue::Json(other)),

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod fleet;
+mod issuers;
 mod limits;
 mod peers;
 mod trust;

@@ -98,7 +98,7 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
         iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
         client_id: claims.map(|claims| Bounded(&claims.client_id)),
         sub: claims.map(|claims| Bounded(&claims.subject)),
-        jti: claims.map(|claims| Bounded(&claims.token_id)),
+        jti: claims.and_then(|claims| claims.token_id.as_deref()).map(Bounded),
         thumbprint: seen.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
         peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),

@@ -16,6 +16,7 @@ mod resource;
 mod route;
 mod routes;
 mod service;
+mod token_form;
 
 use std::rc::Rc;
 
@@ -24,7 +25,7 @@ pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
 pub use fact::Fact;
 pub use forward::ForwardRule;
-pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
+pub use issuer::{Issuer, JwksSource, KeySource, TrustId};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
@@ -34,6 +35,7 @@ pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
+pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
 
 use crate::http::Authority;
 
@@ -123,6 +125,11 @@ impl Policy {
         let reporting =
             reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
         let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
-        assumed.map(str::to_owned).into_iter().chain(reporting).chain(routes).collect()
+        let for_nobody = self.issuers.iter().filter(|issuer| issuer.form.insecure_no_audience);
+        let for_nobody = for_nobody.map(|issuer| {
+            let place = &issuer.origin.path;
+            format!("{place}.insecure_no_audience is set: a token without aud passes wherever this issuer is trusted")
+        });
+        assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes).collect()
     }
 }
