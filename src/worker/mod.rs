@@ -227,6 +227,11 @@ impl Worker {
         self.waits.room(bytes)
     }
 
+    /// The same for an exchange that is to wait for keys.
+    pub fn room_for_keys(&self, bytes: usize) -> Option<Room> {
+        self.waits.room_for_keys(bytes)
+    }
+
     /// Lets an exchange wait for the keys of `issuer`: no longer than one fetch may take, from when it first had to.
     pub fn wait_for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer, since: MonoNanos) {
         let until = match &issuer.keys {
