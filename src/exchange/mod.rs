@@ -166,7 +166,7 @@ impl Exchange {
                 return Step::Wait;
             }
             Err(Stop::WaitForKeys(_)) if too_late => Refusal::unavailable(Reason::KeysUnavailable, RETRY),
-            Err(Stop::WaitForKeys(issuer)) => match around.worker.room(way.size()) {
+            Err(Stop::WaitForKeys(issuer)) => match around.worker.room_for_keys(way.size()) {
                 Some(room) => {
                     let since = *self.waits_since.get_or_insert(around.now.mono);
                     around.worker.wait_for_keys(self.id, room, &issuer, since);

@@ -35,6 +35,9 @@ pub(super) fn verify(
         (Err(reason), None) => return Err(reason.into()),
     };
     let issuer = unverified.issuer().clone();
+    if !around.worker.native().verifies(unverified.header().algorithm) {
+        return Err(Reason::FilterUnavailable.into());
+    }
     let keys = match around.worker.keys(&issuer, unverified.header(), around.host, around.now) {
         KeyLookup::Found(keys) => keys,
         KeyLookup::Wait => return Err(Stop::WaitForKeys(issuer)),

@@ -20,6 +20,8 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// ECDSA on P-521 with SHA-512. The module has no arithmetic of this curve: only a proxy that can verifies it.
+    Es512,
     /// Ed25519 by its fully specified name.
     Ed25519,
     /// Ed25519 by its deprecated name; a name of its own, because it must be listed to be accepted.
@@ -28,7 +30,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 10] = [
+    pub const ALL: [Algorithm; 11] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -37,6 +39,7 @@ impl Algorithm {
         Self::Ps512,
         Self::Es256,
         Self::Es384,
+        Self::Es512,
         Self::Ed25519,
         Self::EdDsa,
     ];
@@ -52,6 +55,7 @@ impl Algorithm {
             Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::Ed25519 => "Ed25519",
             Self::EdDsa => "EdDSA",
         }

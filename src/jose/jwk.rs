@@ -35,7 +35,7 @@ impl fmt::Display for JwkFault {
     /// For operators; the sentence's subject is the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            JwkFault::Kind => "is no RSA, P-256, P-384 or Ed25519 key",
+            JwkFault::Kind => "is no RSA, P-256, P-384, P-521 or Ed25519 key",
             JwkFault::Use => "is not for verifying signatures, by its \"use\" or \"key_ops\"",
             JwkFault::Algorithm => "is for an \"alg\" that signs no access tokens here, or for one of another type",
             JwkFault::Private => "has private or symmetric members",
@@ -67,6 +67,7 @@ impl VerifyingKey {
             (Some("RSA"), _) => rsa(jwk)?,
             (Some("EC"), Some("P-256")) => p256(jwk)?,
             (Some("EC"), Some("P-384")) => p384(jwk)?,
+            (Some("EC"), Some("P-521")) => p521(jwk)?,
             (Some("OKP"), Some("Ed25519")) => ed25519(jwk)?,
             _ => return Err(JwkFault::Kind),
         };
@@ -130,6 +131,25 @@ fn p384(jwk: &Object) -> Result<Key, JwkFault> {
     Ok((Material::P384(key), [HEAD, &point].concat()))
 }
 
+/// Whether it is a point of the curve is found out by the proxy, whenever it verifies: a key that is none verifies nothing.
+fn p521(jwk: &Object) -> Result<Key, JwkFault> {
+    const HEAD: &[u8] = &[
+        0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+        0x04, 0x00, 0x23, 0x03, 0x81, 0x86, 0x00,
+    ];
+    let coordinate = |name: &str| {
+        let bytes = fixed::<66>(jwk, name)?;
+        // Below 2^521 - 1, the prime of the field.
+        let below = match bytes {
+            [0, ..] => true,
+            [1, rest @ ..] => rest.iter().any(|byte| *byte != 0xff),
+            _ => false,
+        };
+        if below { Ok(bytes) } else { Err(JwkFault::Numbers) }
+    };
+    Ok((Material::P521, [HEAD, &[0x04], &coordinate("x")?, &coordinate("y")?].concat()))
+}
+
 fn ed25519(jwk: &Object) -> Result<Key, JwkFault> {
     const HEAD: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
     let key = ed25519_compact::PublicKey::new(fixed(jwk, "x")?);
@@ -154,12 +174,17 @@ fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
 fn rsa_spki(n: &[u8], e: &[u8]) -> Vec<u8> {
     const ALGORITHM: &[u8] =
         &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+    let key = two_integers(n, e);
+    tlv(0x30, &[ALGORITHM, &tlv(0x03, &[&[0][..], &key].concat())].concat())
+}
+
+/// SEQUENCE { INTEGER, INTEGER }, each of a number that is not 0 and has no leading zero octet.
+pub(super) fn two_integers(one: &[u8], other: &[u8]) -> Vec<u8> {
     let integer = |bytes: &[u8]| {
         let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
         tlv(0x02, &[if negative { &[0][..] } else { &[] }, bytes].concat())
     };
-    let key = tlv(0x30, &[integer(n), integer(e)].concat());
-    tlv(0x30, &[ALGORITHM, &tlv(0x03, &[&[0][..], &key].concat())].concat())
+    tlv(0x30, &[integer(one), integer(other)].concat())
 }
 
 /// Tag, length, value. No value here is longer than 64 KiB.
@@ -228,7 +253,7 @@ mod tests {
     fn other_kinds_of_keys_are_none() {
         for (jwk, expected) in [
             (json!({"kty": "oct", "k": "AAAA"}), JwkFault::Private),
-            (json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}), JwkFault::Kind),
+            (json!({"kty": "EC", "crv": "P-521", "x": "AA", "y": "AA"}), JwkFault::Numbers),
             (json!({"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}), JwkFault::Kind),
             (json!({"kty": "OKP", "crv": "X25519", "x": "AA"}), JwkFault::Kind),
             (json!({"kty": "OKP", "crv": "Ed448", "x": "AA"}), JwkFault::Kind),
@@ -261,6 +286,21 @@ mod tests {
         }
         assert_eq!(fault(&json!({"kty": "EC", "crv": "P-256", "x": zero, "y": y_of_zero})), None, "a point with x = 0");
         assert_eq!(fault(&with(p256(), "crv", json!("P-384"))), Some(JwkFault::Numbers), "P-256 numbers under P-384");
+    }
+
+    #[test]
+    fn a_number_of_p_521_is_below_its_prime_and_written_in_full() {
+        let key = |x: &[u8]| {
+            let y = base64url::encode(&[&[1][..], &[7; 65]].concat());
+            fault(&json!({"kty": "EC", "crv": "P-521", "x": base64url::encode(x), "y": y}))
+        };
+        let number = |first: u8, last: u8| [&[first][..], &[0xff; 64], &[last]].concat();
+        for good in [number(0, 0xff), number(1, 0xfe)] {
+            assert_eq!(key(&good), None);
+        }
+        for wrong in [number(1, 0xff), number(2, 0), vec![0; 65], vec![0; 67], vec![]] {
+            assert_eq!(key(&wrong), Some(JwkFault::Numbers), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use rsa::signature::Verifier as _;
 use rsa::{RsaPublicKey, pkcs1v15, pss};
 
 use crate::host::{Digest, Host, NativeVerdict};
+use crate::jose::jwk::two_integers;
 use crate::jose::{Algorithm, Compact, Native};
 
 /// A public key that may verify access tokens.
@@ -25,9 +26,14 @@ pub struct VerifyingKey {
 /// The parsed key.
 #[derive(Debug)]
 pub(super) enum Material {
-    Rsa { key: RsaPublicKey, modulus_bytes: usize },
+    Rsa {
+        key: RsaPublicKey,
+        modulus_bytes: usize,
+    },
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
+    /// Only as bytes, for the proxy.
+    P521,
     Ed25519(ed25519_compact::PublicKey),
 }
 
@@ -46,8 +52,10 @@ impl VerifyingKey {
             )
             | (Material::P256(_), Algorithm::Es256)
             | (Material::P384(_), Algorithm::Es384)
+            | (Material::P521, Algorithm::Es512)
             | (Material::Ed25519(_), Algorithm::Ed25519 | Algorithm::EdDsa) => true,
-            (Material::Rsa { .. } | Material::P256(_) | Material::P384(_) | Material::Ed25519(_), _) => false,
+            (Material::Rsa { .. } | Material::P256(_) | Material::P384(_), _)
+            | (Material::P521 | Material::Ed25519(_), _) => false,
         };
         of_type && self.pinned.is_none_or(|pinned| pinned == algorithm)
     }
@@ -81,6 +89,10 @@ impl VerifyingKey {
                 Ok(signature) => key.verify(message, &signature).is_ok(),
                 Err(_) => false,
             },
+            (Material::P521, Algorithm::Es512) => match es512_der(signature) {
+                Some(signature) if native.es512 => ask(Digest::Sha512, &signature),
+                Some(_) | None => false,
+            },
             // RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
             (Material::Rsa { modulus_bytes, .. }, _) if signature.len() != *modulus_bytes => false,
             (Material::Rsa { .. }, Algorithm::Rs256) if native.rs256 => ask(Digest::Sha256, signature),
@@ -99,6 +111,18 @@ impl VerifyingKey {
             _ => false,
         }
     }
+}
+
+/// The signature as the proxy takes it (RFC 3279 §2.2.3). `None` for another length, and for a number that is 0; whether
+/// they are below the order of the curve is found out by the proxy.
+fn es512_der(signature: &[u8]) -> Option<Vec<u8>> {
+    let (r, s) = signature.split_first_chunk::<66>()?;
+    let s: &[u8; 66] = s.try_into().ok()?;
+    let significant = |number: &[u8; 66]| {
+        let zeros = number.iter().position(|byte| *byte != 0)?;
+        number.get(zeros..).map(<[u8]>::to_vec)
+    };
+    Some(two_integers(&significant(r)?, &significant(s)?))
 }
 
 /// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2.2).
@@ -190,6 +214,22 @@ mod tests {
         let mut pinned = rsa.clone();
         pinned["alg"] = "PS256".into();
         assert!(!yes(&pinned, Algorithm::Rs256, 256), "a key for PS256 only");
+    }
+
+    #[test]
+    fn a_signature_of_p_521_reaches_the_host_in_der_and_nothing_else_does() {
+        let der = |r: &[u8], s: &[u8]| es512_der(&[r, s].concat());
+        let number = |head: &[u8], rest: u8| [head, &vec![rest; 66 - head.len()]].concat();
+        let one = number(&[], 0)[..65].iter().copied().chain([1]).collect::<Vec<_>>();
+        assert_eq!(der(&one, &one).unwrap(), [0x30, 6, 2, 1, 1, 2, 1, 1]);
+        let long = der(&number(&[1], 0x80), &number(&[0], 0x80)).unwrap();
+        assert_eq!(&long[..7], &[0x30, 0x81, 136, 2, 66, 1, 0x80]);
+        assert_eq!(&long[71..75], &[2, 66, 0, 0x80], "no number is negative");
+        assert_eq!(der(&one, &number(&[], 0)), None);
+        assert_eq!(der(&number(&[], 0), &one), None);
+        for octets in [0, 64, 131, 133] {
+            assert_eq!(es512_der(&vec![1; octets]), None, "{octets} octets");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::host::{Digest, Host, NativeVerdict};
+use crate::jose::Algorithm;
 
 /// Algorithms that the host verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Native {
     pub es256: bool,
     /// ES384.
     pub es384: bool,
+    /// ES512.
+    pub es512: bool,
     /// RS256.
     pub rs256: bool,
     /// RS384.
@@ -38,6 +41,11 @@ const ES384: KnownAnswer = KnownAnswer {
     spki: include_bytes!("known_answers/es384.spki"),
     signature: include_bytes!("known_answers/es384.signature"),
 };
+const ES512: KnownAnswer = KnownAnswer {
+    digest: Digest::Sha512,
+    spki: include_bytes!("known_answers/es512.spki"),
+    signature: include_bytes!("known_answers/es512.signature"),
+};
 const RS256: KnownAnswer = KnownAnswer {
     digest: Digest::Sha256,
     spki: include_bytes!("known_answers/rs256.spki"),
@@ -55,11 +63,16 @@ const RS512: KnownAnswer = KnownAnswer {
 };
 
 impl Native {
-    /// Nothing: everything is verified by Rust.
-    pub const NONE: Self = Self { es256: false, es384: false, rs256: false, rs384: false, rs512: false };
+    /// Whether signatures of `algorithm` can be verified at all, by the host or by Rust.
+    pub fn verifies(self, algorithm: Algorithm) -> bool {
+        algorithm != Algorithm::Es512 || self.es512
+    }
+
+    /// Nothing: what can be is verified by Rust.
+    pub const NONE: Self = Self { es256: false, es384: false, es512: false, rs256: false, rs384: false, rs512: false };
     /// Everything that a host can do.
     #[cfg(test)]
-    pub const ALL: Self = Self { es256: true, es384: true, rs256: true, rs384: true, rs512: true };
+    pub const ALL: Self = Self { es256: true, es384: true, es512: true, rs256: true, rs384: true, rs512: true };
 
     /// Asks the host for a signature that is right and for one that is wrong. Only one that tells them apart is used.
     pub fn probe(host: &dyn Host) -> Self {
@@ -75,6 +88,7 @@ impl Native {
         Self {
             es256: works(&ES256),
             es384: works(&ES384),
+            es512: works(&ES512),
             rs256: works(&RS256),
             rs384: works(&RS384),
             rs512: works(&RS512),
@@ -87,6 +101,7 @@ impl fmt::Display for Native {
         let all = [
             ("ES256", self.es256),
             ("ES384", self.es384),
+            ("ES512", self.es512),
             ("RS256", self.rs256),
             ("RS384", self.rs384),
             ("RS512", self.rs512),

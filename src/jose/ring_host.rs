@@ -1,6 +1,7 @@
 //! Another implementation of the signatures, for tests. In: keys and signatures. Out: the verdict on which Rust, native
 //! code and ring agree. ring plays the proxy's native code: like Envoy's, it stems from BoringSSL.
 
+use p521::ecdsa::signature::Verifier as _;
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
 use crate::fake::FakeHost;
@@ -31,6 +32,11 @@ impl<F: Fn(Digest, &[u8], &[u8], &[u8]) -> NativeVerdict> Host for Verifying<F> 
 
 /// What native code says: the kind of key is known by the length of its SubjectPublicKeyInfo.
 pub fn ring(digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+    if (digest, spki.len()) == (Digest::Sha512, 158) {
+        let verified = p521::ecdsa::DerSignature::try_from(signature)
+            .is_ok_and(|signature| p521_key(spki).is_some_and(|key| key.verify(message, &signature).is_ok()));
+        return if verified { NativeVerdict::Valid } else { NativeVerdict::Invalid };
+    }
     let algorithm: &dyn VerificationAlgorithm = match (digest, spki.len()) {
         (Digest::Sha256, 91) => &signature::ECDSA_P256_SHA256_ASN1,
         (Digest::Sha384, 120) => &signature::ECDSA_P384_SHA384_ASN1,
@@ -44,12 +50,18 @@ pub fn ring(digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> Na
     }
 }
 
+/// ring does not have this curve.
+fn p521_key(spki: &[u8]) -> Option<p521::ecdsa::VerifyingKey> {
+    p521::ecdsa::VerifyingKey::from_sec1_bytes(subject_public_key(spki)).ok()
+}
+
 /// What stands in the BIT STRING of a SubjectPublicKeyInfo.
 fn subject_public_key(spki: &[u8]) -> &[u8] {
     match spki.len() {
         91 => &spki[26..],
         120 => &spki[23..],
         44 => &spki[12..],
+        158 => &spki[25..],
         _ => &spki[24..],
     }
 }
@@ -59,6 +71,14 @@ fn subject_public_key(spki: &[u8]) -> &[u8] {
 pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
     let rust = key.verify(jws, &FakeHost::default(), Native::NONE);
     let native = key.verify(jws, &Verifying(ring), Native::ALL);
+    if jws.header.algorithm == Algorithm::Es512 {
+        assert!(!rust, "only a host verifies it");
+        let other = p521::ecdsa::Signature::from_slice(&jws.signature).is_ok_and(|signature| {
+            p521_key(&key.spki).is_some_and(|key| key.verify(jws.signing_input, &signature).is_ok())
+        });
+        assert_eq!(native, key.fits(Algorithm::Es512) && other, "native code and Rust disagree");
+        return native;
+    }
     assert_eq!(rust, native, "Rust and native code disagree");
     let algorithm: &dyn VerificationAlgorithm = match jws.header.algorithm {
         Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
@@ -70,6 +90,7 @@ pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
         Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
         Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
         Algorithm::Ed25519 | Algorithm::EdDsa => &signature::ED25519,
+        Algorithm::Es512 => return native,
     };
     let other = UnparsedPublicKey::new(algorithm, subject_public_key(&key.spki));
     let other = key.fits(jws.header.algorithm) && other.verify(jws.signing_input, &jws.signature).is_ok();

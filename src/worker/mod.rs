@@ -103,6 +103,14 @@ impl Worker {
     /// policy relies on stays as long as somebody holds that one: listeners drain for minutes.
     pub fn adopt(&mut self, policy: &Rc<Policy>) {
         for issuer in &policy.issuers {
+            for algorithm in issuer.algorithms.iter().filter(|algorithm| !self.native.verifies(**algorithm)) {
+                log::warn!(
+                    "{}.algorithms: this proxy does not verify {name}, so tokens signed with it are refused with 503. Use a newer \
+                     Envoy, or have the issuer sign otherwise",
+                    issuer.origin.path,
+                    name = algorithm.name()
+                );
+            }
             if let KeySource::Remote(source) = &issuer.keys {
                 let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
                 self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(&issuer.origin.path, source);
@@ -217,6 +225,11 @@ impl Worker {
     /// A place to wait for an exchange that holds `bytes`; `None` if as many wait as may wait.
     pub fn room(&self, bytes: usize) -> Option<Room> {
         self.waits.room(bytes)
+    }
+
+    /// The same for an exchange that is to wait for keys.
+    pub fn room_for_keys(&self, bytes: usize) -> Option<Room> {
+        self.waits.room_for_keys(bytes)
     }
 
     /// Lets an exchange wait for the keys of `issuer`: no longer than one fetch may take, from when it first had to.

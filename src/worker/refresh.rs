@@ -18,6 +18,8 @@ use crate::time::MonoNanos;
 const COLD_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// While there is something that serves.
 const WARM_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Whatever workers tell each other.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
 /// From start to start while requests wait.
 const PRESSED: Duration = Duration::from_secs(1);
 /// An answer this much later than its time-out is never coming.
@@ -147,8 +149,7 @@ impl Refresh {
 
     /// The fetch under way ended without; when it began. Whatever others say, the next one is not at once.
     pub(super) fn failed(&mut self, now: MonoNanos) -> MonoNanos {
-        let (first, _) = COLD_PAUSES;
-        self.state = State::Idle { not_before: now.plus(first / 2) };
+        self.state = State::Idle { not_before: now.plus(LEAST_PAUSE) };
         self.last_start.unwrap_or(now)
     }
 
@@ -177,14 +178,14 @@ impl Refresh {
         let mixed = (self.seed ^ failed.as_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let byte = mixed.to_le_bytes()[7];
-        (pause / 512).saturating_mul(384_u32.saturating_add(u32::from(byte)))
+        pause.checked_div(512).unwrap_or(pause).saturating_mul(384_u32.saturating_add(u32::from(byte)))
     }
 
     /// As long as the server says, but no shorter than `refresh`, and no longer than leaves as much time again until
     /// `max_stale` for fetches that fail.
     fn refresh_age(&self) -> Duration {
         let Schedule { refresh, max_stale, .. } = self.schedule;
-        let most = refresh.max(max_stale / 2);
+        let most = refresh.max(max_stale.checked_div(2).unwrap_or(max_stale));
         self.max_age.map_or(refresh, |max_age| max_age.clamp(refresh, most))
     }
 

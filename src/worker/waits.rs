@@ -19,6 +19,9 @@ use crate::worker::ExchangeId;
 const MOST: usize = 10_000;
 /// What they may hold together. A head may have 60 KiB, so that they could be far fewer.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
+/// Where as many wait, and hold as much, no other begins to wait for keys.
+const MOST_FOR_KEYS: usize = MOST / 2;
+const MOST_BYTES_FOR_KEYS: usize = MOST_BYTES / 2;
 
 /// So many are polled in one callback, each of which may have a signature verified.
 const BATCH: usize = 32;
@@ -82,7 +85,17 @@ pub(super) struct Waits {
 impl Waits {
     /// A place for an exchange that holds `bytes`; `None` if the worker is full.
     pub(super) fn room(&self, bytes: usize) -> Option<Room> {
-        let fits = self.waits.len() < MOST && self.bytes.saturating_add(bytes) <= MOST_BYTES;
+        self.room_within(MOST, MOST_BYTES, bytes)
+    }
+
+    /// The same for one that waits for keys. They may fail to come for hours, while requests wait for seconds and anyone can
+    /// send such a token: half of all is left for those that wait for a service.
+    pub(super) fn room_for_keys(&self, bytes: usize) -> Option<Room> {
+        self.room_within(MOST_FOR_KEYS, MOST_BYTES_FOR_KEYS, bytes)
+    }
+
+    fn room_within(&self, most: usize, most_bytes: usize, bytes: usize) -> Option<Room> {
+        let fits = self.waits.len() < most && self.bytes.saturating_add(bytes) <= most_bytes;
         fits.then_some(Room(bytes))
     }
 
@@ -306,8 +319,14 @@ mod tests {
         waits.end(ExchangeId(0));
         assert!(waits.room(large).is_some());
         assert!(waits.room(large + 1).is_none());
+        waits.end(ExchangeId(1));
+        waits.end(ExchangeId(2));
+        assert!(waits.room_for_keys(large).is_some());
+        assert!(waits.room_for_keys(large + 1).is_none() && waits.room(large + 1).is_some());
 
         let mut waits = Waits::default();
+        (0..).take(MOST_FOR_KEYS).for_each(|exchange| park(&mut waits, exchange, "main"));
+        assert!(waits.room_for_keys(0).is_none() && waits.room(0).is_some(), "half is left for services");
         (0..).take(MOST).for_each(|exchange| park(&mut waits, exchange, "main"));
         assert!(waits.room(0).is_none());
     }

@@ -11,7 +11,7 @@ pub fn config() -> Value {
         "issuers": {"main": {
             "issuer": "https://as.example.com",
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks", "timeout": "2s"},
-            "algorithms": ["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"],
+            "algorithms": ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"],
             "max_lifetime": "15m"
         }},
         "resources": [{

@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
+use p521::ecdsa::signature::Signer as _;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::rsa::KeyPair as RsaKeyPair;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
@@ -28,6 +29,8 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
     /// RSASSA-PKCS1-v1_5 with SHA-384.
@@ -46,9 +49,10 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All that an authorization server has keys for.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Es256,
         Self::Es384,
+        Self::Es512,
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -63,6 +67,7 @@ impl Algorithm {
         match self {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::Rs256 => "RS256",
             Self::Rs384 => "RS384",
             Self::Rs512 => "RS512",
@@ -84,6 +89,7 @@ pub struct SigningKeys {
     generation: u32,
     p256: EcdsaKeyPair,
     p384: EcdsaKeyPair,
+    p521: p521::ecdsa::SigningKey,
     ed25519: Ed25519KeyPair,
 }
 
@@ -103,6 +109,7 @@ impl SigningKeys {
             generation,
             p256: ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
             p384: ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, &random),
+            p521: p521_key(&random),
             ed25519: Ed25519KeyPair::from_pkcs8(ed25519.as_ref()).expect("the key was just made"),
         }
     }
@@ -122,6 +129,7 @@ impl SigningKeys {
         let mut jwk = match algorithm {
             Algorithm::Es256 => ec_jwk("P-256", self.p256.public_key().as_ref()),
             Algorithm::Es384 => ec_jwk("P-384", self.p384.public_key().as_ref()),
+            Algorithm::Es512 => ec_jwk("P-521", self.p521.verifying_key().to_sec1_point(false).as_bytes()),
             Algorithm::Rs256
             | Algorithm::Rs384
             | Algorithm::Rs512
@@ -162,6 +170,10 @@ impl SigningKeys {
         match algorithm {
             Algorithm::Es256 => self.p256.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
             Algorithm::Es384 => self.p384.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
+            Algorithm::Es512 => {
+                let signature: p521::ecdsa::Signature = self.p521.sign(input);
+                signature.to_bytes().to_vec()
+            }
             Algorithm::Rs256 => rsa(&RSA_PKCS1_SHA256),
             Algorithm::Rs384 => rsa(&RSA_PKCS1_SHA384),
             Algorithm::Rs512 => rsa(&RSA_PKCS1_SHA512),
@@ -195,6 +207,13 @@ fn rsa_key() -> &'static RsaKey {
 fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, random: &SystemRandom) -> EcdsaKeyPair {
     let key = EcdsaKeyPair::generate_pkcs8(algorithm, random).expect("an EC key can be made");
     EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), random).expect("the key was just made")
+}
+
+fn p521_key(random: &SystemRandom) -> p521::ecdsa::SigningKey {
+    let mut number = [0; 66];
+    // Below 2^520, and with that below the order of the curve.
+    random.fill(&mut number[1..]).expect("the system has random bytes");
+    p521::ecdsa::SigningKey::from_slice(&number).expect("not 0 and below the order")
 }
 
 /// `point` is 0x04, x, y (SEC 1 §2.3.3).

@@ -34,7 +34,7 @@ fn issuers_are_checked() {
             "issuers.main.algorithms: an empty list, so that no token could pass. Write those the issuer signs with, like [ES256, PS256].",
         ],
     );
-    let supported = "Supported: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, Ed25519, EdDSA.";
+    let supported = "Supported: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519, EdDSA.";
     for (name, why) in [
         ("none", "would accept tokens without a signature"),
         ("HS256", "is symmetric: whoever can verify a token could also make one"),

@@ -117,9 +117,10 @@ impl Case<'_, '_> {
             Reason::LimitContended => report.conflicts >= RACES,
             Reason::LimiterUnavailable => report.fallbacks > 0 && self.world.on_error == "refuse",
             // Workers agree on when to try again: also after what another one met, or did not live to hear.
-            Reason::KeysUnavailable => self.hands.iter().any(|hand| {
-                hand.keys_failed || hand.lost || hand.calls.iter().any(|call| call.ask.is_none())
-            }),
+            Reason::KeysUnavailable => self
+                .hands
+                .iter()
+                .any(|hand| hand.keys_failed || hand.lost || hand.calls.iter().any(|call| call.ask.is_none())),
             Reason::RouteUnknown => request.path == "/nowhere",
             _ => !self.may_pass(id),
         };

@@ -196,3 +196,15 @@ fn a_listener_with_a_smaller_cache_does_not_shrink_the_one_it_shares() {
     clients(&mut scene, 100..200);
     assert!(clients(&mut scene, 100..200) >= 84, "the small bound holds once it is the only one");
 }
+
+#[test]
+fn an_algorithm_that_this_proxy_cannot_verify_is_no_fault_of_the_token() {
+    let mut config = config();
+    config["issuers"]["main"]["algorithms"] = json!(["ES256", "ES512"]);
+    let mut scene = Scene::new(&config);
+    let request = get("/orders/7").peer(ALICE).token(&token().header("alg", json!("ES512")));
+    let refusal = refused(scene.run(&request));
+    assert_eq!(refusal.reason, Reason::FilterUnavailable);
+    assert_eq!(header(&refusal, "www-authenticate"), None, "a good token must not be thrown away");
+    forwarded(scene.run(&order()));
+}

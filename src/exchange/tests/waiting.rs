@@ -232,7 +232,7 @@ fn large_heads_that_wait_are_bounded_in_bytes() {
         }
     };
     assert_eq!(refusal.reason, Reason::Overloaded);
-    assert!((1000..1200).contains(&exchanges.len()), "64 MiB: {}", exchanges.len());
+    assert!((500..600).contains(&exchanges.len()), "32 MiB: {}", exchanges.len());
     scene.leave(&mut exchanges[0]);
     let mut next = scene.exchange(&large.number(1_000_000));
     assert!(matches!(scene.poll(&mut next, Some(ALICE)), Step::Wait));
