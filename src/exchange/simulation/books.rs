@@ -60,7 +60,7 @@ impl Case<'_, '_> {
     fn passed(&mut self, id: u32, line: &Line, span: Span, report: &Report, shadowed: bool) {
         let worker = self.requests[&id].worker;
         let contended = report.conflicts >= RACES;
-        let spent = Spent { span, cost: line.cost, certain: !contended, lasting: true, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain: !contended, lasting: true, worker };
         match line.counts {
             Counts::Shadow if shadowed => self.ledger.deny(&line.account, line.rate, id, span, line.cost),
             Counts::Requests | Counts::Shadow => self.ledger.spend(&line.account, line.rate, 0, spent),
@@ -85,7 +85,7 @@ impl Case<'_, '_> {
     /// A request that did not pass may have been charged for a moment.
     fn may_have_spent(&mut self, id: u32, line: &Line, span: Span, lasting: bool, is_lost: bool) {
         let worker = self.requests[&id].worker;
-        let spent = Spent { span, cost: line.cost, certain: false, lasting, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain: false, lasting, worker };
         if !matches!(line.counts, Counts::Outcomes { .. } | Counts::AtOnce { .. }) {
             self.ledger.spend(&line.account, line.rate, 0, spent);
         }
@@ -176,7 +176,7 @@ impl Case<'_, '_> {
 
     fn count_outcome(&mut self, id: u32, line: &Line, span: Span, certain: bool) {
         let worker = self.requests[&id].worker;
-        let spent = Spent { span, cost: line.cost, certain, lasting: true, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain, lasting: true, worker };
         self.ledger.spend(&line.account, line.rate, beyond(line), spent);
     }
 
