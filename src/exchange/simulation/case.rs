@@ -16,8 +16,8 @@ use crate::time::{MonoNanos, Now, UnixMillis};
 use crate::worker::{Answered, FetchFailed, HttpAnswer};
 
 pub(super) const SECOND: u64 = 1_000_000_000;
-/// A worker that lives ticks that often at least. One that is silent for half a minute counts as another one.
-const TICKS: u64 = 5 * SECOND;
+/// A worker that lives ticks that often at least.
+const TICKS: u64 = 10 * SECOND;
 
 /// `nanos` after the start.
 pub(super) fn clock(nanos: u64) -> Now {
