@@ -1,6 +1,6 @@
 //! A simulator of whole proxies, against an oracle that knows docs/promises.md and no algorithm. Routes, limits, callers and an
 //! edit of the configuration are random ([`world`]); workers of two filters stand still between any two reads and writes of
-//! what they share ([`baton`]), are lost, and their clients hang up at every stage ([`case`]). What came of it stands in
+//! what they share ([`baton`]), are lost, and their clients hang up at every stage ([`case`], [`acts`]). What came of it stands in
 //! a ledger ([`books`]), which is checked ([`oracle`]) once the proxy has come to rest ([`rest`]). Beside it stands every
 //! schedule of two workers at one limit ([`every_schedule`]).
 //!
@@ -9,6 +9,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod acts;
 mod baton;
 mod books;
 mod case;
@@ -57,6 +58,9 @@ fn run(world: u64, cases: impl Iterator<Item = u64>, tells: bool) -> Result<(), 
             let ran = catch_unwind(AssertUnwindSafe(|| {
                 let case = case.insert(Case::new(&world, &reins, number, tells));
                 let steps = 60 + case.random.below(60);
+                if case.random.happens(0.03) {
+                    case.flood(300);
+                }
                 case.happen(steps);
                 case.rest()
             }));
