@@ -10,7 +10,7 @@ WASM := env $$WASM_ENV $${WASM_RUSTFLAGS:+RUSTFLAGS="$$WASM_RUSTFLAGS"} CARGO_TA
 	cargo build --release --target wasm32-wasip1 --lib $$WASM_FLAGS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build pki run test lint bench bench-limits clean
+.PHONY: help setup build pki run test conformance lint bench bench-limits clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,9 @@ run: build ## Walk the tours, then stay up for calls; ONCE=1 ends after the tour
 test: lint build ## Everything a change must pass
 	@$(CHOSEN) && cargo test --features cli
 	@$(CHOSEN) && cargo test -p boundgate-testbed -p boundgate-ratelimit
+
+conformance: build ## Only the servers that are not ours: Keycloak (Java 17, Maven), oidc-provider (Node)
+	@$(CHOSEN) && cargo test -p boundgate-testbed --test interop
 
 lint: setup ## Formatting, clippy (native and wasm), licences and advisories
 	@scripts/lint

@@ -28,6 +28,8 @@ pub enum Digest {
     Sha256,
     /// SHA-384.
     Sha384,
+    /// SHA-512.
+    Sha512,
 }
 
 /// What the host's own signature verification says.

@@ -51,6 +51,12 @@ impl Object {
         Ok(())
     }
 
+    /// Puts `value` in the place of the member called `name`; `None` removes that one.
+    pub fn replace(&mut self, name: &str, value: Option<Value>) {
+        self.0.retain(|(member, _)| member != name);
+        self.0.extend(value.map(|value| (name.to_owned(), value)));
+    }
+
     /// The bytes of memory that the members take.
     pub fn memory(&self) -> usize {
         let inside = |total: usize, (name, value): &(String, Value)| {

@@ -24,6 +24,7 @@ pub mod peer;
 pub mod policy;
 pub mod reason;
 pub mod shared;
+pub mod spiffe;
 pub mod time;
 pub mod token;
 pub mod verdict;

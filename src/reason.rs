@@ -34,7 +34,7 @@ reasons! {
     MethodRefused = "method-refused",
     /// `:authority` is not a plain host with an optional port.
     AuthorityMalformed = "authority-malformed",
-    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, non-canonical escapes, raw bytes), or
+    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, escapes of escapes, raw bytes), or
     /// looks like the path of a route that demands more than the one it leads to.
     PathAmbiguous = "path-ambiguous",
     /// No resource is configured for this host.
@@ -67,7 +67,7 @@ reasons! {
     TokenMalformed = "token-malformed",
     /// The token's `iss` is none of the issuers of this resource.
     IssuerUntrusted = "issuer-untrusted",
-    /// The JOSE header has a `typ` that is not an access token's.
+    /// The JOSE header has a `typ` that is not an access token's, or a claim shows that it is another kind of token.
     TypUnacceptable = "typ-unacceptable",
     /// The `alg` is none of those configured for the issuer.
     AlgorithmNotAllowed = "algorithm-not-allowed",
@@ -75,7 +75,7 @@ reasons! {
     KeyUnknown = "key-unknown",
     /// The signature is wrong.
     SignatureInvalid = "signature-invalid",
-    /// A claim that RFC 9068 demands is missing or of the wrong type.
+    /// A claim that RFC 9068 demands is missing, where the issuer's may not, or of the wrong type.
     ClaimsMalformed = "claims-malformed",
     /// The token has expired.
     TokenExpired = "token-expired",
@@ -83,6 +83,8 @@ reasons! {
     TokenNotYetValid = "token-not-yet-valid",
     /// The token lives longer than the issuer's `max_lifetime`.
     LifetimeTooLong = "lifetime-too-long",
+    /// The token was issued before the issuer's `not_issued_before`, or does not say when.
+    IssuedTooEarly = "issued-too-early",
     /// The token is for another resource.
     AudienceMismatch = "audience-mismatch",
     /// The route demands a bound token and this one has no `cnf`.
@@ -211,6 +213,7 @@ impl Reason {
             | Reason::ClaimsMalformed
             | Reason::TokenNotYetValid
             | Reason::LifetimeTooLong
+            | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable

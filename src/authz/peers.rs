@@ -19,9 +19,9 @@ pub fn admits(rule: &PeerRule, peer: Option<&PeerIdentity>) -> Result<(), Reason
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peer::SpiffeId;
     use crate::peer::Thumbprint;
     use crate::policy::PeerPattern;
+    use crate::spiffe::SpiffeId;
 
     fn peer(id: Option<&str>, validated: bool) -> PeerIdentity {
         let spiffe_id = id.map(|id| SpiffeId::parse(id).unwrap());

@@ -73,6 +73,9 @@ fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
                     writeln!(err, "{place}: warning: {warning}")?;
                 }
                 writeln!(out, "{place}: good. {}", policy.summary())?;
+                for profile in policy.profiles() {
+                    writeln!(out, "{place}: {profile}")?;
+                }
             }
             Err(findings) => {
                 good = false;

@@ -2,16 +2,12 @@
 //! In: a verified [`AccessToken`] and the [`Peer`], if any. Out: [`Bound`] or a [`Reason`].
 //! Not here: reading certificates (`peer`), verifying tokens (`token`).
 
-mod confirmation;
-
 use std::rc::Rc;
-
-pub use confirmation::Confirmation;
 
 use crate::peer::Peer;
 use crate::policy::BindingRule;
 use crate::reason::Reason;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Confirmation};
 
 /// A token whose sender constraint was checked for this request. Made only by [`bind`].
 #[derive(Debug)]

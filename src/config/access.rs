@@ -9,8 +9,8 @@ use crate::config::table::{
 };
 use crate::config::values::set;
 use crate::json::{Object, Value};
-use crate::peer::{SpiffeFault, SpiffeId};
 use crate::policy::{Pattern, PatternFault, PeerPattern};
+use crate::spiffe::{SpiffeFault, SpiffeId};
 
 config_words! {
     /// Who may pass.
@@ -64,7 +64,7 @@ impl TextKey for PathText {
                 PatternFault::NotAbsolute => ("does not begin with /", "Write the whole path."),
                 PatternFault::Segment => (
                     "has a segment that no accepted path has",
-                    "Write no empty and no dot segment, no ;, no \\, and escapes only where a character needs one, in upper case.",
+                    "Write no empty and no dot segment, no ;, no \\, no escape of / ; or \\, and no %25 before what would be an escape.",
                 ),
                 PatternFault::Parameter => {
                     ("has braces that are not around a whole segment", "Write {name} between two slashes, with a name of letters, digits and _.")

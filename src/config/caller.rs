@@ -3,11 +3,17 @@
 
 use crate::config::finding::quoted;
 use crate::config::table::{Mistake, TextKey, unknown_word};
-use crate::config::values::set;
-use crate::policy::{ForwardedClaim, KeyPart};
+use crate::config::values::{Name, set};
+use crate::policy::Fact;
 
-/// The name of a claim behind `claim.`.
-fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
+/// The name of a claim as it stands in tokens, where it is not one that has a name here.
+pub(super) fn claim_name(name: &str, named: &[&str]) -> Result<Box<str>, Mistake> {
+    if named.contains(&name) {
+        return Err(Mistake::new(
+            format!("claim {} has a name of its own here", quoted(name)),
+            format!("Write {name}."),
+        ));
+    }
     if (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(name.into());
     }
@@ -17,25 +23,76 @@ fn claim_name(name: &str) -> Result<Box<str>, Mistake> {
     ))
 }
 
-/// One part of the identity a limit counts by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LimitKey(pub(super) KeyPart);
+/// A claim that callers are counted by.
+fn counted_claim(name: &str) -> Result<Box<str>, Mistake> {
+    let why = match name {
+        "jti" | "exp" | "iat" | "nbf" => "differs from token to token: each would have a budget of its own",
+        "cnf" => "differs from certificate to certificate: each would have a budget of its own",
+        "aud" | "scope" => "may list the same in any order: each would have a budget of its own",
+        "iss" => "is part of all that is counted from a token already",
+        _ => return claim_name(name, &["client_id", "sub"]),
+    };
+    Err(Mistake::new(format!("claim {} {why}", quoted(name)), "Write client_id, sub or another claim."))
+}
 
-impl LimitKey {
-    /// As it is written.
-    pub(super) fn text(part: &KeyPart) -> String {
-        match part {
-            KeyPart::ClientId => "client_id".to_owned(),
-            KeyPart::Sub => "sub".to_owned(),
-            KeyPart::Peer => "peer".to_owned(),
-            KeyPart::Ip => "ip".to_owned(),
-            KeyPart::Source => "source".to_owned(),
-            KeyPart::Claim(name) => format!("claim.{name}"),
-            KeyPart::Route => "route".to_owned(),
-            KeyPart::Header(name) => format!("header.{name}"),
-            KeyPart::Constant(text) => format!("const.{text}"),
+/// A claim that chooses callers by its text.
+pub(super) fn chosen_claim(name: &str) -> Result<Box<str>, Mistake> {
+    let why = match name {
+        "client_id" | "sub" => {
+            return Err(Mistake::new("stands for a key of its own", format!("Write {name} beside claims.")));
+        }
+        "jti" | "exp" | "iat" | "nbf" => "differs from token to token, so that it would choose one token at most",
+        "cnf" => "is no text in any token, so that it would never choose anybody",
+        _ => {
+            return claim_name(name, &[])
+                .map_err(|Mistake { finding, .. }| Mistake::new(finding, "Write it as it stands in tokens."));
+        }
+    };
+    Err(Mistake::new(why, "Write another claim, client_id or sub."))
+}
+
+/// Where a fact is named: which may stand there, and which claims.
+struct Use {
+    words: &'static [&'static str],
+    claim: fn(&str) -> Result<Box<str>, Mistake>,
+}
+
+impl Use {
+    fn parse(&self, text: &str) -> Result<Fact, Mistake> {
+        let (word, name) = match text.split_once('.') {
+            Some(("claim", name)) => ("claim.<name>", name),
+            Some(("header", name)) => ("header.<name>", name),
+            Some(("const", name)) if (1..=128).contains(&name.len()) => ("const.<text>", name),
+            _ => (text, ""),
+        };
+        match word {
+            _ if !self.words.contains(&word) => Err(unknown_word(text, self.words)),
+            "claim.<name>" => (self.claim)(name).map(Fact::Claim),
+            "header.<name>" => HeaderName::parse(name).map(|name| Fact::Header(name.0)),
+            "const.<text>" => Ok(Fact::Constant(name.into())),
+            "client_id" => Ok(Fact::ClientId),
+            "sub" => Ok(Fact::Sub),
+            "iss" => Ok(Fact::Issuer),
+            "scope" => Ok(Fact::Scope),
+            "peer" => Ok(Fact::Peer),
+            "thumbprint" => Ok(Fact::Thumbprint),
+            "ip" => Ok(Fact::Ip),
+            "source" => Ok(Fact::Source),
+            "route" => Ok(Fact::Route),
+            _ => Err(unknown_word(text, self.words)),
         }
     }
+}
+
+/// One part of the identity a limit counts by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LimitKey(pub(super) Fact);
+
+impl LimitKey {
+    const USE: Use = Use {
+        words: &["client_id", "sub", "peer", "ip", "source", "route", "claim.<name>", "header.<name>", "const.<text>"],
+        claim: counted_claim,
+    };
 }
 
 impl TextKey for LimitKey {
@@ -44,27 +101,7 @@ impl TextKey for LimitKey {
         "client_id, sub, peer, ip, source, route, claim.<name>, header.<name> or const.<text>";
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        if let Some(name) = text.strip_prefix("claim.") {
-            return claim_name(name).map(|name| Self(KeyPart::Claim(name)));
-        }
-        if let Some(name) = text.strip_prefix("header.") {
-            return HeaderName::parse(name).map(|name| Self(KeyPart::Header(name.0)));
-        }
-        if let Some(constant) = text.strip_prefix("const.").filter(|constant| (1..=128).contains(&constant.len())) {
-            return Ok(Self(KeyPart::Constant(constant.into())));
-        }
-        match text {
-            "client_id" => Ok(Self(KeyPart::ClientId)),
-            "sub" => Ok(Self(KeyPart::Sub)),
-            "peer" => Ok(Self(KeyPart::Peer)),
-            "ip" => Ok(Self(KeyPart::Ip)),
-            "source" => Ok(Self(KeyPart::Source)),
-            "route" => Ok(Self(KeyPart::Route)),
-            _ => Err(unknown_word(
-                text,
-                &["client_id", "sub", "peer", "ip", "source", "route", "claim.<name>", "header.<name>", "const.<text>"],
-            )),
-        }
+        Self::USE.parse(text).map(Self)
     }
 
     fn restrict(schema: &mut serde_json::Value) {
@@ -74,25 +111,21 @@ impl TextKey for LimitKey {
 
 /// A fact about the caller that the upstream is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told(pub(super) ForwardedClaim);
+pub(super) struct Told(pub(super) Fact);
+
+impl Told {
+    const USE: Use = Use {
+        words: &["client_id", "sub", "iss", "scope", "peer", "thumbprint", "claim.<name>"],
+        claim: |name| claim_name(name, &["client_id", "sub", "iss", "scope"]),
+    };
+}
 
 impl TextKey for Told {
     const WHAT: &'static str = "a fact about the caller";
     const EXAMPLE: &'static str = "client_id, sub, iss, scope, peer, thumbprint or claim.<name>";
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        if let Some(name) = text.strip_prefix("claim.") {
-            return claim_name(name).map(|name| Self(ForwardedClaim::Claim(name)));
-        }
-        match text {
-            "client_id" => Ok(Self(ForwardedClaim::ClientId)),
-            "sub" => Ok(Self(ForwardedClaim::Sub)),
-            "iss" => Ok(Self(ForwardedClaim::Issuer)),
-            "scope" => Ok(Self(ForwardedClaim::Scope)),
-            "peer" => Ok(Self(ForwardedClaim::Peer)),
-            "thumbprint" => Ok(Self(ForwardedClaim::Thumbprint)),
-            _ => Err(unknown_word(text, &["client_id", "sub", "iss", "scope", "peer", "thumbprint", "claim.<name>"])),
-        }
+        Self::USE.parse(text).map(Self)
     }
 
     fn restrict(schema: &mut serde_json::Value) {
@@ -212,14 +245,50 @@ impl TextKey for FilterStateKey {
     }
 }
 
+/// The name of one of several filters in a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MarkName(pub(super) Box<str>);
+
+impl TextKey for MarkName {
+    const WHAT: &'static str = "the name of a mark";
+    const EXAMPLE: &'static str = r#"a name of a-z, 0-9 and "-", like "edge""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        match text {
+            "audit" => Err(Mistake::new(
+                "\"audit\" would be the key of the audit record of a filter without a mark",
+                "Choose another name.",
+            )),
+            _ if Name::is_one(text) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(format!("{} is no name", quoted(text)), Name::RULE)),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[a-z0-9-]{1,64}$");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_part_of_a_key_is_written_as_it_is_read() {
-        for text in ["client_id", "sub", "peer", "ip", "claim.https://example.com/tenant", "const.search"] {
-            assert_eq!(LimitKey::parse(text).ok().map(|key| LimitKey::text(&key.0)).as_deref(), Some(text));
+        for text in ["client_id", "sub", "peer", "ip", "header.x-a", "claim.https://example.com/tenant", "const.search"]
+        {
+            assert_eq!(LimitKey::parse(text).ok().map(|key| key.0.to_string()).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn a_fact_stands_only_where_it_may() {
+        for text in ["iss", "scope", "thumbprint", "claim", "header", "const.", ""] {
+            assert!(LimitKey::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["ip", "source", "route", "header.x-a", "header.", "const.a"] {
+            let Err(Mistake { remedy, .. }) = Told::parse(text) else { panic!("{text}") };
+            assert_eq!(remedy, "Known here: client_id, sub, iss, scope, peer, thumbprint, claim.<name>.", "{text}");
         }
     }
 
@@ -236,5 +305,9 @@ mod tests {
     fn what_the_interlock_trusts_cannot_be_set() {
         assert!(FilterStateKey::parse("boundgate").is_err());
         assert!(FilterStateKey::parse("boundgate_audit").is_err());
+        assert!(FilterStateKey::parse("boundgate_edge").is_err());
+        assert!(
+            MarkName::parse("audit").is_err() && MarkName::parse("Edge").is_err() && MarkName::parse("edge").is_ok()
+        );
     }
 }

@@ -73,6 +73,11 @@ impl<T> Defined<T> {
         self.unclear.set(true);
     }
 
+    /// Whether every reference so far was understood.
+    pub(super) fn uses_are_clear(&self) -> bool {
+        !self.unclear.get()
+    }
+
     fn defined_names(&self, name: &str) -> String {
         let names = || self.entries.iter().map(|(name, ..)| name.as_str());
         let mut list = names().take(MOST_NAMES).collect::<Vec<_>>().join(", ");

@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::UserMessageFormatter;
 
 use crate::config::chains::of_mixed_trust;
+use crate::config::finding::Place;
 use crate::config::{Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
 use crate::policy::Policy;
@@ -21,7 +22,9 @@ pub struct Document {
     /// Where in the file, if the file has other things: `WasmPlugin boundgate`, `filter boundgate`.
     pub place: Option<String>,
     content: Content,
-    /// What is wrong around it, if it asks who peers are.
+    /// What is wrong around it.
+    around: Findings,
+    /// The same, if it asks who peers are.
     mixed_trust: Option<Findings>,
 }
 
@@ -36,19 +39,24 @@ enum Content {
 impl Document {
     /// The same policy, and the same findings, as when the proxy loads it; and what the proxy cannot see.
     pub fn policy(&self) -> Result<Policy, Findings> {
-        let policy = match &self.content {
-            Content::Text(text) => load(text.as_bytes())?,
-            Content::Value(value) => compile(value)?,
-            Content::Other(finding) => {
-                return Err(Findings::single(
-                    *finding,
-                    "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
-                ));
-            }
+        let judged = match &self.content {
+            Content::Text(text) => load(text.as_bytes()),
+            Content::Value(value) => compile(value),
+            Content::Other(finding) => Err(Findings::single(
+                *finding,
+                "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
+            )),
         };
-        match &self.mixed_trust {
-            Some(findings) if policy.needs_identities => Err(findings.clone()),
-            _ => Ok(policy),
+        let around = |policy: &Policy| match &self.mixed_trust {
+            Some(findings) if policy.needs_identities => self.around.clone().and(findings),
+            _ => self.around.clone(),
+        };
+        match judged {
+            Ok(policy) => {
+                let around = around(&policy);
+                if around.is_empty() { Ok(policy) } else { Err(around) }
+            }
+            Err(findings) => Err(findings.and(&self.around)),
         }
     }
 }
@@ -93,7 +101,8 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
             Some(config) => Content::Value(config.clone()),
             None => Content::Other("spec.pluginConfig is missing"),
         };
-        return found.push(Document { place: Some(format!("WasmPlugin {name}")), content, mixed_trust: None });
+        let place = Some(format!("WasmPlugin {name}"));
+        return found.push(Document { place, content, around: Findings::default(), mixed_trust: None });
     }
     let before = found.len();
     let mut wasm = Vec::new();
@@ -105,12 +114,16 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
         let place = mixed.iter().position(|(filter, _)| std::ptr::eq(*filter, wasm))?;
         Some(mixed.swap_remove(place).1)
     };
-    let meant = wasm.into_iter().filter(|wasm| !named || is_named(wasm));
-    found.extend(meant.map(|wasm| filter(wasm, mixed_trust(wasm))));
+    wasm.retain(|wasm| !named || is_named(wasm));
+    let mut repeated = Vec::new();
+    repeated_marks(&value, &wasm, &mut repeated);
+    let is_repeated = |wasm: &Object| repeated.iter().any(|other| std::ptr::eq(*other, wasm));
+    found.extend(wasm.iter().map(|wasm| filter(wasm, is_repeated(wasm), mixed_trust(wasm))));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
-        found.push(Document { place: None, content: Content::Value(value), mixed_trust: None });
+        let content = Content::Value(value);
+        found.push(Document { place: None, content, around: Findings::default(), mixed_trust: None });
     }
 }
 
@@ -134,17 +147,68 @@ fn is_named(wasm: &Object) -> bool {
     texts.any(|text| text.contains("boundgate"))
 }
 
-fn filter(wasm: &Object, mixed_trust: Option<Findings>) -> Document {
+/// `repeated`: another filter before it in its chain has the same mark.
+fn filter(wasm: &Object, repeated: bool, mixed_trust: Option<Findings>) -> Document {
     let config = wasm.get("config");
-    let inside = |path: &[&str]| config.and_then(|config| at(config, path));
-    let name = inside(&["name"]).and_then(Value::as_text).unwrap_or("without a name");
-    let content =
-        match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
-            (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
-            (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
-            _ => Content::Other("there is none that the filter understands"),
-        };
-    Document { place: Some(format!("filter {name}")), content, mixed_trust }
+    let name = config.and_then(|config| at(config, &["name"])).and_then(Value::as_text).unwrap_or("without a name");
+    let mut around = Findings::default();
+    let goes_on = config.and_then(|config| at(config, &["allow_on_headers_stop_iteration"]));
+    if goes_on.is_some_and(|goes_on| !matches!(goes_on, Value::Bool(false) | Value::Null)) {
+        around.add(
+            &Place::root().key("allow_on_headers_stop_iteration"),
+            "set, so that the proxy goes on with what comes behind a head that is not judged yet",
+            "Remove it from the filter.",
+        );
+    }
+    if repeated {
+        around.add(
+            &Place::root().key("mark"),
+            "the same as that of another filter of this chain, so that what one let through passes the interlock of the other",
+            "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
+        );
+    }
+    Document { place: Some(format!("filter {name}")), content: content(wasm), around, mixed_trust }
+}
+
+fn content(wasm: &Object) -> Content {
+    let inside = |path: &[&str]| wasm.get("config").and_then(|config| at(config, path));
+    match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
+        (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
+        (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
+        _ => Content::Other("there is none that the filter understands"),
+    }
+}
+
+/// Those of `ours` that stand in one list of filters behind another with the same mark.
+fn repeated_marks<'v>(value: &'v Value, ours: &[&'v Object], repeated: &mut Vec<&'v Object>) {
+    match value {
+        Value::Array(items) => {
+            let mut marks = Vec::new();
+            for item in items {
+                let Some(Value::Object(filter)) = at(item, &["typed_config"]) else { continue };
+                if ours.iter().any(|our| std::ptr::eq(*our, filter)) {
+                    let mark = mark(filter);
+                    if marks.contains(&mark) {
+                        repeated.push(filter);
+                    }
+                    marks.push(mark);
+                }
+            }
+            items.iter().for_each(|item| repeated_marks(item, ours, repeated));
+        }
+        Value::Object(object) => object.members().for_each(|(_, member)| repeated_marks(member, ours, repeated)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
+    }
+}
+
+/// The `mark` of a filter's configuration, as it is written.
+fn mark(wasm: &Object) -> Option<String> {
+    let parsed = match content(wasm) {
+        Content::Text(text) => json::parse(text.as_bytes(), Bounds::CONFIG).ok()?,
+        Content::Value(value) => value,
+        Content::Other(_) => return None,
+    };
+    at(&parsed, &["mark"]).and_then(Value::as_text).map(str::to_owned)
 }
 
 /// The value at `path` below `value`.
@@ -203,6 +267,31 @@ mod tests {
             assert!(matches!(&both(name)[..], [(_, Ok(()))]), "{name}");
         }
         assert!(matches!(&both("name: ours")[..], [(_, Ok(())), (_, Err(_))]));
+    }
+
+    #[test]
+    fn what_undoes_a_filter_from_around_it_is_a_finding() {
+        let ours = |more: &str, mark: &str| {
+            let config = format!("{{ mark: {mark}, {}", &CONFIG[1..]).replace("mark: none, ", "");
+            let config = format!("{{ name: ours, {more} configuration: {{ \"@type\": {STRUCT}, value: {config} }} }}");
+            format!("{{ name: x, typed_config: {{ \"@type\": {WASM}, config: {config} }} }}")
+        };
+        let judged = |chains: &[&[String]]| {
+            let chains: Vec<String> =
+                chains.iter().map(|chain| format!("{{ http_filters: [{}] }}", chain.join(", "))).collect();
+            let judged = places(&format!("listeners: [{}]", chains.join(", ")));
+            judged.into_iter().map(|(_, judged)| judged.err().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let (alone, edge) = (ours("", "none"), ours("", "edge"));
+        let [first, second] = &judged(&[&[alone.clone(), alone.clone()]])[..] else { panic!() };
+        assert!(first.is_empty() && second.starts_with("mark: the same as that of another filter"), "{second}");
+        assert_eq!(judged(&[&[alone.clone(), edge.clone()]]), ["", ""]);
+        let alone = std::slice::from_ref(&alone);
+        assert_eq!(judged(&[alone, alone]), ["", ""], "two chains");
+        assert_eq!(judged(&[&[edge.clone(), edge]])[0], "");
+        let [goes_on] = &judged(&[&[ours("allow_on_headers_stop_iteration: true,", "none")]])[..] else { panic!() };
+        assert!(goes_on.starts_with("allow_on_headers_stop_iteration: set"), "{goes_on}");
+        assert_eq!(judged(&[&[ours("allow_on_headers_stop_iteration: false,", "none")]]), [""]);
     }
 
     #[test]

@@ -114,6 +114,13 @@ impl Findings {
         findings
     }
 
+    /// With those of `other` behind them.
+    #[cfg(feature = "cli")]
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        self.0.extend(other.iter().cloned());
+        self
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

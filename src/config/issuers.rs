@@ -3,9 +3,10 @@
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
 use crate::config::keys::{IssuerTable, JwksTable};
+use crate::config::profiles;
 use crate::config::table::Named;
 use crate::jose::Algorithm;
-use crate::policy::{Issuer, JwksSource, KeySource, Origin, TrustId, TypRule};
+use crate::policy::{Issuer, JwksSource, KeySource, Origin, TrustId};
 
 pub(super) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findings) -> Defined<Issuer> {
     Defined::compile("issuer", written, findings, issuer)
@@ -14,24 +15,22 @@ pub(super) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findi
 fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Option<Issuer> {
     let algorithms = algorithms(table, findings);
     let keys = keys(table, &algorithms, findings);
+    let (form, max_lifetime) = profiles::form(table, findings);
+    profiles::check(&form, table, findings);
     let issuer = table.issuer.as_ref()?.0.clone();
     let (keys, keys_text) = keys?;
-    let typ = table.typ.0.clone();
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
-    let typ_text = match &typ {
-        TypRule::AccessToken => "at+jwt".to_owned(),
-        TypRule::Absent => "absent".to_owned(),
-        TypRule::Exactly(text) => format!("exactly {text:?}"),
-    };
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
-    let trust = format!("{issuer:?} keys {keys_text} algorithms {} typ {typ_text}", names.join(","));
+    let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}", names.join(","));
     Some(Issuer {
         origin,
         issuer,
         algorithms,
         keys,
-        typ,
-        max_lifetime: table.max_lifetime.0,
+        profile: table.profile.word(),
+        form,
+        max_lifetime: max_lifetime.0,
+        not_issued_before: table.not_issued_before.map(|moment| moment.0),
         leeway: table.leeway.0,
         trust: TrustId::of(&trust),
     })

@@ -3,13 +3,16 @@
 
 use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
-use crate::config::caller::{LimitKey, StrippedName, Told};
+use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::limits::{EventWord, OlderWord};
+use crate::config::moment::Moment;
 use crate::config::peer::PeerFrom;
+use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
 use crate::config::services::{KindWord, OnErrorWord};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
-use crate::config::trust::{AlgorithmName, InlineKeys, TypText};
+use crate::config::token_form::{OptionalWord, Places, ProfileWord, SaysWhat, TokenClaim, TypTexts};
+use crate::config::trust::{AlgorithmName, InlineKeys};
 use crate::config::values::{Count, DayTimesText, Label, Name, Outcome, Rate, Size, Span};
 use crate::json::{Object, Value};
 
@@ -34,6 +37,9 @@ config_table! {
         x_ratelimit: OlderWord = default(OlderWord::Off),
         /// What each worker remembers of tokens it has verified.
         token_cache: TokenCacheTable = table,
+        /// The name in the filter state by which its interlock knows what this filter let through: `wasm.boundgate_<name>`.
+        /// Needed where a chain has two of these filters. Without it: `wasm.boundgate`.
+        mark: MarkName = optional,
         /// The longest access token that is looked at, in bytes. Longer ones are refused.
         max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
     }
@@ -63,14 +69,41 @@ config_table! {
         keys: InlineKeys = optional,
         /// The signature algorithms its tokens may use. Never taken from a token (RFC 8725).
         algorithms: Vec<At<AlgorithmName>> = required,
-        /// The longest lifetime (`exp` - `iat`) of its tokens that is accepted.
-        max_lifetime: Span<1, 2_592_000> = default(Span::seconds(3600)),
+        /// What makes its tokens: a named set of the keys from `typ` to `max_lifetime`, which may stand beside it.
+        profile: ProfileWord = default(ProfileWord::Rfc9068),
         /// How far its clock may be off, for `exp`, `nbf` and `iat`.
         leeway: Span<0, 60> = default(Span::seconds(30)),
-        /// The `typ` of its tokens: `at+jwt` (RFC 9068), `absent`, or exactly another text.
-        typ: TypText = default(TypText(crate::policy::TypRule::AccessToken)),
+        /// The `typ` of its tokens: `at+jwt` (RFC 9068), `absent`, exactly another text, or a list of those that are good.
+        typ: TypTexts = default(TypTexts(vec![crate::policy::TypRule::AccessToken])),
+        /// Where claims stand in its tokens, by the name that they have here.
+        claims: Named<Places> = optional,
+        /// Claims that each token has, and what they say: what tells access tokens from others.
+        required_claims: Named<SaysWhat> = optional,
+        /// Claims that no access token has, for the same reason.
+        forbidden_claims: Vec<At<TokenClaim>> = optional,
+        /// What its tokens may lack of what RFC 9068 demands.
+        optional_claims: Vec<At<OptionalWord>> = optional,
+        /// Whether tokens without `aud` are taken, whomever they are for.
+        insecure_no_audience: bool = default(false),
+        /// The longest lifetime (`exp` - `iat`) of its tokens that is accepted.
+        max_lifetime: Span<1, LONGEST_LIFE> = default(DEFAULT_LIFE),
+        /// Tokens that were issued before this moment are refused: for an emergency.
+        not_issued_before: Moment = optional,
     }
     later { "introspection", "revocation", "discovery", "dpop" }
+}
+
+config_table! {
+    /// What a profile may say of tokens: keys of an issuer.
+    FormTable {
+        typ: TypTexts = optional,
+        claims: Named<Places> = optional,
+        required_claims: Named<SaysWhat> = optional,
+        forbidden_claims: Vec<At<TokenClaim>> = optional,
+        optional_claims: Vec<At<OptionalWord>> = optional,
+        max_lifetime: Span<1, LONGEST_LIFE> = optional,
+    }
+    later {}
 }
 
 config_table! {
@@ -185,8 +218,8 @@ config_table! {
         event: EventWord = optional,
         /// Counts each of these once in the time of the rate, and not again. Needs `event`.
         distinct: LimitKey = optional,
-        /// How many requests may be under way at once, instead of a rate.
-        in_flight: Count<1, 1_000_000> = optional,
+        /// How many requests may be under way at once, instead of a rate. No more than one proxy can hold.
+        in_flight: Count<1, 100_000> = optional,
         /// The time in which what a lost worker held in flight comes back.
         heal: Span<60, 86_400> = default(Span::seconds(3600)),
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the

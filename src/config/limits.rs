@@ -1,17 +1,17 @@
 //! Limits: rates, bursts and keys. In: their tables. Out: [`Limit`]s by name.
+//! Not here: other quotas for some callers (`overrides`), and whether the routes fit (`routes`, `uses`).
 
 use std::rc::Rc;
 
 use crate::config::caller::LimitKey;
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place};
-use crate::config::keys::{LimitTable, OverrideTable};
+use crate::config::keys::LimitTable;
+use crate::config::overrides;
 use crate::config::services::{self, Wanted};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
-use crate::policy::{
-    AtOnce, Condition, Counts, Event, KeyPart, Limit, Older, Origin, Outcomes, Override, Quota, TableSize, Watch,
-};
+use crate::policy::{AtOnce, Counts, Event, Fact, Limit, Older, Origin, Outcomes, Quota, TableSize, Watch};
 
 config_words! {
     /// The dialect of X-RateLimit fields.
@@ -77,9 +77,7 @@ fn limit(
     findings: &mut Findings,
 ) -> Option<Limit> {
     let (quota, counts) = counted(table, findings);
-    let overrides = table.overrides.iter().flatten();
-    let overrides =
-        overrides.filter_map(|other| other_quota(&origin, &other.value, table.local_only, findings)).collect();
+    let overrides = overrides::compile(&origin, table, findings);
     let mut key = Vec::new();
     for part in table.key.as_ref()? {
         if key.contains(&part.value.0) {
@@ -88,8 +86,8 @@ fn limit(
             key.push(part.value.0.clone());
         }
     }
-    let chosen = |part: &KeyPart| matches!(part, KeyPart::Header(_));
-    let given = |part: &KeyPart| !matches!(part, KeyPart::Header(_) | KeyPart::Route | KeyPart::Constant(_));
+    let chosen = |part: &Fact| matches!(part, Fact::Header(_));
+    let given = |part: &Fact| !matches!(part, Fact::Header(_) | Fact::Route | Fact::Constant(_));
     if key.iter().any(chosen) && !key.iter().any(given) {
         findings.add(
             &table.at.key("key"),
@@ -106,14 +104,13 @@ fn limit(
     })
 }
 
+/// Whether any one caller can bring it about, as often as it likes: not where an upstream is ill, or has too much to do.
+fn is_of_one_caller(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Verification | Outcome::Status(400..=428 | 430..=499))
+}
+
 /// What it raises instead of refusing.
-fn watch(
-    origin: &Origin,
-    table: &LimitTable,
-    key: &[KeyPart],
-    size: TableSize,
-    findings: &mut Findings,
-) -> Option<Watch> {
+fn watch(origin: &Origin, table: &LimitTable, key: &[Fact], size: TableSize, findings: &mut Findings) -> Option<Watch> {
     if table.wrote("event") && !table.wrote("on") {
         findings.add(&table.at.key("event"), "needs outcomes that it counts", "Write them, like on: [401, 403].");
     }
@@ -141,13 +138,17 @@ fn watch(
 /// What it counts, and how much of that is allowed.
 fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Counts) {
     let Some(most) = &table.in_flight else {
-        if !table.wrote("rate") {
+        if !table.wrote("rate") && !table.wrote("in_flight") {
             findings.add(
                 &table.at.key("rate"),
                 "missing",
                 "Write a rate, like 10/s, or in_flight for requests at once.",
             );
         }
+        if table.wrote("heal") && !table.wrote("in_flight") {
+            findings.add(&table.at.key("heal"), "means nothing without in_flight", "Remove it.");
+        }
+        local_only(table, findings);
         let by_day = table.local_only || table.service.is_some();
         let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), by_day, findings);
         let counts = if table.wrote("on") { Counts::Outcomes(outcomes(table, findings)) } else { Counts::Requests };
@@ -164,6 +165,20 @@ fn counted(table: &LimitTable, findings: &mut Findings) -> (Option<Quota>, Count
     (quota.ok(), Counts::InFlight(AtOnce { heal: table.heal.0 }))
 }
 
+/// Whether it matters that each proxy counts alone: only where that is long.
+fn local_only(table: &LimitTable, findings: &mut Findings) {
+    if !table.local_only {
+        return;
+    }
+    let at = table.at.key("local_only");
+    let overrides = table.overrides.iter().flatten().map(|other| other.value.rate);
+    if table.service.is_some() {
+        findings.add(&at, "contradicts service, which counts for all proxies together", "Leave one of both out.");
+    } else if overrides.chain([table.rate]).all(|rate| rate.is_some_and(|rate| rate.per <= LONGEST_SHORT_PERIOD)) {
+        findings.add(&at, "means nothing, because this is no limit by the day", "Remove it.");
+    }
+}
+
 fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     let at = table.at.key("on");
     let mut outcomes = Outcomes { undecided: table.undecided.0, ..Outcomes::default() };
@@ -174,7 +189,22 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     for key in ["service", "shadow"].iter().filter(|key| table.wrote(key)) {
         findings.add(&table.at.key(key), "cannot stand beside on", "Leave one of both out.");
     }
-    for outcome in written {
+    if let Some(cause) = written.iter().find(|outcome| is_of_one_caller(outcome.value)) {
+        let shared = |part: &At<LimitKey>| !part.value.0.is_of_caller();
+        let at = table.at.key("key");
+        if !table.wrote("event") && !findings.touch(&at) && table.key.iter().flatten().all(shared) {
+            let finding = format!(
+                "the same budget for all callers, so that one stranger could lock everybody out by {}",
+                cause.value.text()
+            );
+            findings.add(&at, finding, "Add source, peer or ip.");
+        }
+    }
+    for (index, outcome) in written.iter().enumerate() {
+        if written.iter().take(index).any(|earlier| earlier.value == outcome.value) {
+            findings.add(&outcome.at, "stands there twice", "Remove one.");
+            continue;
+        }
         match outcome.value {
             Outcome::Status(status) => outcomes.statuses.push(status),
             Outcome::Verification => {
@@ -186,10 +216,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
                 if let Some(part) = table.key.iter().flatten().find(of_token) {
                     findings.add(
                         &outcome.at,
-                        format!(
-                            "is counted before the token is known, and the key has {}",
-                            LimitKey::text(&part.value.0)
-                        ),
+                        format!("is counted before the token is known, and the key has {}", part.value.0),
                         "Count it by source, peer or ip.",
                     );
                 }
@@ -199,28 +226,7 @@ fn outcomes(table: &LimitTable, findings: &mut Findings) -> Outcomes {
     outcomes
 }
 
-fn other_quota(origin: &Origin, table: &OverrideTable, local_only: bool, findings: &mut Findings) -> Option<Override> {
-    let quota = quota(&table.at, table.rate, table.burst.map(|burst| burst.0), local_only, findings);
-    let mut conditions = Vec::new();
-    conditions.extend(table.client_id.iter().map(|id| Condition::ClientId(id.0.clone())));
-    conditions.extend(table.sub.iter().map(|sub| Condition::Sub(sub.0.clone())));
-    for (name, claim) in table.claims.iter().flat_map(|claims| &claims.0) {
-        conditions.extend(claim.value.iter().map(|text| Condition::Claim(name.as_str().into(), text.0.clone())));
-    }
-    conditions.extend(table.peer.iter().map(|peer| Condition::Peer(peer.0.clone())));
-    conditions.extend(table.utc.iter().map(|times| Condition::Utc(times.0)));
-    let written = ["client_id", "sub", "claims", "peer", "utc"].iter().any(|key| table.wrote(key));
-    if conditions.is_empty() && !written {
-        findings.add(
-            &table.at,
-            "has no condition, so that it would be everybody's rate",
-            "Write client_id, sub, claims, peer or utc.",
-        );
-    }
-    Some(Override::new(&origin.name, conditions, quota?))
-}
-
-fn quota(
+pub(super) fn quota(
     at: &Place,
     rate: Option<Rate>,
     burst: Option<u32>,

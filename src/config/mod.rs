@@ -1,9 +1,9 @@
 //! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document.
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
-//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `peer`
-//! and `trust` are the types of values; `issuers`, `limits`, `resources` and `routes` check what belongs
-//! together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
+//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
+//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
 //! wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -19,7 +19,10 @@ mod finding;
 mod issuers;
 mod keys;
 mod limits;
+mod moment;
+mod overrides;
 mod peer;
+mod profiles;
 mod resources;
 mod routes;
 mod services;
@@ -28,7 +31,9 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token_form;
 mod trust;
+mod uses;
 mod values;
 
 pub use finding::{Finding, Findings};
@@ -38,7 +43,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{Dialects, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
+use crate::policy::{Dialects, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -97,13 +102,18 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let size = TableSize::for_identities(config.limit_table.identities.0);
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
+    services::check_leases(config, findings);
     let resources = resources::compile(config, &issuers, &limits, findings);
+    if limits.uses_are_clear() {
+        uses::check(config, findings);
+    }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),
+        mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer: match config.peer.from {
             PeerFrom::Tls => PeerSource::Tls { insecure_assume_validated: config.peer.insecure_assume_validated },
         },

@@ -12,7 +12,7 @@ use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
 use crate::config::routes;
 use crate::config::table::{Mistake, Named, TextKey};
 use crate::http::Authority;
-use crate::policy::{ForwardRule, ForwardedClaim, Issuer, Limit, Mode, Origin, Resource, unrouted};
+use crate::policy::{Fact, ForwardRule, Issuer, Limit, Mode, Origin, Resource, unrouted};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
@@ -163,7 +163,7 @@ fn told(
     written: Option<&Named<Told>>,
     name: impl Fn(&str) -> Result<Box<str>, Mistake>,
     findings: &mut Findings,
-) -> Vec<(Box<str>, ForwardedClaim)> {
+) -> Vec<(Box<str>, Fact)> {
     let mut list = Vec::new();
     for (written, entry) in written.map(|named| named.0.as_slice()).unwrap_or_default() {
         match name(written) {

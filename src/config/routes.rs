@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use crate::config::access::{AccessWord, BoundWord};
-use crate::config::caller::LimitKey;
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
@@ -188,11 +187,8 @@ fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings)
             );
         }
         if let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) {
-            let finding = format!(
-                "limit {} counts by {}, and this route takes no token",
-                quoted(&limit.origin.name),
-                LimitKey::text(part)
-            );
+            let finding =
+                format!("limit {} counts by {}, and this route takes no token", quoted(&limit.origin.name), part);
             findings.add(at, finding, "Choose a limit by peer or ip.");
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::config::defined::Defined;
 use crate::config::finding::Findings;
-use crate::config::keys::{LimitTable, ServiceTable};
+use crate::config::keys::{ConfigTable, LimitTable, ServiceTable};
 use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
-use crate::policy::{FleetLimit, KeyPart, Kind, OnError, Origin, Service};
+use crate::policy::{Fact, FleetLimit, Kind, OnError, Origin, Service};
 
 config_words! {
     /// Which server counts.
@@ -67,11 +67,28 @@ fn service(origin: Origin, table: &ServiceTable, findings: &mut Findings) -> Opt
     Some(Wanted { service, on_error: table.on_error })
 }
 
+/// Whether each lease that was written says something: of more than a window has, nobody can ask.
+pub(super) fn check_leases(config: &ConfigTable, findings: &mut Findings) {
+    for (name, service) in config.services.iter().flat_map(|services| &services.0) {
+        let Some(service) = service.value.as_ref().filter(|service| service.wrote("lease")) else { continue };
+        let limits = config.limits.iter().flat_map(|limits| &limits.0).filter_map(|(_, limit)| limit.value.as_ref());
+        let counted = limits.filter(|limit| limit.service.as_ref().is_some_and(|service| *service.0 == **name));
+        // Unless every rate is understood, the largest is not known.
+        let rates: Option<Vec<u32>> = counted.map(|limit| limit.rate.map(|rate| rate.permits)).collect();
+        let at = service.at.key("lease");
+        let Some(largest) = rates.and_then(|rates| rates.into_iter().max()) else { continue };
+        if service.lease.0 > largest && !findings.touch(&at) {
+            let finding = format!("{} is more than any limit with this service allows in its window", service.lease.0);
+            findings.add(&at, finding, format!("Write {largest} at most, or leave it out."));
+        }
+    }
+}
+
 /// The limit as the service of `table` counts it, where one is named.
 pub(super) fn fleet_limit(
     origin: &Origin,
     table: &LimitTable,
-    key: &[KeyPart],
+    key: &[Fact],
     services: &Defined<Wanted>,
     findings: &mut Findings,
 ) -> Option<Rc<FleetLimit>> {

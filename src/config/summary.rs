@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
+use crate::config::profiles::meaning;
 use crate::limit::TableMemory;
-use crate::policy::{KeyPart, Policy, TableSize};
+use crate::policy::{Fact, Policy, TableSize};
 
 impl Policy {
+    /// What the profile of each issuer means, in the keys that say the same.
+    pub fn profiles(&self) -> impl Iterator<Item = String> {
+        self.issuers.iter().filter_map(|issuer| meaning(issuer))
+    }
+
     /// What it serves, and how much memory its limits may come to take.
     pub fn summary(&self) -> String {
         let hosts: Vec<&str> =
@@ -13,7 +19,7 @@ impl Policy {
         let routes =
             self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
         let distinct = self.limits.iter().filter_map(|limit| limit.watch.as_ref()?.distinct.as_ref());
-        let mut kinds: HashMap<Vec<KeyPart>, usize> = HashMap::new();
+        let mut kinds: HashMap<Vec<Fact>, usize> = HashMap::new();
         for limit in self.limits.iter().chain(distinct) {
             let limits = kinds.entry(kind(&limit.key)).or_default();
             *limits = limits.saturating_add(1);
@@ -44,9 +50,9 @@ impl Policy {
 }
 
 /// Limits whose keys differ in constants only are counted in the same table.
-fn kind(key: &[KeyPart]) -> Vec<KeyPart> {
-    let nameless = |part: &KeyPart| match part {
-        KeyPart::Constant(_) => KeyPart::Constant("".into()),
+fn kind(key: &[Fact]) -> Vec<Fact> {
+    let nameless = |part: &Fact| match part {
+        Fact::Constant(_) => Fact::Constant("".into()),
         other => other.clone(),
     };
     key.iter().map(nameless).collect()

@@ -343,9 +343,16 @@ macro_rules! config_words {
             }
         }
 
+        impl $name {
+            /// As it is written.
+            pub(super) const fn word(self) -> &'static str {
+                match self { $( Self::$variant => $word, )* }
+            }
+        }
+
         impl Written for $name {
             fn written(&self) -> serde_json::Value {
-                match self { $( Self::$variant => $word.into(), )* }
+                self.word().into()
             }
         }
     };

@@ -1,6 +1,8 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
 mod forms;
+mod issuers;
+mod limits;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;

@@ -65,10 +65,20 @@ impl<const MIN: u32, const MAX: u32> Key for Count<MIN, MAX> {
 /// What may come of a request: a status, or the word `verification`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// From 100 to 599.
+    /// From 200 to 599: what ends an exchange.
     Status(u16),
     /// A token that was not known yet was verified.
     Verification,
+}
+
+impl Outcome {
+    /// As it is written.
+    pub(super) fn text(self) -> String {
+        match self {
+            Outcome::Status(status) => status.to_string(),
+            Outcome::Verification => "verification".to_owned(),
+        }
+    }
 }
 
 impl Key for Outcome {
@@ -83,14 +93,14 @@ impl Key for Outcome {
                 known.then_some(Self::Verification)
             }
             _ => {
-                let Count(status) = Count::<100, 599>::read(value, at, findings)?;
+                let Count(status) = Count::<200, 599>::read(value, at, findings)?;
                 u16::try_from(status).ok().map(Self::Status)
             }
         }
     }
 
     fn schema() -> serde_json::Value {
-        json!({ "anyOf": [Count::<100, 599>::schema(), { "const": "verification" }] })
+        json!({ "anyOf": [Count::<200, 599>::schema(), { "const": "verification" }] })
     }
 }
 
@@ -235,20 +245,24 @@ impl TextKey for DayTimesText {
     const EXAMPLE: &'static str = r#"two times in UTC, like "22:00-06:00""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
+        /// In minutes.
+        const DAY: u16 = 24 * 60;
         let minute = |time: &str| {
             let (hour, minute) = time.split_once(':')?;
             let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 2 && digits(text).is_some());
             let minute = number(hour)?.checked_mul(60)?.checked_add(number(minute).filter(|minute| *minute < 60)?)?;
-            (minute <= 24 * 60).then_some(minute)
+            (minute <= DAY).then_some(minute)
         };
         let times = text.split_once('-').and_then(|(from, to)| Some(DayTimes { from: minute(from)?, to: minute(to)? }));
-        match times {
-            Some(times) if times.from != times.to => Ok(Self(times)),
-            _ => Err(Mistake::new(
-                format!("{} is no stretch of a day", quoted(text)),
-                format!("Write {}.", Self::EXAMPLE),
-            )),
-        }
+        let (finding, remedy) = match times {
+            None => ("is no stretch of a day", format!("Write {}.", Self::EXAMPLE)),
+            Some(DayTimes { from, to }) if from % DAY == to % DAY => {
+                ("is nothing or the whole day", "Write a part of the day, or leave it out.".to_owned())
+            }
+            Some(DayTimes { from: DAY, .. }) => ("begins when a day ends", "Write 00:00 for the beginning.".to_owned()),
+            Some(times) => return Ok(Self(times)),
+        };
+        Err(Mistake::new(format!("{} {finding}", quoted(text)), remedy))
     }
 
     fn restrict(schema: &mut serde_json::Value) {

@@ -60,9 +60,9 @@ impl FleetGrants {
     ) -> Result<bool, Refusal> {
         let fleet = charges.iter().filter_map(|charge| Some((*charge, charge.limit.fleet.as_ref()?)));
         for (charge, fleet) in fleet.skip(self.counted.len()) {
-            let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
+            let identity = around.worker.limits().identity(&fleet.key, |part| caller.fact(part, around.connection));
             let connection = around.connection;
-            let value = || DescriptorValue::new(fleet, |part| caller.value(part, connection));
+            let value = || DescriptorValue::new(fleet, |part| caller.fact(part, connection));
             let room = around.worker.room(size);
             let (waiter, may_wait) = (exchange.into(), room.is_some());
             let demand = FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter, may_wait };
@@ -106,7 +106,7 @@ impl FleetGrants {
     ) -> Vec<Violation> {
         let known = charges.iter().filter_map(|charge| {
             let fleet = charge.limit.fleet.as_ref()?;
-            let identity = around.worker.limits().identity(&fleet.key, |part| caller.value(part, around.connection));
+            let identity = around.worker.limits().identity(&fleet.key, |part| caller.fact(part, around.connection));
             let retry = around.worker.leases().refusal(fleet, identity, charge.cost, around.now.mono)?;
             Some(violation(&charge.limit, retry))
         });

@@ -1,21 +1,18 @@
 //! Charging a request to its limits: whose budget it is, and how large. In: the route's charges, the grant, the peer's
 //! identity, the connection. Out: [`Permits`] or the refusal, and the names of shadow limits that would have refused.
 //! Identities come from what was verified, so that a forged `sub` cannot spend its victim's budget.
-//! Not here: what becomes of permits once the outcome is known (`settling`).
+//! Not here: what a fact is in this request (`facts`), what becomes of permits once the outcome is known (`settling`).
 
-use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{Surroundings, Way};
-use crate::host::{Connection, ConnectionProperty};
+use crate::host::Connection;
 use crate::http::Head;
-use crate::json::Value;
-use crate::limit::{ClaimValue, Demand, KeyValue, OverLimit, Pending, Permits, look, spend, take};
+use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take};
 use crate::peer::PeerIdentity;
-use crate::policy::{Allowance, Charge, Condition, Event, KeyPart, Limit, Route};
+use crate::policy::{Allowance, Charge, Condition, Event, Limit, Route};
 use crate::time::UnixMillis;
 use crate::token::AccessToken;
 use crate::verdict::Refusal;
@@ -75,7 +72,7 @@ impl<'c> Caller<'c> {
             }
         }
         let table = around.worker.limits();
-        let identity = |limit: &Limit| table.identity(&limit.key, |part| self.value(part, around.connection));
+        let identity = |limit: &Limit| table.identity(&limit.key, |part| self.fact(part, around.connection));
         demands.extend(granted.demands(identity));
         let taken = take(&demands, table, around.host, around.now.mono);
         drop(demands);
@@ -98,10 +95,37 @@ impl<'c> Caller<'c> {
         charges.into_iter().filter(move |charge| !preflight || charge.limit.is_of_source())
     }
 
-    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    /// Whether limits on failures, and on more, let the source have anything: they are asked again with all others, but nothing is
+    /// verified for a source that is refused whatever comes out.
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
+        let limiting =
+            self.of_sources().filter(|charge| charge.limit.counts.failures() && !charge.limit.spares_known_tokens());
+        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
+    }
+
+    /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
+    pub(super) fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
+        let counting = |charge: &&Charge| charge.limit.counts.response(status);
+        let asked = |charge: &&Charge| !known || !charge.limit.spares_known_tokens();
+        let limiting = self.of_sources().filter(counting).filter(asked);
+        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
+    }
+
+    /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
+    pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
-        self.look(sparing, around).map_err(Refusal::locked_out)
+        self.look(sparing, around).map_err(|over| Refusal::locked_out(self.with_known(over, around)))
+    }
+
+    /// With what all limits say that can be known before the caller is: so that its source is told the longest wait.
+    fn with_known(&self, over: OverLimit, around: &Surroundings<'_>) -> OverLimit {
+        let limits = self.route.map(|route| &route.limits);
+        let all = limits.into_iter().flat_map(|limits| limits.here.iter().chain(&limits.outcomes));
+        let all: Vec<&Charge> = all.filter(|charge| charge.limit.is_of_source()).collect();
+        match self.look(all, around) {
+            Err(all) if !all.contended() => all,
+            _ => over,
+        }
     }
 
     /// Whether these would let the request pass. Charges nothing.
@@ -149,7 +173,7 @@ impl<'c> Caller<'c> {
         let distinct = |limit: &Limit| {
             let first = limit.watch.as_ref()?.distinct.as_ref()?;
             let table = around.worker.limits();
-            Some(table.identity(&first.key, |part| self.value(part, around.connection)))
+            Some(table.identity(&first.key, |part| self.fact(part, around.connection)))
         };
         let pending = |demand: Demand<'_>| Pending { distinct: distinct(demand.limit), ..demand.into() };
         self.demands(charges, around).into_iter().map(pending).collect()
@@ -173,65 +197,22 @@ impl<'c> Caller<'c> {
     fn demands<'d>(&self, charges: impl IntoIterator<Item = &'d Charge>, around: &Surroundings<'_>) -> Vec<Demand<'d>> {
         let demand = |charge: &'d Charge| {
             let table = around.worker.limits();
-            let identity = table.identity(&charge.limit.key, |part| self.value(part, around.connection));
-            Demand { limit: &charge.limit, allowance: self.allowance(&charge.limit), identity, cost: charge.cost }
+            let identity = table.identity(&charge.limit.key, |part| self.fact(part, around.connection));
+            Demand {
+                limit: &charge.limit,
+                allowance: self.allowance(&charge.limit, around.connection),
+                identity,
+                cost: charge.cost,
+            }
         };
         charges.into_iter().map(demand).collect()
     }
 
     /// What the first override that fits allows, else the limit itself.
-    fn allowance(&self, limit: &Limit) -> Allowance {
-        let fits = |conditions: &[Condition]| conditions.iter().all(|condition| self.meets(condition));
+    fn allowance(&self, limit: &Limit, connection: &dyn Connection) -> Allowance {
+        let fits = |conditions: &[Condition]| conditions.iter().all(|condition| self.meets(condition, connection));
         let other = limit.overrides.iter().find(|other| fits(&other.conditions));
         other.map_or(limit.allowance, |other| other.allowance)
-    }
-
-    fn meets(&self, condition: &Condition) -> bool {
-        let claims = self.token.map(|token| token.claims());
-        match condition {
-            Condition::ClientId(id) => claims.is_some_and(|claims| claims.client_id == *id),
-            Condition::Sub(sub) => claims.is_some_and(|claims| claims.subject == *sub),
-            Condition::Claim(name, text) => {
-                claims.and_then(|claims| claims.as_text(name)).is_some_and(|claim| *claim == **text)
-            }
-            Condition::Peer(pattern) => {
-                self.peer.is_some_and(|peer| peer.validated && pattern.admits(peer.spiffe_id.as_ref()))
-            }
-            Condition::Utc(times) => times.contains(self.wall.minute_of_day()),
-        }
-    }
-
-    pub(super) fn value<'v>(&'v self, part: &'v KeyPart, connection: &dyn Connection) -> KeyValue<'v> {
-        let token = self.token;
-        let claim = |value: Option<ClaimValue<'v>>| match (token, value) {
-            (Some(token), Some(value)) => KeyValue::Claim { issuer: &token.issuer().issuer, value },
-            _ => KeyValue::Missing,
-        };
-        let text = |text: Option<Cow<'v, str>>| text.map_or(KeyValue::Missing, KeyValue::Text);
-        let claims = token.map(|token| token.claims());
-        match part {
-            KeyPart::ClientId => claim(claims.map(|claims| ClaimValue::Text((&*claims.client_id).into()))),
-            KeyPart::Sub => claim(claims.map(|claims| ClaimValue::Text((&*claims.subject).into()))),
-            KeyPart::Claim(name) => claim(claims.and_then(|claims| match claims.others.get(name)? {
-                Value::Null => None,
-                Value::Text(text) => Some(ClaimValue::Text(text.into())),
-                other => Some(ClaimValue::Json(other)),
-            })),
-            KeyPart::Peer => text(self.peer.map(|peer| peer.name().into())),
-            KeyPart::Ip => ip(connection),
-            KeyPart::Source => match self.peer.filter(|peer| peer.validated) {
-                Some(peer) => text(Some(peer.name().into())),
-                None => ip(connection),
-            },
-            KeyPart::Route => text(self.route.map(|route| (&*route.identity).into())),
-            // Repeated fields are one identity together, so that repeating one is no way to a new budget.
-            KeyPart::Header(name) => {
-                let values = self.head.into_iter().flat_map(|head| head.headers(name));
-                let values: Vec<_> = values.map(String::from_utf8_lossy).collect();
-                text((!values.is_empty()).then(|| values.join(",").into()))
-            }
-            KeyPart::Constant(constant) => text(Some((&**constant).into())),
-        }
     }
 }
 
@@ -241,16 +222,4 @@ fn look_at(demands: &[Demand<'_>], around: &Surroundings<'_>) -> Result<(), Over
         return Ok(());
     }
     look(demands, around.worker.limits(), around.host, around.now.mono)
-}
-
-/// Sources without an address (a Unix socket) share one budget.
-fn ip<'v>(connection: &dyn Connection) -> KeyValue<'v> {
-    address(connection).map_or(KeyValue::Missing, KeyValue::Address)
-}
-
-/// The address in `ip:port`.
-fn address(connection: &dyn Connection) -> Option<IpAddr> {
-    let source = connection.property(ConnectionProperty::SourceAddress)?;
-    let source: SocketAddr = std::str::from_utf8(&source).ok()?.parse().ok()?;
-    Some(source.ip())
 }

@@ -10,6 +10,7 @@
 //! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
+mod facts;
 mod fleet;
 mod limits;
 mod outcome;
@@ -22,7 +23,9 @@ mod tests;
 mod unrouted;
 mod verify;
 
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub use outcome::Outcome;
 pub use seen::Seen;
@@ -38,12 +41,15 @@ use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Access, Issuer, Mode, Policy, Resource, Route, RouteMatch};
+use crate::policy::{Access, Fact, Issuer, Mode, Policy, Resource, Route, RouteMatch};
 use crate::reason::Reason;
-use crate::time::Now;
+use crate::time::{MonoNanos, Now};
 use crate::token::presented;
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, Woken, Worker};
+use crate::worker::{ExchangeId, Told, Woken, Worker};
+
+/// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What a poll of an exchange needs besides the exchange.
 pub struct Surroundings<'a> {
@@ -72,6 +78,8 @@ pub struct Exchange {
     policy: Rc<Policy>,
     stage: Stage,
     seen: Seen,
+    /// When it first had to wait for keys.
+    waits_since: Option<MonoNanos>,
 }
 
 enum Stage {
@@ -116,7 +124,7 @@ impl<R: Into<Refusal>> From<R> for Stop {
 impl Exchange {
     /// A request with the header map `head`, to be judged by `policy` however long it waits.
     pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap) -> Self {
-        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default() }
+        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default(), waits_since: None }
     }
 
     /// What was found out about the request, for the audit record.
@@ -131,35 +139,43 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let Woken::Yes(told) = around.worker.poll(self.id) else { return Step::Wait };
+        let waits = matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForPermits(..));
+        let told = match waits.then(|| around.worker.poll(self.id)) {
+            Some(Woken::No) => return Step::Wait,
+            Some(Woken::Yes(told)) => told,
+            None => None,
+        };
         let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
                 Ok(way) => (way, None, FleetGrants::default()),
-                Err(unrouted) => return Step::Done(self.refuse_unrouted(unrouted, around)),
+                Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
             Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
             Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        fleet.tell(told);
+        let too_late = matches!(told, Some(Told::TooLate));
+        fleet.tell(match told {
+            Some(Told::Permits(settled)) => Some(settled),
+            Some(Told::Keys | Told::TooLate) | None => None,
+        });
         let refusal = match self.judge(&way, granted, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
                 self.stage = Stage::WaitsForPermits(way, grant, fleet);
                 return Step::Wait;
             }
+            Err(Stop::WaitForKeys(_)) if too_late => Refusal::unavailable(Reason::KeysUnavailable, RETRY),
             Err(Stop::WaitForKeys(issuer)) => match around.worker.room(way.size()) {
                 Some(room) => {
-                    around.worker.wait_for_keys(self.id, room, &issuer);
+                    let since = *self.waits_since.get_or_insert(around.now.mono);
+                    around.worker.wait_for_keys(self.id, room, &issuer, since);
                     self.stage = Stage::WaitsForKeys(way);
                     return Step::Wait;
                 }
                 None => Reason::Overloaded.into(),
             },
-            Err(Stop::Refuse(refusal)) => {
-                self.count_refusal(refusal.reason.row().status, &way, around);
-                refusal
-            }
+            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &way, around),
         };
         self.give_back(fleet, around.worker, around.now);
         Step::Done(self.refuse(refusal, &way.resource, &way.head))
@@ -181,15 +197,16 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Unrouted> {
+    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.grpc = wants_grpc(&head);
         let peer = Peer::of(self.policy.peer, around.connection);
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
-        let unrouted = |refusal: Refusal| Unrouted { refusal, head: None, resource: None, peer: known, noticed };
-        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into()))?;
+        let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
+        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into(), None, None))?;
+        self.seen.path = Some(head.path().as_str().into());
         let Some(resource) = self.policy.resource(head.authority()).cloned() else {
-            return Err(Unrouted { head: Some(head), ..unrouted(Reason::HostUnknown.into()) });
+            return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));
         };
         self.seen.resource = Some(resource.clone());
         let found = match head.method() {
@@ -199,12 +216,10 @@ impl Exchange {
         };
         let (route, preflight) = match found {
             Ok(found) => found,
-            Err(refusal) => {
-                return Err(Unrouted { head: Some(head), resource: Some(resource), ..unrouted(refusal) });
-            }
+            Err(refusal) => return Err(unrouted(refusal, Some(head), Some(resource))),
         };
         self.seen.route = Some(route.clone());
-        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into()))?;
+        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into(), None, None))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
     }
@@ -219,15 +234,21 @@ impl Exchange {
     }
 
     /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
-    /// another's token must not spend the other's budget.
-    fn count_refusal(&mut self, status: u16, way: &Way, around: &mut Surroundings<'_>) {
+    /// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
+    /// source has been refused so too often.
+    fn count_refusal(&mut self, refusal: Refusal, way: &Way, around: &mut Surroundings<'_>) -> Refusal {
+        let status = refusal.reason.row().status;
         if status == 429 {
-            return;
+            return refusal;
         }
         let source = Caller::of(way, None, self.seen.identity.as_ref(), around.now.wall);
+        if let Err(spent) = source.may_be_refused(status, self.seen.token.is_some(), around) {
+            return spent;
+        }
         source.refused(way.route.limits.of_sources(), status, around);
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
         self.seen.events = sender.refused(&way.route.limits.watching, status, around);
+        refusal
     }
 
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
@@ -256,8 +277,9 @@ impl Exchange {
             Some(grant) => still_stands(grant, way, around)?,
             None => self.authorise(way, identity, around)?,
         };
-        let upstream = Upstream::of(&way.resource.forward, &way.head, &grant, identity)?;
         let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
+        let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
+        let upstream = Upstream::of(&way.resource.forward, &way.head, told)?;
         let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
         };

@@ -18,6 +18,8 @@ pub struct Seen {
     pub resource: Option<Rc<Resource>>,
     /// The route, once it was found.
     pub route: Option<Rc<Route>>,
+    /// The path as it was judged, without the query: later filters may change it.
+    pub path: Option<Box<str>>,
     /// The certificate of the connection, validated or not.
     pub thumbprint: Option<Thumbprint>,
     /// Who that is, where the route asked.

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod fleet;
+mod issuers;
 mod limits;
 mod peers;
 mod trust;
@@ -21,7 +22,7 @@ use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
 use crate::policy::{Dialects, FilterId};
-use crate::worker::{Answered, Batch, Call, CallId, Counter, FetchFailed, HttpAnswer, Message};
+use crate::worker::{Answered, Batch, Call, CallId, Counter, FetchFailed, Gauge, HttpAnswer, Message, Pace};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];
@@ -193,7 +194,7 @@ impl Scene {
 
     fn answer_with_keys(&mut self, call: CallId, keys: &[Value]) -> Vec<ExchangeId> {
         let body = json!({ "keys": keys }).to_string().into_bytes();
-        self.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, body })))
+        self.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() })))
     }
 
     fn tick(&mut self) -> Vec<ExchangeId> {
@@ -234,11 +235,14 @@ impl Drop for Scene {
             return;
         }
         let now = at(self.seconds);
+        assert_eq!(self.worker.leftovers(), Vec::<String>::new());
         while self.worker.next_call(now).is_some() {}
         for call in self.worker.calls_under_way() {
-            self.worker.answered(call, Err(FetchFailed::NoAnswer), &self.host, now);
+            self.answer(call, Err(FetchFailed::NoAnswer));
         }
-        assert_eq!(self.worker.leftovers(), Vec::<String>::new());
+        // Who left in line is passed over.
+        self.woken();
+        assert_eq!((self.worker.level(Gauge::Calls), self.worker.pace()), (0, Pace::Calm));
     }
 }
 

@@ -49,7 +49,7 @@ impl Unrouted {
                 source.refused(counting, status, around);
                 refusal
             }
-            Err(over) => Refusal::over_limit(over),
+            Err(over) => Refusal::of_source(over),
         }
     }
 

@@ -9,7 +9,6 @@ use crate::exchange::{Stop, Surroundings};
 use crate::policy::{Policy, Resource};
 use crate::reason::Reason;
 use crate::token::{AccessToken, RawToken, Unverified};
-use crate::verdict::Refusal;
 use crate::worker::KeyLookup;
 
 /// Verifies a token. A source that has failed too often, or made too much work, has nothing new verified; a token that any
@@ -21,7 +20,8 @@ pub(super) fn verify(
     policy: &Policy,
     around: &mut Surroundings<'_>,
 ) -> Result<Rc<AccessToken>, Stop> {
-    let locked_out = source.look_at_source(around).err();
+    source.look_at_source(around)?;
+    let locked_out = source.look_at_stranger(around).err();
     let parsed = raw.check_syntax().and_then(|()| Unverified::parse(raw.as_bytes(), resource));
     let unverified = match (parsed, locked_out) {
         (Ok(unverified), None) => unverified,
@@ -39,7 +39,6 @@ pub(super) fn verify(
         KeyLookup::Found(keys) => keys,
         KeyLookup::Wait => return Err(Stop::WaitForKeys(issuer)),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
-        KeyLookup::Unavailable(wait) => return Err(Refusal::unavailable(Reason::KeysUnavailable, wait).into()),
     };
     if source.pays_for_verifications() && !around.worker.is_known(raw, &issuer, around.host, around.now) {
         source.charge_source(around)?;

@@ -45,6 +45,7 @@ impl Host for Envoy {
         let hash = match digest {
             Digest::Sha256 => "sha256",
             Digest::Sha384 => "sha384",
+            Digest::Sha512 => "sha512",
         };
         let arguments = VerifySignatureArguments {
             hash_function: hash.to_owned(),

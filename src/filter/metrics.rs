@@ -1,10 +1,13 @@
-//! Envoy counters and gauges of this VM. Defined when the filter is configured; a counter that Envoy refuses stays silent. Counts are
-//! collected here and handed over at each tick, because a call to the host costs more than everything else about them.
+//! Envoy counters and gauges of this VM. Defined when the filter is configured, those of limits by each policy that it goes over
+//! to; a counter that Envoy refuses stays silent. Counts are collected here and handed over at each tick, because a call to
+//! the host costs more than everything else about them.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 use crate::filter::abi;
-use crate::observe::{decision_index, decision_names, event_name, gauge_name};
+use crate::observe::{decision_index, decision_names, event_name, gauge_name, limit_name};
+use crate::policy::Policy;
 use crate::verdict::Verdict;
 use crate::worker::{Counter, Gauge, Tally};
 
@@ -13,6 +16,8 @@ pub struct Metrics {
     decisions: Vec<Counted>,
     events: Vec<Option<u32>>,
     levels: Vec<Counted>,
+    /// By the name of the limit: what it refused.
+    limits: RefCell<BTreeMap<Box<str>, Counted>>,
 }
 
 struct Counted {
@@ -20,8 +25,14 @@ struct Counted {
     count: Cell<u32>,
 }
 
+impl Counted {
+    fn raise(&self) {
+        self.count.set(self.count.get().saturating_add(1));
+    }
+}
+
 impl Metrics {
-    /// Defines all counters.
+    /// Defines all counters that every policy has.
     pub fn define() -> Self {
         let define = |name: String| abi::root::define_counter(&name).ok();
         let counted = |name| Counted { metric: define(name), count: Cell::new(0) };
@@ -33,19 +44,35 @@ impl Metrics {
             decisions: decision_names().map(counted).collect(),
             events: Counter::ALL.iter().map(|counter| define(event_name(*counter))).collect(),
             levels: Gauge::ALL.iter().map(level).collect(),
+            limits: RefCell::default(),
+        }
+    }
+
+    /// Defines the counters of the limits of a policy. Names of older ones stay: their listeners drain.
+    pub fn adopt(&self, policy: &Policy) {
+        let mut limits = self.limits.borrow_mut();
+        for name in policy.limits.iter().map(|limit| &limit.origin.name) {
+            limits.entry(name.clone()).or_insert_with(|| Counted {
+                metric: abi::root::define_counter(&limit_name(name)).ok(),
+                count: Cell::new(0),
+            });
         }
     }
 
     /// Counts a decision.
     pub fn decided(&self, verdict: &Verdict) {
         if let Some(counted) = self.decisions.get(decision_index(verdict)) {
-            counted.count.set(counted.count.get().saturating_add(1));
+            counted.raise();
+        }
+        if let Verdict::Refuse(refusal) | Verdict::Report(refusal, _) = verdict {
+            let limits = self.limits.borrow();
+            refusal.violated_limits().filter_map(|name| limits.get(name)).for_each(Counted::raise);
         }
     }
 
     /// Hands all decisions to Envoy, and what the core counted.
     pub fn publish(&self, tally: &Tally) {
-        for counted in &self.decisions {
+        for counted in self.decisions.iter().chain(self.limits.borrow().values()) {
             increment(counted.metric, counted.count.take());
         }
         for (index, count) in tally.events() {

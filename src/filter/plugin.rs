@@ -36,6 +36,7 @@ impl Plugin {
         PLUGINS.with(|plugins| {
             if let Some(plugin) = plugins.borrow().get(&name) {
                 plugin.worker.borrow_mut().adopt(policy);
+                plugin.metrics.adopt(policy);
                 return plugin.clone();
             }
             let plugin = Rc::new(Self {
@@ -44,6 +45,7 @@ impl Plugin {
                 waiting: RefCell::default(),
                 woken: Cell::new(false),
             });
+            plugin.metrics.adopt(policy);
             log::info!("signatures the proxy verifies natively: {}", plugin.worker.borrow().native());
             plugins.borrow_mut().insert(name, plugin.clone());
             plugin

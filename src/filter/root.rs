@@ -21,7 +21,7 @@ use crate::filter::plugin::Plugin;
 use crate::filter::stream::HttpStream;
 use crate::limit::fleet::{Ask, rls};
 use crate::policy::Policy;
-use crate::worker::{Answered, CallId, Fetch, FetchFailed, HttpAnswer, Message, Pace};
+use crate::worker::{AnswerFields, Answered, CallId, Fetch, FetchFailed, HttpAnswer, Message, Pace};
 
 /// For refreshes and time-outs; a call that a stream needs is sent at once.
 const TICK: Duration = Duration::from_millis(100);
@@ -149,7 +149,14 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
     // One byte more than is accepted is enough to be refused.
     let wanted = body.min(max_bytes.saturating_add(1));
     let body = abi::root::bytes(Buffer::Answer, wanted).unwrap_or_default();
-    Ok(HttpAnswer { status, body })
+    let field = |name| headers::get(Map::Answer, name).ok().flatten();
+    let fields = AnswerFields {
+        cache_control: field("cache-control"),
+        age: field("age"),
+        location: field("location"),
+        content_encoding: field("content-encoding"),
+    };
+    Ok(HttpAnswer { status, fields, body })
 }
 
 impl Context for Root {

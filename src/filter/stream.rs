@@ -20,21 +20,16 @@ use crate::filter::plugin::Plugin;
 use crate::http::is_grpc;
 use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record};
-use crate::policy::{Dialects, Policy, Resource};
+use crate::policy::{Dialects, Mark, Policy, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
 use crate::worker::ExchangeId;
 
-/// Filter state that the interlock behind this filter demands.
-const PASSED: &str = "boundgate";
-/// Filter state with the audit record.
-const AUDIT: &str = "boundgate_audit";
-
 /// The part of a stream that the root context can reach while the stream waits.
 pub struct Stream {
     state: State,
-    dialects: Dialects,
+    policy: Rc<Policy>,
     /// Whose rule says what may not stand in trailers either.
     resource: Option<Rc<Resource>>,
     /// Whether trailers came while the head waited; they go on with it.
@@ -42,7 +37,7 @@ pub struct Stream {
 }
 
 enum State {
-    Paused(Exchange),
+    Paused(Box<Exchange>),
     Forwarded(Forwarded),
     Reported,
     Answered,
@@ -67,8 +62,8 @@ impl State {
 
 impl Stream {
     /// A stream in which nothing happened yet.
-    fn new(dialects: Dialects) -> Self {
-        Self { state: State::Answered, dialects, resource: None, trailers_wait: false }
+    fn new(policy: Rc<Policy>) -> Self {
+        Self { state: State::Answered, policy, resource: None, trailers_wait: false }
     }
 
     /// Takes from the trailers what would not pass in the head either; whether the request may go on.
@@ -82,7 +77,7 @@ impl Stream {
         // Trailers that cannot be read are dropped (RFC 9110 6.5.1 allows it for any).
         let stripped = strip().is_some() || headers::clear(Map::RequestTrailers).is_ok();
         if !stripped {
-            refuse(&Reason::FilterUnavailable.into(), false, self.dialects);
+            refuse(&Reason::FilterUnavailable.into(), false, self.policy.limit_fields);
         }
         stripped
     }
@@ -111,9 +106,9 @@ impl Stream {
     fn apply(&mut self, decided: Decided, plugin: &Plugin) -> State {
         let Decided { verdict, seen, at } = decided;
         self.resource.clone_from(&seen.resource);
-        let verdict = carried_out(verdict, plugin);
+        let verdict = carried_out(verdict, &self.policy.mark, plugin);
         plugin.metrics.decided(&verdict);
-        set_filter_state(AUDIT, &audit_record(&seen, (&verdict).into()));
+        set_filter_state(&self.policy.mark.audit, &audit_record(&seen, (&verdict).into()));
         match verdict {
             Verdict::Forward(forward) => {
                 let grpc = seen.grpc;
@@ -121,7 +116,7 @@ impl Stream {
                 State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
-            Verdict::Refuse(refusal) => refuse(&refusal, seen.grpc, self.dialects),
+            Verdict::Refuse(refusal) => refuse(&refusal, seen.grpc, self.policy.limit_fields),
         }
     }
 }
@@ -143,10 +138,10 @@ fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
 
 /// What a verdict comes to once the proxy was told: a refusal where it did not do what letting the request through rests
 /// on. What the request held is given back then.
-fn carried_out(verdict: Verdict, plugin: &Plugin) -> Verdict {
+fn carried_out(verdict: Verdict, mark: &Mark, plugin: &Plugin) -> Verdict {
     let sent = match &verdict {
-        Verdict::Forward(forward) => send_upstream(forward.upstream()),
-        Verdict::Report(_, upstream) => send_upstream(upstream),
+        Verdict::Forward(forward) => send_upstream(forward.upstream(), mark),
+        Verdict::Report(_, upstream) => send_upstream(upstream, mark),
         Verdict::Refuse(_) => Ok(()),
     };
     match (sent, verdict) {
@@ -171,7 +166,7 @@ fn give_back(permits: &mut Permits, plugin: &Plugin) {
 struct FilterFailed;
 
 /// Everything a request needs to go upstream; the interlock's mark comes last.
-fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
+fn send_upstream(upstream: &Upstream, mark: &Mark) -> Result<(), FilterFailed> {
     for name in &upstream.remove {
         headers::remove(Map::Request, name).map_err(|_| FilterFailed)?;
     }
@@ -181,7 +176,7 @@ fn send_upstream(upstream: &Upstream) -> Result<(), FilterFailed> {
     for (key, value) in &upstream.filter_state {
         abi::property::set_filter_state(key, value).map_err(|_| FilterFailed)?;
     }
-    abi::property::set_filter_state(PASSED, "ok").map_err(|_| FilterFailed)
+    abi::property::set_filter_state(&mark.passed, "ok").map_err(|_| FilterFailed)
 }
 
 fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
@@ -196,7 +191,7 @@ fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
 fn refuse_unjudged() -> Action {
     let refusal = Refusal::from(Reason::FilterUnavailable);
     let seen = unread();
-    set_filter_state(AUDIT, &audit_record(&seen, Decision::Refused(&refusal)));
+    set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
     refuse(&refusal, seen.grpc, Dialects { draft: false, older: None });
     Action::Pause
 }
@@ -233,14 +228,14 @@ impl HttpStream {
 
     fn begin(&mut self) -> Action {
         let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
-        let mut stream = Stream::new(policy.limit_fields);
+        let mut stream = Stream::new(policy.clone());
         let now = now();
         let decided = match headers::all(Map::Request) {
             Ok(head) => {
                 let mut exchange = Exchange::new(self.id, policy.clone(), head);
                 let decided = poll(&mut exchange, plugin, now);
                 if decided.is_none() {
-                    stream.state = State::Paused(exchange);
+                    stream.state = State::Paused(Box::new(exchange));
                 }
                 decided
             }
@@ -258,17 +253,28 @@ impl HttpStream {
         self.stream = Some(stream);
         action
     }
+
+    /// The response is complete, and its trailers, if it has some, stand in that map: counts a call that told no outcome before.
+    fn ends_call(&self, trailers: Option<Map>) {
+        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+            && forwarded.in_trailers
+        {
+            let code = trailers.and_then(grpc_status);
+            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), policy, plugin);
+        }
+    }
 }
 
 impl Forwarded {
     /// Counts a response, now that there is no more to learn; `None`: it is not the upstream's.
-    fn count(&mut self, status: Option<u16>, plugin: &Plugin) {
+    fn count(&mut self, status: Option<u16>, policy: &Policy, plugin: &Plugin) {
         self.in_trailers = false;
         let permits = self.forward.permits_mut();
         let events = responded(permits, status, &mut plugin.worker.borrow_mut(), &Envoy, now());
         if let (Some(seen), false) = (&mut self.watched, events.is_empty()) {
             seen.events = events;
-            set_filter_state(AUDIT, &audit_record(seen, Decision::Forwarded));
+            set_filter_state(&policy.mark.audit, &audit_record(seen, Decision::Forwarded));
         }
     }
 }
@@ -321,37 +327,39 @@ impl HttpContext for HttpStream {
         if stream.strip_trailers() { Action::Continue } else { Action::Pause }
     }
 
-    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
-        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup) {
-            let Stream { state, dialects, .. } = &mut *stream.borrow_mut();
-            if let State::Forwarded(forwarded) = state {
-                if forwarded.forward.permits().awaits_response() {
-                    match outcome(forwarded.grpc) {
-                        Outcome::Known(status) => forwarded.count(Some(status), plugin),
-                        Outcome::InTrailers => forwarded.in_trailers = true,
-                        Outcome::NotUpstreams => forwarded.count(None, plugin),
-                    }
+    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
+        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
+            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
+        {
+            if forwarded.forward.permits().awaits_response() {
+                match outcome(forwarded.grpc) {
+                    Outcome::Known(status) => forwarded.count(Some(status), policy, plugin),
+                    Outcome::InTrailers if ends => forwarded.count(Some(Outcome::of_trailers(None)), policy, plugin),
+                    Outcome::InTrailers => forwarded.in_trailers = true,
+                    Outcome::NotUpstreams => forwarded.count(None, policy, plugin),
                 }
-                for change in forwarded.forward.permits().fields(*dialects, forwarded.at, response_field) {
-                    // The response goes on without the field if the proxy refuses it.
-                    let _ = match change {
-                        Change::Add(name, value) => headers::add(Map::Response, name, &value),
-                        Change::Set(name, value) => headers::set(Map::Response, name, &value),
-                    };
-                }
+            }
+            for change in forwarded.forward.permits().fields(policy.limit_fields, forwarded.at, response_field) {
+                // The response goes on without the field if the proxy refuses it.
+                let _ = match change {
+                    Change::Add(name, value) => headers::add(Map::Response, name, &value),
+                    Change::Set(name, value) => headers::set(Map::Response, name, &value),
+                };
             }
         }
         Action::Continue
     }
 
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        if let (Some(stream), Some((plugin, _))) = (&self.stream, &self.setup)
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-            && forwarded.in_trailers
-        {
-            let code = grpc_status(Map::ResponseTrailers);
-            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), plugin);
+    /// A call may end without trailers. One that breaks off before its end is counted as it ends (`on_log`).
+    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
+        if ends {
+            self.ends_call(None);
         }
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _: usize) -> Action {
+        self.ends_call(Some(Map::ResponseTrailers));
         Action::Continue
     }
 

@@ -1,5 +1,9 @@
 //! Request paths with exactly one reading (RFC 3986 §3.3, §6.2.2). In: `:path` as it will be forwarded. Out: its
-//! segments, or the fault that makes it ambiguous. Nothing is ever repaired: what is matched is what is forwarded.
+//! segments, or the fault that makes it ambiguous. Nothing is ever repaired: it is matched by what it means and forwarded
+//! as it came.
+//!
+//! `%7E`, `%7e` and `~` mean the same to whoever resolves escapes, and so do `|` and `%7C`, which browsers do not escape:
+//! [`plain`] has one spelling for each meaning. Refused is what means one thing to some servers and another to others.
 
 use std::borrow::Cow;
 
@@ -8,7 +12,7 @@ const MAX_BYTES: usize = 8 * 1024;
 /// The most segments.
 const MAX_SEGMENTS: usize = 64;
 
-/// A path in canonical form, with the query beside it.
+/// A path of one reading, as it came, with the query beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalPath {
     path: Box<str>,
@@ -22,7 +26,7 @@ pub enum PathFault {
     NotAbsolute,
     /// Path or query is longer than is accepted, or has too many segments.
     TooLong,
-    /// A byte that must be escaped: control, space, quote, brackets, `\`, `#`, anything above 0x7e.
+    /// A byte that must be escaped: control, space, quote, braces, `<`, `>`, `\`, `#`, anything above 0x7e.
     RawByte,
     /// `;`: some servers cut the segment there.
     Parameter,
@@ -32,11 +36,11 @@ pub enum PathFault {
     DotSegment,
     /// `%` without two hexadecimal digits.
     BrokenEscape,
-    /// An escape in another spelling than the canonical one: lower-case digits, or of a character that needs none.
-    NeedlessEscape,
+    /// Escapes that make another escape, so that a server that resolves them twice reads something else.
+    EscapedEscape,
     /// Escapes that are no UTF-8.
     NotText,
-    /// An escape of a character that servers read in different ways: `/`, `\`, `;`, `%`, controls.
+    /// An escape of a character that servers read in different ways: `/`, `\`, `;`, controls.
     DangerousEscape,
 }
 
@@ -94,7 +98,7 @@ impl CanonicalPath {
     }
 }
 
-/// Whether `text` can be a segment of a canonical path.
+/// Whether `text` can be a segment of a path of one reading.
 pub fn is_segment(text: &str) -> bool {
     !text.is_empty() && check(text.as_bytes()).is_ok()
 }
@@ -113,9 +117,12 @@ fn check(segment: &[u8]) -> Result<(), PathFault> {
                 behind
             }
             b';' => return Err(PathFault::Parameter),
-            byte if is_pchar(*byte) => behind,
+            byte if is_pchar(*byte) || is_left_raw(*byte) => behind,
             _ => return Err(PathFault::RawByte),
         };
+    }
+    if has_escape(&plain) {
+        return Err(PathFault::EscapedEscape);
     }
     // An overlong `/` or `.` is one to some decoders.
     let text = std::str::from_utf8(&plain).map_err(|_| PathFault::NotText)?;
@@ -124,11 +131,17 @@ fn check(segment: &[u8]) -> Result<(), PathFault> {
 
 fn check_escape(digits: [u8; 2]) -> Result<(), PathFault> {
     let byte = escaped(digits).ok_or(PathFault::BrokenEscape)?;
-    if matches!(byte, 0..=0x1f | 0x7f | b'/' | b'\\' | b';' | b'%') {
-        return Err(PathFault::DangerousEscape);
-    }
-    let lower = digits.iter().any(u8::is_ascii_lowercase);
-    if lower || is_unreserved(byte) { Err(PathFault::NeedlessEscape) } else { Ok(()) }
+    let dangerous = matches!(byte, 0..=0x1f | 0x7f | b'/' | b'\\' | b';');
+    if dangerous { Err(PathFault::DangerousEscape) } else { Ok(()) }
+}
+
+/// Whether there is an escape in `text`, whose escapes are resolved: also one of IIS (`%u002e`).
+fn has_escape(text: &[u8]) -> bool {
+    let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    text.split(|byte| *byte == b'%').skip(1).any(|behind| match behind {
+        [b'u' | b'U', digits @ ..] => digits.get(..4).is_some_and(hex),
+        _ => behind.get(..2).is_some_and(hex),
+    })
 }
 
 fn escaped([high, low]: [u8; 2]) -> Option<u8> {
@@ -159,24 +172,19 @@ pub fn unescaped(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(plain)
 }
 
-/// A canonical segment with the escapes resolved of characters that may stand in it without: servers that resolve
-/// escapes read `a%3Ab` and `a:b` alike, so whoever compares segments must as well.
+/// A segment in the one spelling of what it means: escaped is what RFC 3986 lets no segment have otherwise, with
+/// upper-case digits. Servers that resolve escapes read `a%3Ab` and `a:b` alike, so whoever compares segments must as well.
 pub fn plain(segment: &str) -> Cow<'_, str> {
-    if !segment.contains('%') {
+    if segment.bytes().all(is_pchar) {
         return Cow::Borrowed(segment);
     }
-    let mut pieces = segment.split('%');
-    let mut plain = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let byte = piece.as_bytes().first_chunk::<2>().and_then(|digits| escaped(*digits));
-        match (byte.filter(|byte| is_pchar(*byte)), piece.get(2..)) {
-            (Some(byte), Some(behind)) => {
-                plain.push(char::from(byte));
-                plain.push_str(behind);
-            }
-            _ => {
-                plain.push('%');
-                plain.push_str(piece);
+    let mut plain = String::with_capacity(segment.len());
+    for byte in unescaped(segment.as_bytes()).iter() {
+        match byte {
+            byte if is_pchar(*byte) => plain.push(char::from(*byte)),
+            byte => {
+                let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('0').to_ascii_uppercase();
+                plain.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
             }
         }
     }
@@ -185,6 +193,11 @@ pub fn plain(segment: &str) -> Cow<'_, str> {
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// What the grammar of RFC 3986 lets no path have and browsers do not escape all the same.
+fn is_left_raw(byte: u8) -> bool {
+    matches!(byte, b'|' | b'^' | b'[' | b']')
 }
 
 /// RFC 3986 §3.3, without `;` and `%`, which are looked at apart.
@@ -205,9 +218,25 @@ mod tests {
 
     #[test]
     fn a_canonical_path_is_taken_as_it_is() {
-        for path in
-            ["/", "/a", "/a/", "/a/b.c/~d-e_f", "/caf%C3%A9", "/a%20b", "/a:b@c,(d)'!$&*+=", "/a/...", "/.a/..b"]
-        {
+        for path in [
+            "/",
+            "/a",
+            "/a/",
+            "/a/b.c/~d-e_f",
+            "/caf%C3%A9",
+            "/caf%c3%a9",
+            "/a%20b",
+            "/a:b@c,(d)'!$&*+=",
+            "/a/...",
+            "/.a/..b",
+            "/%41%2D%7e",
+            "/a|b^c[d]",
+            "/100%25",
+            "/%25zz",
+            "/a%25/41",
+            "/%25%20",
+            "/%25u12",
+        ] {
             assert_eq!(fault(path), None, "{path}");
         }
         let path = CanonicalPath::parse(b"/a/b/?x=1").unwrap();
@@ -236,7 +265,8 @@ mod tests {
             ("/a#b", RawByte),
             ("/a\"", RawByte),
             ("/{a}", RawByte),
-            ("/a|b", RawByte),
+            ("/a`b", RawByte),
+            ("/<a>", RawByte),
             ("/é", RawByte),
             ("/a?é", RawByte),
             ("/a?b#c", RawByte),
@@ -250,13 +280,23 @@ mod tests {
             ("/a%00", DangerousEscape),
             ("/a%0A", DangerousEscape),
             ("/a%7F", DangerousEscape),
-            ("/a%2541", DangerousEscape),
+            ("/a%2541", EscapedEscape),
+            ("/%252e", EscapedEscape),
+            ("/%252E%252e/b", EscapedEscape),
+            ("/a%252fb", EscapedEscape),
+            ("/a%25%32%66", EscapedEscape),
+            ("/a%252541", EscapedEscape),
+            ("/%25u002e", EscapedEscape),
+            ("/%25%75002E", EscapedEscape),
+            ("/%25%2541", EscapedEscape),
             ("/a/%C0%AE%C0%AE/b", NotText),
             ("/a%C0%AFb", NotText),
             ("/%E9", NotText),
             ("/%C2%85", DangerousEscape),
-            ("/%41", NeedlessEscape),
-            ("/caf%c3%a9", NeedlessEscape),
+            ("/a/%2E", DotSegment),
+            ("/%2e./b", DotSegment),
+            ("/a%u002e", BrokenEscape),
+            ("/a%2fb%C3", DangerousEscape),
         ] {
             assert_eq!(fault(path), Some(expected), "{path}");
         }
@@ -280,18 +320,21 @@ mod tests {
     }
 
     #[test]
-    fn an_escape_that_is_not_needed_has_a_plain_spelling() {
-        for (written, expected) in [
-            ("a:b", "a:b"),
-            ("a%3Ab", "a:b"),
-            ("%40%21", "@!"),
-            ("a%20b", "a%20b"),
-            ("caf%C3%A9%3A", "caf%C3%A9:"),
-            ("%", "%"),
-            ("%3", "%3"),
-            ("%é", "%é"),
+    fn all_spellings_of_one_meaning_have_one_plain_spelling() {
+        for (spellings, expected) in [
+            (&["a:b", "a%3Ab", "a%3ab", "%61%3A%62"][..], "a:b"),
+            (&["%40%21", "@!"], "@!"),
+            (&["a%20b"], "a%20b"),
+            (&["caf%C3%A9%3A", "caf%c3%a9:"], "caf%C3%A9:"),
+            (&["~-._Z9", "%7E%2D%2e%5f%5A%39"], "~-._Z9"),
+            (&["a|b^c[d]", "a%7Cb%5ec%5Bd%5d"], "a%7Cb%5Ec%5Bd%5D"),
+            (&["100%25"], "100%25"),
+            (&["%", "%3", "%é"], ""),
         ] {
-            assert_eq!(plain(written), expected);
+            for written in spellings {
+                let plain = plain(written);
+                assert!(expected.is_empty() || plain == expected, "{written} {plain}");
+            }
         }
     }
 
@@ -338,20 +381,37 @@ mod tests {
         }
 
         #[test]
-        fn normalising_an_accepted_path_changes_nothing(
-            path in "(/([a-c.~:@!]|%2[0-9A-F]|%[2-7][0-9A-F]|%2e|%C3%A9|;|%){0,3}){1,4}"
+        fn normalising_an_accepted_path_changes_its_spelling_alone(
+            written in "(/([a-c.~:@!|^]|%2[0-9A-Fa-f]|%[2-7][0-9A-Fa-f]|%2e|%25|%[cC]3%[aA]9|;|%){0,3}){1,4}"
         ) {
-            if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
-                prop_assert_eq!(normalised(path.as_str()), path.as_str());
+            if let Ok(path) = CanonicalPath::parse(written.as_bytes()) {
+                prop_assert_eq!(path.as_str(), &written, "forwarded as it came");
+                let normalised = normalised(path.as_str());
+                let again = CanonicalPath::parse(normalised.as_bytes());
+                prop_assert!(again.is_ok(), "{}", normalised);
+                let plains = |path: &CanonicalPath| path.segments().map(|segment| plain(segment).into_owned()).collect::<Vec<_>>();
+                prop_assert_eq!(plains(&path), plains(&again.unwrap()));
                 for segment in path.segments() {
-                    let plain = plain(segment);
-                    prop_assert_eq!(unescaped(plain.as_bytes()), unescaped(segment.as_bytes()));
+                    let once = plain(segment);
+                    prop_assert_eq!(unescaped(once.as_bytes()), unescaped(segment.as_bytes()));
+                    prop_assert_eq!(&plain(&once), &once);
                 }
             }
         }
 
+        /// Of two accepted segments one server or the other reads the same if and only if their plain spellings are.
         #[test]
-        fn unescaping_an_accepted_path_once_more_changes_nothing_that_routes(path in "(/[a-c.%2eEfF5]{0,6}){1,4}") {
+        fn segments_have_one_plain_spelling_if_and_only_if_they_mean_the_same(
+            one in "([a-c.:|]|%[67][1-9A-Ca-c]|%25){1,3}", other in "([a-c.:|]|%[67][1-9A-Ca-c]|%25){1,3}"
+        ) {
+            if is_segment(&one) && is_segment(&other) {
+                let same = unescaped(one.as_bytes()) == unescaped(other.as_bytes());
+                prop_assert_eq!(plain(&one) == plain(&other), same);
+            }
+        }
+
+        #[test]
+        fn unescaping_an_accepted_path_once_more_changes_nothing_that_routes(path in "(/([a-c.2eEfF5]|%25|%2[eEfF5]|%){0,6}){1,4}") {
             if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
                 for segment in path.segments() {
                     let plain = unescaped(segment.as_bytes()).into_owned();

@@ -12,8 +12,8 @@ const MAX_TYP: usize = 64;
 /// Header members that offer a key (RFC 7515 §4.1.2–6). A key that comes with the token proves nothing. `x5t` and
 /// `x5t#S256` only name one, as `kid` does: large issuers send them, and nothing here reads them.
 const OFFERED_KEYS: [&str; 4] = ["jku", "jwk", "x5u", "x5c"];
-/// Header members of encrypted, compressed or detached content (RFC 7516 §4.1, RFC 7797 §3): not a plain JWS.
-const OTHER_FORMS: [&str; 5] = ["enc", "zip", "epk", "b64", "cty"];
+/// Header members of encrypted, compressed or detached content (RFC 7516 §4.1, RFC 7518 §4, RFC 7797 §3): not a plain JWS.
+const OTHER_FORMS: [&str; 10] = ["enc", "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "b64"];
 
 /// A well-formed JWS. It holds the whole token, so it cannot be printed.
 pub struct Compact<'t> {
@@ -51,7 +51,7 @@ pub enum JwsFault {
     OfferedKey,
     /// The header belongs to another form: encrypted, compressed, unencoded, nested.
     OtherForm,
-    /// `kid` or `typ` is no text, too long, or holds control characters.
+    /// `kid`, `typ` or `cty` is no text, too long, or holds control characters.
     Member,
 }
 
@@ -84,7 +84,7 @@ impl Header {
         if any(&OFFERED_KEYS) {
             return Err(JwsFault::OfferedKey);
         }
-        if any(&OTHER_FORMS) {
+        if any(&OTHER_FORMS) || member(members, "cty", MAX_TYP)?.is_some_and(|cty| is_token(&cty)) {
             return Err(JwsFault::OtherForm);
         }
         let algorithm = members.get("alg").and_then(Value::as_text).and_then(Algorithm::from_name);
@@ -94,6 +94,12 @@ impl Header {
             typ: member(members, "typ", MAX_TYP)?,
         })
     }
+}
+
+/// Whether content of this type is a token itself: `JWT` (RFC 7519 §5.2), as media type or with a prefix, too.
+fn is_token(cty: &str) -> bool {
+    let kind = cty.split(';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    kind.ends_with("jwt")
 }
 
 fn member(members: &Object, name: &str, longest: usize) -> Result<Option<Box<str>>, JwsFault> {
@@ -194,7 +200,17 @@ mod tests {
             (r#""epk":{}"#, JwsFault::OtherForm),
             (r#""zip":"DEF""#, JwsFault::OtherForm),
             (r#""enc":"A128GCM""#, JwsFault::OtherForm),
+            (r#""apu":"AAAA""#, JwsFault::OtherForm),
+            (r#""apv":"AAAA""#, JwsFault::OtherForm),
+            (r#""iv":"AAAA""#, JwsFault::OtherForm),
+            (r#""tag":"AAAA""#, JwsFault::OtherForm),
+            (r#""p2s":"AAAA""#, JwsFault::OtherForm),
+            (r#""p2c":1000000"#, JwsFault::OtherForm),
             (r#""cty":"JWT""#, JwsFault::OtherForm),
+            (r#""cty":"jwt""#, JwsFault::OtherForm),
+            (r#""cty":"at+jwt""#, JwsFault::OtherForm),
+            (r#""cty":"application/jwt ;v=1""#, JwsFault::OtherForm),
+            (r#""cty":["JWT"]"#, JwsFault::Member),
             (r#""kid":1"#, JwsFault::Member),
             (r#""kid":{}"#, JwsFault::Member),
             (r#""kid":"a\nb""#, JwsFault::Member),
@@ -218,9 +234,15 @@ mod tests {
 
     #[test]
     fn members_that_only_inform_do_not_disturb() {
-        for member in
-            [r#""x5t":"AAAA""#, r#""x5t#S256":"AAAA""#, r#""org.example":[1]"#, r#""kid":"' OR 1=1--""#, r#""kid":"""#]
-        {
+        for member in [
+            r#""x5t":"AAAA""#,
+            r#""x5t#S256":"AAAA""#,
+            r#""org.example":[1]"#,
+            r#""kid":"' OR 1=1--""#,
+            r#""kid":"""#,
+            r#""cty":"json""#,
+            r#""cty":"application/json""#,
+        ] {
             assert_eq!(fault(&format!("{{\"alg\":\"ES256\",{member}}}"), "{}"), None, "{member}");
         }
     }

@@ -37,7 +37,7 @@ impl fmt::Display for JwkFault {
         f.write_str(match self {
             JwkFault::Kind => "is no RSA, P-256, P-384 or Ed25519 key",
             JwkFault::Use => "is not for verifying signatures, by its \"use\" or \"key_ops\"",
-            JwkFault::Algorithm => "is for another \"alg\" than RS256, PS256, ES256, ES384, Ed25519 and EdDSA, or for one of another type",
+            JwkFault::Algorithm => "is for an \"alg\" that signs no access tokens here, or for one of another type",
             JwkFault::Private => "has private or symmetric members",
             JwkFault::Kid => "has a \"kid\" that is no text",
             JwkFault::Numbers => "has numbers that are missing, out of range (RSA: 2048 to 8192 bits), not on the curve or not in their shortest base64url",
@@ -147,7 +147,7 @@ fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
     }
     let spki = rsa_spki(&n, &e);
     let key = RsaPublicKey::new_with_max_size(modulus, exponent, *RSA_BITS.end()).map_err(|_| JwkFault::Numbers)?;
-    Ok((Material::rsa(key, n.len()), spki))
+    Ok((Material::Rsa { key, modulus_bytes: n.len() }, spki))
 }
 
 /// SEQUENCE { rsaEncryption, BIT STRING { SEQUENCE { INTEGER n, INTEGER e } } } (RFC 3279 §2.3.1).

@@ -2,7 +2,9 @@
 //! to work, by Rust otherwise; both give the same verdict.
 
 use p256::ecdsa::signature::Verifier as _;
-use rsa::sha2::Sha256;
+use rsa::pkcs8::AssociatedOid;
+use rsa::sha2::digest::FixedOutputReset;
+use rsa::sha2::{Sha256, Sha384, Sha512};
 use rsa::signature::Verifier as _;
 use rsa::{RsaPublicKey, pkcs1v15, pss};
 
@@ -23,27 +25,25 @@ pub struct VerifyingKey {
 /// The parsed key.
 #[derive(Debug)]
 pub(super) enum Material {
-    Rsa { pkcs1: pkcs1v15::VerifyingKey<Sha256>, pss: pss::VerifyingKey<Sha256>, modulus_bytes: usize },
+    Rsa { key: RsaPublicKey, modulus_bytes: usize },
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_compact::PublicKey),
-}
-
-impl Material {
-    /// An RSA key, ready for both paddings.
-    pub(super) fn rsa(key: RsaPublicKey, modulus_bytes: usize) -> Self {
-        // Of PSS, this form of the crate is the one that refuses a number above the modulus (RFC 8017 §5.2.2), and
-        // its salt is as long as the digest (RFC 7518 §3.5).
-        let pss = pss::VerifyingKey::new(key.clone());
-        Self::Rsa { pkcs1: pkcs1v15::VerifyingKey::new(key), pss, modulus_bytes }
-    }
 }
 
 impl VerifyingKey {
     /// Whether it may be used with `algorithm`: by its type, and by its JWK.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         let of_type = match (&self.material, algorithm) {
-            (Material::Rsa { .. }, Algorithm::Rs256 | Algorithm::Ps256)
+            (
+                Material::Rsa { .. },
+                Algorithm::Rs256
+                | Algorithm::Rs384
+                | Algorithm::Rs512
+                | Algorithm::Ps256
+                | Algorithm::Ps384
+                | Algorithm::Ps512,
+            )
             | (Material::P256(_), Algorithm::Es256)
             | (Material::P384(_), Algorithm::Es384)
             | (Material::Ed25519(_), Algorithm::Ed25519 | Algorithm::EdDsa) => true,
@@ -84,11 +84,14 @@ impl VerifyingKey {
             // RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
             (Material::Rsa { modulus_bytes, .. }, _) if signature.len() != *modulus_bytes => false,
             (Material::Rsa { .. }, Algorithm::Rs256) if native.rs256 => ask(Digest::Sha256, signature),
-            (Material::Rsa { pkcs1, .. }, Algorithm::Rs256) => pkcs1v15::Signature::try_from(signature)
-                .is_ok_and(|signature| pkcs1.verify(message, &signature).is_ok()),
-            (Material::Rsa { pss, .. }, Algorithm::Ps256) => {
-                pss::Signature::try_from(signature).is_ok_and(|signature| pss.verify(message, &signature).is_ok())
-            }
+            (Material::Rsa { .. }, Algorithm::Rs384) if native.rs384 => ask(Digest::Sha384, signature),
+            (Material::Rsa { .. }, Algorithm::Rs512) if native.rs512 => ask(Digest::Sha512, signature),
+            (Material::Rsa { key, .. }, Algorithm::Rs256) => pkcs1::<Sha256>(key, message, signature),
+            (Material::Rsa { key, .. }, Algorithm::Rs384) => pkcs1::<Sha384>(key, message, signature),
+            (Material::Rsa { key, .. }, Algorithm::Rs512) => pkcs1::<Sha512>(key, message, signature),
+            (Material::Rsa { key, .. }, Algorithm::Ps256) => pss::<Sha256>(key, message, signature),
+            (Material::Rsa { key, .. }, Algorithm::Ps384) => pss::<Sha384>(key, message, signature),
+            (Material::Rsa { key, .. }, Algorithm::Ps512) => pss::<Sha512>(key, message, signature),
             (Material::Ed25519(key), Algorithm::Ed25519 | Algorithm::EdDsa) => {
                 ed25519_compact::Signature::from_slice(signature)
                     .is_ok_and(|signature| key.verify(message, &signature).is_ok())
@@ -98,6 +101,24 @@ impl VerifyingKey {
     }
 }
 
+/// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2.2).
+fn pkcs1<D: RsaDigest>(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
+    let key = pkcs1v15::VerifyingKey::<D>::new(key.clone());
+    pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+}
+
+/// RSASSA-PSS (RFC 8017 §8.1.2). This form of the crate is the one that refuses a number above the modulus (§5.2.2), and
+/// its salt is as long as the digest (RFC 7518 §3.5).
+fn pss<D: RsaDigest>(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
+    let key = pss::VerifyingKey::<D>::new(key.clone());
+    pss::Signature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
+}
+
+/// What the crate demands of a digest.
+trait RsaDigest: rsa::sha2::Digest + FixedOutputReset + AssociatedOid {}
+
+impl<D: rsa::sha2::Digest + FixedOutputReset + AssociatedOid> RsaDigest for D {}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value as Json;
@@ -105,8 +126,6 @@ mod tests {
     use super::*;
     use crate::jose::ring_host::{Verifying, agreed, key_of};
     use crate::jose::{Header, base64url};
-
-    const ALL: Native = Native { es256: true, es384: true, rs256: true };
 
     fn edges() -> Json {
         serde_json::from_str(include_str!("signature_edges.json")).unwrap()
@@ -120,7 +139,7 @@ mod tests {
     /// The verdict on a signature of that many octets when the host says the same to everything.
     fn when_the_host_says(verdict: NativeVerdict, key: &Json, algorithm: Algorithm, octets: usize) -> bool {
         let host = Verifying(move |_, _: &[u8], _: &[u8], _: &[u8]| verdict);
-        key_of(key).unwrap().verify(&jws(algorithm, b"", vec![7; octets]), &host, ALL)
+        key_of(key).unwrap().verify(&jws(algorithm, b"", vec![7; octets]), &host, Native::ALL)
     }
 
     /// RSA keys made for this test, whose private halves are gone, and the Ed25519 key of RFC 8037 appendix A.1.
@@ -157,10 +176,15 @@ mod tests {
         for octets in [0, 63, 65, 96] {
             assert!(!yes(&p256, Algorithm::Es256, octets), "{octets} octets");
         }
-        for octets in [0, 255, 257, 512] {
-            assert!(!yes(rsa, Algorithm::Rs256, octets), "{octets} octets");
+        for algorithm in [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Rs512] {
+            assert!(yes(rsa, algorithm, 256));
+            for octets in [0, 255, 257, 512] {
+                assert!(!yes(rsa, algorithm, octets), "{algorithm:?} {octets} octets");
+            }
         }
-        assert!(!yes(rsa, Algorithm::Ps256, 256));
+        for algorithm in [Algorithm::Ps256, Algorithm::Ps384, Algorithm::Ps512] {
+            assert!(!yes(rsa, algorithm, 256), "{algorithm:?}");
+        }
         assert!(!yes(ed25519, Algorithm::Ed25519, 64));
         assert!(!yes(&p256, Algorithm::Es384, 96));
         let mut pinned = rsa.clone();
@@ -179,7 +203,8 @@ mod tests {
             Algorithm::ALL.into_iter().filter(|algorithm| key.fits(*algorithm)).collect::<Vec<_>>()
         };
         let (rsa, ed25519) = (&edges["keys"]["rsa-2048"], &edges["keys"]["ed25519"]);
-        assert_eq!(fits(rsa.clone(), None), [Algorithm::Rs256, Algorithm::Ps256]);
+        assert_eq!(fits(rsa.clone(), None).len(), 6);
+        assert!(fits(rsa.clone(), None).iter().all(|algorithm| algorithm.name()[1..].starts_with('S')));
         assert_eq!(fits(rsa.clone(), Some("PS256")), [Algorithm::Ps256]);
         assert_eq!(fits(ed25519.clone(), None), [Algorithm::Ed25519, Algorithm::EdDsa]);
         assert_eq!(fits(ed25519.clone(), Some("EdDSA")), [Algorithm::EdDsa]);

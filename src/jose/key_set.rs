@@ -134,6 +134,10 @@ mod tests {
         KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes()).unwrap()
     }
 
+    fn fault_of(keys: &[String]) -> String {
+        KeySet::parse(format!("{{\"keys\":[{}]}}", keys.join(",")).as_bytes()).unwrap_err().to_string()
+    }
+
     fn named(key: &str, kid: &str) -> String {
         format!("{{{key},\"kid\":\"{kid}\"}}")
     }
@@ -159,6 +163,65 @@ mod tests {
         assert_eq!(count(&set(&keys), None, Algorithm::Es256), 2);
         keys.extend((0..4).map(|number| named(B, &number.to_string())));
         assert_eq!(count(&set(&keys), None, Algorithm::Es256), 4);
+    }
+
+    /// What issuers publish beside the keys that sign their access tokens: for other uses, algorithms and purposes, of
+    /// kinds that do not exist yet, or broken.
+    #[test]
+    fn a_set_is_read_for_the_keys_that_can_be_used_whatever_else_is_in_it() {
+        let edges: serde_json::Value = serde_json::from_str(include_str!("signature_edges.json")).unwrap();
+        let rsa = edges["keys"]["rsa-2048"].to_string();
+        let rsa = |members: &str| format!("{},{members}}}", rsa.trim_end_matches('}'));
+        let useless = [
+            rsa(r#""alg":"ES256","kid":"r""#),
+            rsa(r#""alg":"RSA-OAEP","use":"enc","kid":"e""#),
+            rsa(r#""alg":"RSA-OAEP-256","kid":"r""#),
+            rsa(r#""use":"enc","kid":"r""#),
+            rsa(r#""alg":"XY999","kid":"r""#),
+            rsa(r#""alg":7,"kid":"r""#),
+            rsa(r#""kid":7"#),
+            rsa(r#""key_ops":["encrypt","wrapKey"],"kid":"r""#),
+            format!(r#"{{{A},"use":"enc","alg":"ECDH-ES+A256KW","kid":"a"}}"#),
+            format!(r#"{{{A},"alg":"ECDH-ES","kid":"a"}}"#),
+            A.replace("P-256", "secp256k1").replacen("\"kty\"", "{\"kid\":\"a\",\"kty\"", 1) + "}",
+            r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"a"}"#.to_owned(),
+            r#"{"kty":"OKP","crv":"X25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"o"}"#.to_owned(),
+            r#"{"kty":"OKP","crv":"Ed448","x":"AA","alg":"Ed448","kid":"o"}"#.to_owned(),
+            r#"{"kty":"oct","k":"AAAA","alg":"HS256","kid":"a"}"#.to_owned(),
+            r#"{"kty":"from-the-future","alg":"SLH-DSA","pub":"AAAA","priority":{"deep":[1,2]},"kid":"f"}"#.to_owned(),
+            "{}".to_owned(),
+            "null".to_owned(),
+            "[]".to_owned(),
+            "\"text\"".to_owned(),
+        ];
+        assert_eq!(
+            fault_of(&useless),
+            format!("no key of the set can verify access tokens; the first one {}", JwkFault::Algorithm)
+        );
+        let useful = [
+            format!(r#"{{{A},"x5c":["MIIB"],"x5t":"AA","x5t#S256":"AA","kid":"a","use":"sig"}}"#),
+            format!(r#"{{{B}}}"#),
+            rsa(r#""alg":"RS256","use":"sig","kid":"r","key_ops":["verify"],"x5c":[]"#),
+            format!(r#"{{{ED25519},"alg":"EdDSA","kid":"o"}}"#),
+        ];
+        let mut keys: Vec<_> = useless.iter().chain(&useful).cloned().collect();
+        for _ in 0..2 {
+            let set = set(&keys);
+            assert_eq!(set.len(), useful.len());
+            assert_eq!(count(&set, Some("a"), Algorithm::Es256), 1);
+            assert_eq!(count(&set, None, Algorithm::Es256), 2, "without kid, and a key without alg");
+            assert_eq!((count(&set, Some("r"), Algorithm::Rs256), count(&set, Some("r"), Algorithm::Ps256)), (1, 0));
+            assert_eq!(count(&set, Some("o"), Algorithm::EdDsa), 1);
+            keys.reverse();
+        }
+    }
+
+    #[test]
+    fn keys_that_share_a_kid_are_told_apart_by_algorithm_and_else_tried_in_turn() {
+        let set = set(&[named(A, "k"), named(B, "k"), named(ED25519, "k")]);
+        let [first, second] = &set.candidates(Some("k"), Algorithm::Es256).collect::<Vec<_>>()[..] else { panic!() };
+        assert!(!first.is(second));
+        assert_eq!(count(&set, Some("k"), Algorithm::Ed25519), 1);
     }
 
     #[test]

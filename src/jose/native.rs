@@ -14,6 +14,10 @@ pub struct Native {
     pub es384: bool,
     /// RS256.
     pub rs256: bool,
+    /// RS384.
+    pub rs384: bool,
+    /// RS512.
+    pub rs512: bool,
 }
 
 const MESSAGE: &[u8] = include_bytes!("known_answers/message");
@@ -39,10 +43,23 @@ const RS256: KnownAnswer = KnownAnswer {
     spki: include_bytes!("known_answers/rs256.spki"),
     signature: include_bytes!("known_answers/rs256.signature"),
 };
+const RS384: KnownAnswer = KnownAnswer {
+    digest: Digest::Sha384,
+    spki: include_bytes!("known_answers/rs384-rs512.spki"),
+    signature: include_bytes!("known_answers/rs384.signature"),
+};
+const RS512: KnownAnswer = KnownAnswer {
+    digest: Digest::Sha512,
+    spki: include_bytes!("known_answers/rs384-rs512.spki"),
+    signature: include_bytes!("known_answers/rs512.signature"),
+};
 
 impl Native {
     /// Nothing: everything is verified by Rust.
-    pub const NONE: Self = Self { es256: false, es384: false, rs256: false };
+    pub const NONE: Self = Self { es256: false, es384: false, rs256: false, rs384: false, rs512: false };
+    /// Everything that a host can do.
+    #[cfg(test)]
+    pub const ALL: Self = Self { es256: true, es384: true, rs256: true, rs384: true, rs512: true };
 
     /// Asks the host for a signature that is right and for one that is wrong. Only one that tells them apart is used.
     pub fn probe(host: &dyn Host) -> Self {
@@ -55,13 +72,25 @@ impl Native {
             }
             ask(known.signature) == NativeVerdict::Valid && ask(&wrong) == NativeVerdict::Invalid
         };
-        Self { es256: works(&ES256), es384: works(&ES384), rs256: works(&RS256) }
+        Self {
+            es256: works(&ES256),
+            es384: works(&ES384),
+            rs256: works(&RS256),
+            rs384: works(&RS384),
+            rs512: works(&RS512),
+        }
     }
 }
 
 impl fmt::Display for Native {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [("ES256", self.es256), ("ES384", self.es384), ("RS256", self.rs256)];
+        let all = [
+            ("ES256", self.es256),
+            ("ES384", self.es384),
+            ("RS256", self.rs256),
+            ("RS384", self.rs384),
+            ("RS512", self.rs512),
+        ];
         let names: Vec<&str> = all.iter().filter(|(_, native)| *native).map(|(name, _)| *name).collect();
         if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(" ")) }
     }
@@ -75,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_host_that_tells_right_from_wrong_is_used() {
-        assert_eq!(Native::probe(&Verifying(ring)), Native { es256: true, es384: true, rs256: true });
+        assert_eq!(Native::probe(&Verifying(ring)), Native::ALL);
     }
 
     #[test]
@@ -97,9 +126,10 @@ mod tests {
     #[test]
     fn an_algorithm_that_the_host_lacks_is_left_to_rust() {
         let without_sha384 = |digest, spki: &[u8], signature: &[u8], message: &[u8]| match digest {
-            Digest::Sha256 => ring(digest, spki, signature, message),
+            Digest::Sha256 | Digest::Sha512 => ring(digest, spki, signature, message),
             Digest::Sha384 => NativeVerdict::Invalid,
         };
-        assert_eq!(Native::probe(&Verifying(without_sha384)), Native { es256: true, es384: false, rs256: true });
+        let expected = Native { es384: false, rs384: false, ..Native::ALL };
+        assert_eq!(Native::probe(&Verifying(without_sha384)), expected);
     }
 }

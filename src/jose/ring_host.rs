@@ -34,7 +34,9 @@ pub fn ring(digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> Na
     let algorithm: &dyn VerificationAlgorithm = match (digest, spki.len()) {
         (Digest::Sha256, 91) => &signature::ECDSA_P256_SHA256_ASN1,
         (Digest::Sha384, 120) => &signature::ECDSA_P384_SHA384_ASN1,
-        _ => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (Digest::Sha256, _) => &signature::RSA_PKCS1_2048_8192_SHA256,
+        (Digest::Sha384, _) => &signature::RSA_PKCS1_2048_8192_SHA384,
+        (Digest::Sha512, _) => &signature::RSA_PKCS1_2048_8192_SHA512,
     };
     match UnparsedPublicKey::new(algorithm, subject_public_key(spki)).verify(message, signature) {
         Ok(()) => NativeVerdict::Valid,
@@ -56,11 +58,15 @@ fn subject_public_key(spki: &[u8]) -> &[u8] {
 #[track_caller]
 pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
     let rust = key.verify(jws, &FakeHost::default(), Native::NONE);
-    let native = key.verify(jws, &Verifying(ring), Native { es256: true, es384: true, rs256: true });
+    let native = key.verify(jws, &Verifying(ring), Native::ALL);
     assert_eq!(rust, native, "Rust and native code disagree");
     let algorithm: &dyn VerificationAlgorithm = match jws.header.algorithm {
         Algorithm::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &signature::RSA_PKCS1_2048_8192_SHA512,
         Algorithm::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &signature::RSA_PSS_2048_8192_SHA512,
         Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
         Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
         Algorithm::Ed25519 | Algorithm::EdDsa => &signature::ED25519,

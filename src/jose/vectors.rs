@@ -54,7 +54,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("wycheproof/json_web_crypto", "46", "ROCA: the signature is right; weak generators are the issuer's to avoid"),
     ("wycheproof/json_web_key", "7", "ROCA, as 46"),
     ("wycheproof/json_web_signature", "259", "an empty payload: no claims, so no access token"),
+    ("wycheproof/json_web_signature", "264", "an empty payload, as 259"),
+    ("wycheproof/json_web_signature", "268", "an empty payload, as 259"),
     ("wycheproof/json_web_signature", "272", "an empty payload, as 259"),
+    ("wycheproof/json_web_signature", "320", "an empty payload, as 259"),
+    ("wycheproof/json_web_signature", "325", "an empty payload, as 259"),
     ("rfc", "rfc9449-proof--BwC3ESc6acc2lTc-1562262616", "a DPoP proof: its header offers a key, no access token may"),
     ("rfc", "rfc9449-proof--BwC3ESc6acc2lTc-1562265296", "a DPoP proof"),
     ("rfc", "rfc9449-proof-e1j3V_bKic8-LAEB-1562262618", "a DPoP proof"),
@@ -92,7 +96,7 @@ fn signatures_of_others_get_the_verdict_of_a_strict_verifier() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(excepted.len(), EXCEPTIONS.len(), "exceptions without a row");
-    assert!(accepted.len() > 20, "only {accepted:?} verified");
+    assert!(accepted.len() > 30, "only {accepted:?} verified");
 }
 
 #[test]

@@ -161,14 +161,14 @@ mod tests {
 
     use super::*;
     use crate::limit::Strain;
-    use crate::policy::{KeyPart, Limit, Origin, Quota, TableSize};
+    use crate::policy::{Fact, Limit, Origin, Quota, TableSize};
 
     const DRAFT: Dialects = Dialects { draft: true, older: None };
     const NOW: UnixMillis = UnixMillis::from_millis(1_767_225_600_500);
 
     fn limit(name: &str, quota: Quota) -> Rc<Limit> {
         let origin = Origin { name: name.into(), path: "limits".into() };
-        Rc::new(Limit::new(origin, vec![KeyPart::ClientId], quota, TableSize::for_identities(8)))
+        Rc::new(Limit::new(origin, vec![Fact::ClientId], quota, TableSize::for_identities(8)))
     }
 
     fn standing(name: &str, quota: Quota, remaining: u64, reset: Duration) -> Standing {
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn nobody_is_told_what_is_left_of_a_budget_that_others_share() {
         let origin = Origin { name: "all".into(), path: "limits".into() };
-        let key = vec![KeyPart::Route, KeyPart::Constant("x".into())];
+        let key = vec![Fact::Route, Fact::Constant("x".into())];
         let quota = per_second(1, 1);
         let limit = Rc::new(Limit::new(origin, key, quota, TableSize::for_identities(8)));
         let shared = Standing { limit: limit.clone(), quota, remaining: 7, reset: Duration::ZERO };

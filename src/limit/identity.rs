@@ -7,42 +7,11 @@
 //! The *owner* of an identity is what of it a caller cannot choose at will: the key without headers, and an IPv6 address
 //! as its /48. Identities of one owner stand in a few slots and have few places there.
 
-use std::borrow::Cow;
-use std::net::IpAddr;
-
 use siphasher::sip128::Hasher128;
 
-use crate::json::Value;
-use crate::limit::parts::{Whole, write_key};
-use crate::policy::KeyPart;
+use crate::limit::parts::{KeyValue, Whole, write_key};
+use crate::policy::Fact;
 use crate::shared::Secret;
-
-/// What a part of a key is in one request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum KeyValue<'a> {
-    /// Text that means the same for every issuer: a peer, a constant.
-    Text(Cow<'a, str>),
-    /// A claim of a token: what two issuers call by the same name are two identities, and so are `7` and `"7"`.
-    Claim {
-        /// `iss` of the token.
-        issuer: &'a str,
-        /// The claim's value.
-        value: ClaimValue<'a>,
-    },
-    /// An address. IPv6 counts as its /64, an IPv4 address mapped into IPv6 as itself.
-    Address(IpAddr),
-    /// The request has none. All such requests share one budget: leaving a claim out is no way around a limit.
-    Missing,
-}
-
-/// The value of a claim.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ClaimValue<'a> {
-    /// Text.
-    Text(Cow<'a, str>),
-    /// Anything else. Numbers count by their value, arrays in their order, objects whatever their order.
-    Json(&'a Value),
-}
 
 /// An identity that is counted: a keyed hash, the same for all limits with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +27,8 @@ impl Identity {
     /// Which of `slots`, a power of two, it stands in.
     pub(super) fn slot(self, slots: u64) -> u64 {
         // The upper half of the hash: the lower makes the tag. Another slot for each, far from each other.
-        let step = (self.whole >> 64) as u64 % SPREAD.min(slots.div_ceil(2));
+        let spread = SPREAD.min(slots.div_ceil(2)).max(1);
+        let step = ((self.whole >> 64) as u64).checked_rem(spread).unwrap_or(0);
         self.owner.wrapping_add(step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) & slots.saturating_sub(1)
     }
 
@@ -94,8 +64,8 @@ impl Secret {
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
     pub(super) fn identity<'k, 'v>(
         &self,
-        key: &'k [KeyPart],
-        mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
+        key: &'k [Fact],
+        mut value_of: impl FnMut(&'k Fact) -> KeyValue<'v>,
     ) -> Identity {
         let mut hasher = self.hasher(b'i');
         let whole = write_key(&mut hasher, key, Whole::Identity, &mut value_of);
@@ -114,23 +84,25 @@ impl Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Value;
+    use crate::limit::parts::ClaimValue;
 
     fn text(text: &str) -> KeyValue<'_> {
         KeyValue::Text(text.into())
     }
 
-    fn identity(key: &[KeyPart], values: &[KeyValue<'static>]) -> Identity {
+    fn identity(key: &[Fact], values: &[KeyValue<'static>]) -> Identity {
         let mut values = values.iter().cloned().cycle();
         Secret::fixed(1, 2).identity(key, |_| values.next().unwrap())
     }
 
     fn address(text: &str) -> Identity {
-        identity(&[KeyPart::Ip], &[KeyValue::Address(text.parse().unwrap())])
+        identity(&[Fact::Ip], &[KeyValue::Address(text.parse().unwrap())])
     }
 
     #[test]
     fn the_border_between_two_parts_counts() {
-        let key = [KeyPart::Peer, KeyPart::Peer];
+        let key = [Fact::Peer, Fact::Peer];
         let values = [["a", "bc"], ["ab", "c"], ["abc", ""], ["", "abc"]];
         let identities = values.map(|[one, two]| identity(&key, &[text(one), text(two)]));
         for (place, one) in identities.iter().enumerate() {
@@ -141,19 +113,19 @@ mod tests {
     #[test]
     fn the_same_name_at_two_issuers_is_two_identities() {
         let of =
-            |issuer| identity(&[KeyPart::Sub], &[KeyValue::Claim { issuer, value: ClaimValue::Text("alice".into()) }]);
+            |issuer| identity(&[Fact::Sub], &[KeyValue::Claim { issuer, value: ClaimValue::Text("alice".into()) }]);
         assert_ne!(of("https://one.example"), of("https://two.example"));
     }
 
     #[test]
     fn the_same_value_in_two_claims_is_two_identities() {
-        let of = |claim: &str| identity(&[KeyPart::Claim(claim.into())], &[text("7")]);
+        let of = |claim: &str| identity(&[Fact::Claim(claim.into())], &[text("7")]);
         assert_ne!(of("tenant"), of("team"));
     }
 
     #[test]
     fn a_missing_value_is_not_an_empty_one() {
-        assert_ne!(identity(&[KeyPart::Peer], &[KeyValue::Missing]), identity(&[KeyPart::Peer], &[text("")]));
+        assert_ne!(identity(&[Fact::Peer], &[KeyValue::Missing]), identity(&[Fact::Peer], &[text("")]));
     }
 
     #[test]
@@ -173,7 +145,7 @@ mod tests {
                 Value::Text(text) => ClaimValue::Text(text.clone().into()),
                 other => ClaimValue::Json(other),
             };
-            Secret::fixed(1, 2).identity(&[KeyPart::Claim("c".into())], |_| KeyValue::Claim {
+            Secret::fixed(1, 2).identity(&[Fact::Claim("c".into())], |_| KeyValue::Claim {
                 issuer: "https://as.example",
                 value: claim.clone(),
             })
@@ -201,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_a_caller_can_choose_changes_the_identity_but_not_the_owner() {
-        let key = [KeyPart::ClientId, KeyPart::Header("x".into())];
+        let key = [Fact::ClientId, Fact::Header("x".into())];
         let (one, two) = (identity(&key, &[text("a"), text("1")]), identity(&key, &[text("a"), text("2")]));
         assert_ne!(one.tag(), two.tag());
         assert_eq!(one.tag().of_owner(), two.tag().of_owner());

@@ -9,15 +9,12 @@ use crate::host::{Conflict, Expect, Host};
 use crate::limit::gcra::{Decision, decide};
 use crate::limit::identity::{Identity, Tag};
 use crate::limit::outcome::{Strain, Why};
+use crate::limit::reading::{ATTEMPTS, read};
 use crate::limit::settlement::{Release, Settlement};
 use crate::limit::slot::Slot;
-use crate::limit::table;
 use crate::policy::{Allowance, BudgetId, Limit};
 use crate::shared::{Holder, is_gone};
 use crate::time::MonoNanos;
-
-/// How often a lost race is run again. A bound, so that no request spins; running out of it only refuses.
-pub(super) const ATTEMPTS: usize = 32;
 
 /// What a caller is told to wait whom there is no room to count.
 const NO_ROOM_RETRY: Duration = Duration::from_secs(1);
@@ -121,7 +118,7 @@ impl Page {
 
     /// Reads the slot and decides on the lines that count here. Writes nothing.
     pub(super) fn judge(&mut self, case: &mut Case<'_>) {
-        let reading = table::read(case.host, &self.slot_key, case.now);
+        let reading = read(case.host, &self.slot_key, case.now);
         case.strain.unreadable = case.strain.unreadable.saturating_add(usize::from(reading.unreadable));
         self.expect = reading.expect;
         self.now = reading.now;
@@ -225,7 +222,7 @@ impl Page {
     pub(super) fn give_back(&self, case: &mut Case<'_>) -> Vec<Settlement> {
         let mine = || case.lines.iter().filter(|line| line.page == self.number);
         for _ in 0..ATTEMPTS {
-            let reading = table::read(case.host, &self.slot_key, case.now);
+            let reading = read(case.host, &self.slot_key, case.now);
             let mut slot = reading.slot;
             let mut kept = 0_usize;
             for line in mine() {

@@ -2,14 +2,53 @@
 //! not (`ab`, `c`). In: a key and its values in one request. Out: bytes into whatever hash counts by them: the keyed one
 //! of this process (`identity`), or the one that a fleet shares (`fleet::name`).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use siphasher::sip128::SipHasher13;
 
 use crate::json::Value;
-use crate::limit::identity::{ClaimValue, KeyValue};
-use crate::policy::KeyPart;
+use crate::policy::Fact;
+
+/// What a fact, such as a part of a key, is in one request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KeyValue<'a> {
+    /// Text that means the same for every issuer: a peer, a constant.
+    Text(Cow<'a, str>),
+    /// A claim of a token: what two issuers call by the same name are two identities, and so are `7` and `"7"`.
+    Claim {
+        /// `iss` of the token.
+        issuer: &'a str,
+        /// The claim's value.
+        value: ClaimValue<'a>,
+    },
+    /// An address. IPv6 counts as its /64, an IPv4 address mapped into IPv6 as itself.
+    Address(IpAddr),
+    /// The request has none. All such requests share one budget: leaving a claim out is no way around a limit.
+    Missing,
+}
+
+impl<'a> KeyValue<'a> {
+    /// As text, where it has one: a string as it is, an integer in decimal, no other JSON.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            KeyValue::Text(text) | KeyValue::Claim { value: ClaimValue::Text(text), .. } => Some(text),
+            KeyValue::Claim { value: ClaimValue::Json(Value::Integer(number)), .. } => Some(number.to_string().into()),
+            KeyValue::Address(address) => Some(address.to_string().into()),
+            KeyValue::Claim { .. } | KeyValue::Missing => None,
+        }
+    }
+}
+
+/// The value of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimValue<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
+    /// Anything else. Numbers count by their value, arrays in their order, objects whatever their order.
+    Json(&'a Value),
+}
 
 /// A hash that takes bytes.
 pub(super) trait Sink {
@@ -42,13 +81,13 @@ pub(super) enum Whole {
 /// choose.
 pub(super) fn write_key<'k, 'v>(
     sink: &mut impl Sink,
-    key: &'k [KeyPart],
+    key: &'k [Fact],
     whole: Whole,
-    mut value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>,
+    mut value_of: impl FnMut(&'k Fact) -> KeyValue<'v>,
 ) -> bool {
     let mut is_owner = true;
     for part in key {
-        if matches!(part, KeyPart::Header(_)) {
+        if matches!(part, Fact::Header(_)) {
             is_owner = false;
             if whole == Whole::Owner {
                 continue;
@@ -148,4 +187,24 @@ fn write_number(sink: &mut impl Sink, number: f64) {
 fn write_integer(sink: &mut impl Sink, number: i64) {
     sink.put(b"i");
     sink.put(&number.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_integers_and_addresses_have_a_text_and_nothing_else_has() {
+        let claim = |value: &Value| {
+            let value = KeyValue::Claim { issuer: "https://as.example.com", value: ClaimValue::Json(value) };
+            value.text().map(Cow::into_owned)
+        };
+        assert_eq!(claim(&Value::Integer(-7)).as_deref(), Some("-7"));
+        for other in [Value::Bool(true), Value::Decimal(7.0), Value::Array(vec![Value::Integer(7)])] {
+            assert_eq!(claim(&other), None);
+        }
+        assert_eq!(KeyValue::Text("a".into()).text().as_deref(), Some("a"));
+        assert_eq!(KeyValue::Address(IpAddr::from([192, 0, 2, 1])).text().as_deref(), Some("192.0.2.1"));
+        assert_eq!(KeyValue::Missing.text(), None);
+    }
 }

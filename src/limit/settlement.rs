@@ -5,8 +5,7 @@
 
 use crate::host::Host;
 use crate::limit::identity::Tag;
-use crate::limit::page::ATTEMPTS;
-use crate::limit::table;
+use crate::limit::reading::{ATTEMPTS, read};
 use crate::policy::{BudgetId, Quota};
 use crate::shared::Holder;
 use crate::time::MonoNanos;
@@ -45,7 +44,7 @@ pub(super) fn settle(mut all: Vec<Settlement>, host: &dyn Host, now: MonoNanos) 
     let Some(slot_key) = all.first().map(|first| first.slot_key.clone()) else { return (all, true) };
     let these: Vec<Settlement> = all.extract_if(.., |one| one.slot_key == slot_key).collect();
     for _ in 0..ATTEMPTS {
-        let mut reading = table::read(host, &slot_key, now);
+        let mut reading = read(host, &slot_key, now);
         for Settlement { tag, release, charge, .. } in &these {
             if let Some(Release { budget, holder, permits }) = release {
                 reading.slot.release(*budget, *tag, *holder, *permits);

@@ -8,25 +8,18 @@
 
 use std::cell::RefCell;
 use std::fmt::Write;
-use std::time::Duration;
 
-use crate::host::{Expect, Host};
-use crate::limit::identity::{Identity, KeyValue};
+use crate::host::Host;
+use crate::limit::identity::Identity;
+use crate::limit::parts::KeyValue;
 use crate::limit::settlement::{Settlement, settle};
-use crate::limit::slot::{BYTES, MOST_ENTRIES, Slot};
-use crate::policy::{BudgetId, FilterId, KeyPart, Limit, TableSize};
+use crate::limit::slot::{BYTES, MOST_ENTRIES};
+use crate::policy::{BudgetId, Fact, FilterId, Limit, TableSize};
 use crate::shared::{Holder, Presence, Secret};
 use crate::time::MonoNanos;
 
 /// Raised when the meaning of stored bytes changes: then all begin afresh instead of misreading each other.
 const LAYOUT: u32 = 2;
-
-/// What everybody owes whose slot was overwritten by somebody else: as long as that lasts, a newcomer starts with a
-/// spent budget. At least as long as the windows of limits usually are.
-const UNREADABLE: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How far the clock of a slot may be ahead of a worker that was held up after reading its own.
-const AHEAD: Duration = Duration::from_secs(60);
 
 /// The tables of one filter: one for each kind of key. Costs nothing until it is used.
 #[derive(Debug)]
@@ -69,7 +62,7 @@ impl SharedTable {
     }
 
     /// The identity that `key` counts, with the values that `value_of` gives its parts.
-    pub fn identity<'k, 'v>(&self, key: &'k [KeyPart], value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Identity {
+    pub fn identity<'k, 'v>(&self, key: &'k [Fact], value_of: impl FnMut(&'k Fact) -> KeyValue<'v>) -> Identity {
         self.secret.identity(key, value_of)
     }
 
@@ -123,37 +116,11 @@ impl SharedTable {
     }
 }
 
-/// A slot as it was read.
-pub(super) struct Reading {
-    pub(super) slot: Slot,
-    /// The time to decide by: that of the slot, if it is ahead of the worker's.
-    pub(super) now: MonoNanos,
-    /// What a write must expect, to be about what was read.
-    pub(super) expect: Expect,
-    /// The value was no slot of this table.
-    pub(super) unreadable: bool,
-}
-
-/// Reads a slot. Other plugins of the proxy may write under our keys (an empty `vm_id` is shared by all): a value
-/// that is no slot, or comes from the future, counts as one that forgot entries with great debts. Anything milder would
-/// be a refill.
-pub(super) fn read(host: &dyn Host, slot_key: &str, now: MonoNanos) -> Reading {
-    let (slot, expect) = match host.shared_get(slot_key) {
-        None => (Some(Slot::default()), Expect::Absent),
-        Some((value, cas)) => (Slot::decode(&value), Expect::Unchanged(cas)),
-    };
-    let slot = slot.filter(|slot| slot.clock() <= now.plus(AHEAD));
-    let unreadable = slot.is_none();
-    let mut slot = slot.unwrap_or_else(|| Slot::forgotten(now.plus(UNREADABLE)));
-    let now = slot.advance(now);
-    Reading { slot, now, expect, unreadable }
-}
-
 /// How many permits are held in all tables of a process.
 #[cfg(test)]
 pub(crate) fn places_held(host: &crate::fake::FakeHost) -> u32 {
     let slots = host.keys("boundgate/limits").into_iter().filter_map(|key| host.shared_get(&key));
-    slots.map(|(value, _)| Slot::decode(&value).map_or(0, |slot| slot.held_by_all())).sum()
+    slots.map(|(value, _)| crate::limit::slot::Slot::decode(&value).map_or(0, |slot| slot.held_by_all())).sum()
 }
 
 #[cfg(test)]
@@ -168,13 +135,13 @@ mod tests {
         SharedTable::new(FilterId::new(b"filter"), &FakeHost::default())
     }
 
-    fn limit(key: &[KeyPart], identities: u32) -> Limit {
+    fn limit(key: &[Fact], identities: u32) -> Limit {
         let origin = Origin { name: "limit".into(), path: "limits.limit".into() };
         let quota = Quota::new(1, Duration::from_secs(1), 1).unwrap();
         Limit::new(origin, key.to_vec(), quota, TableSize::for_identities(identities))
     }
 
-    fn slot_key(key: &[KeyPart], identities: u32, name: &str) -> String {
+    fn slot_key(key: &[Fact], identities: u32, name: &str) -> String {
         let (table, limit) = (table(), limit(key, identities));
         let identity = table.identity(&limit.key, |_| KeyValue::Text(name.into()));
         table.slot_key(&limit, identity)
@@ -182,10 +149,10 @@ mod tests {
 
     #[test]
     fn each_kind_of_key_has_its_own_slots_in_whatever_order_it_is_written() {
-        let key = |key: &[KeyPart]| slot_key(key, 8, "alice");
+        let key = |key: &[Fact]| slot_key(key, 8, "alice");
         assert_eq!(key(&[]), "boundgate/limits/2.1/0");
-        assert_eq!(key(&[KeyPart::Ip]), "boundgate/limits/ip/2.1/0");
-        let (client, tenant) = (KeyPart::ClientId, KeyPart::Claim("tenant".into()));
+        assert_eq!(key(&[Fact::Ip]), "boundgate/limits/ip/2.1/0");
+        let (client, tenant) = (Fact::ClientId, Fact::Claim("tenant".into()));
         assert_eq!(key(&[client.clone(), tenant.clone()]), "boundgate/limits/claim.tenant+client_id/2.1/0");
         assert_eq!(key(&[tenant, client]), "boundgate/limits/claim.tenant+client_id/2.1/0");
     }
@@ -205,7 +172,7 @@ mod tests {
     fn a_hundred_thousand_identities_fill_no_more_keys_than_there_are_slots() {
         let mut keys = std::collections::HashMap::new();
         for number in 0..100_000 {
-            *keys.entry(slot_key(&[KeyPart::Peer], 4_096, &number.to_string())).or_insert(0) += 1;
+            *keys.entry(slot_key(&[Fact::Peer], 4_096, &number.to_string())).or_insert(0) += 1;
         }
         assert_eq!(keys.len(), 512);
         // 195 on average; a spread by a good hash stays well within twice that.

@@ -4,10 +4,12 @@
 use serde::{Serialize, Serializer};
 
 use crate::exchange::Seen;
-use crate::verdict::{Detail, Refusal, Verdict};
+use crate::verdict::{Refusal, Verdict};
 
 /// The longest identity written; longer ones end in `…`.
 const MAX_CHARS: usize = 128;
+/// The longest path written.
+const MAX_PATH_CHARS: usize = 512;
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -18,6 +20,8 @@ struct Record<'a> {
     resource: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     route: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Bounded<'a, MAX_PATH_CHARS>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,11 +47,11 @@ struct Record<'a> {
 }
 
 /// Text from a caller or a token, cut to a bound. JSON escapes what is left.
-struct Bounded<'a>(&'a str);
+struct Bounded<'a, const MAX: usize = MAX_CHARS>(&'a str);
 
-impl Serialize for Bounded<'_> {
+impl<const MAX: usize> Serialize for Bounded<'_, MAX> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.char_indices().nth(MAX_CHARS) {
+        match self.0.char_indices().nth(MAX) {
             None => serializer.serialize_str(self.0),
             Some((end, _)) => serializer.collect_str(&format_args!("{}…", self.0.get(..end).unwrap_or_default())),
         }
@@ -84,19 +88,17 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
         Decision::Reported(refusal) => ("reported", Some(refusal)),
     };
     let reason = refusal.map(|refusal| refusal.reason.slug());
-    let limits = match refusal.map(|refusal| &refusal.detail) {
-        Some(Detail::Limits(over)) => over.violated_names().map(Bounded).collect(),
-        Some(Detail::None | Detail::RetryAfter(_) | Detail::Allow(_)) | None => Vec::new(),
-    };
+    let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
     let record = Record {
         decision,
         reason,
         resource: seen.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
         route: seen.route.as_ref().map(|route| Bounded(&route.origin.name)),
+        path: seen.path.as_deref().map(Bounded),
         iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
         client_id: claims.map(|claims| Bounded(&claims.client_id)),
         sub: claims.map(|claims| Bounded(&claims.subject)),
-        jti: claims.map(|claims| Bounded(&claims.token_id)),
+        jti: claims.and_then(|claims| claims.token_id.as_deref()).map(Bounded),
         thumbprint: seen.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
         peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn identities_are_bounded_and_escaped() {
-        let json = |text: &str| serde_json::to_string(&Bounded(text)).unwrap();
+        let json = |text: &str| serde_json::to_string(&Bounded::<MAX_CHARS>(text)).unwrap();
         assert_eq!(json("a\"\n\u{7}"), r#""a\"\n\u0007""#);
         assert_eq!(json(&"é".repeat(200)).chars().count(), MAX_CHARS + "\"…\"".chars().count());
     }

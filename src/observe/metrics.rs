@@ -33,6 +33,11 @@ pub fn event_name(counter: Counter) -> String {
     format!("boundgate.{}", counter.metric())
 }
 
+/// The name of the counter of what a limit refused.
+pub fn limit_name(limit: &str) -> String {
+    format!("boundgate.limit.{limit}.refused")
+}
+
 /// The name of a gauge.
 pub fn gauge_name(gauge: Gauge) -> String {
     format!("boundgate.{}", gauge.metric())

@@ -5,4 +5,4 @@ mod audit;
 mod metrics;
 
 pub use audit::{Decision, audit_record};
-pub use metrics::{decision_index, decision_names, event_name, gauge_name};
+pub use metrics::{decision_index, decision_names, event_name, gauge_name, limit_name};

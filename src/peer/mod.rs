@@ -7,18 +7,17 @@
 
 mod certificate;
 mod known;
-mod spiffe;
 mod thumbprint;
 
 use std::rc::Rc;
 
 pub use certificate::{Certificate, CertificateCache, CertificateFault};
 pub use known::{KnownPeers, Noticed};
-pub use spiffe::{SpiffeFault, SpiffeId};
 pub use thumbprint::{Thumbprint, ThumbprintFault};
 
 use crate::host::{Connection, ConnectionProperty};
 use crate::policy::PeerSource;
+use crate::spiffe::SpiffeId;
 
 /// The holder of the certificate of this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

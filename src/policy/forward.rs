@@ -7,38 +7,21 @@
 
 use std::borrow::Cow;
 
+use crate::policy::Fact;
+
 /// What the upstream is told about the caller: nothing but this list (RFC 9700 §4.13).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ForwardRule {
     /// Header name (lower case) and what it carries. A caller's own header of that name never passes.
-    pub headers: Vec<(Box<str>, ForwardedClaim)>,
+    pub headers: Vec<(Box<str>, Fact)>,
     /// Filter-state key below `wasm.` and what it carries.
-    pub filter_state: Vec<(Box<str>, ForwardedClaim)>,
+    pub filter_state: Vec<(Box<str>, Fact)>,
     /// Whether `Authorization` goes upstream.
     pub token: bool,
     /// Headers removed from every request besides the built-in lists; lower case.
     pub strip: Vec<Box<str>>,
     /// Headers of the built-in lists that pass all the same, because a trusted hop in front sets them; lower case.
     pub keep: Vec<Box<str>>,
-}
-
-/// A fact about the verified caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ForwardedClaim {
-    /// `client_id`.
-    ClientId,
-    /// `sub`.
-    Sub,
-    /// `iss`.
-    Issuer,
-    /// `scope`, as in the token.
-    Scope,
-    /// A text claim by name.
-    Claim(Box<str>),
-    /// SPIFFE ID of the validated peer, else its thumbprint.
-    Peer,
-    /// Thumbprint (x5t#S256) of the peer certificate.
-    Thumbprint,
 }
 
 /// Names and beginnings of names, each list sorted.
@@ -158,8 +141,7 @@ impl ForwardRule {
 
     /// Whether the upstream is told who the peer is.
     pub fn needs_identity(&self) -> bool {
-        let claims = self.headers.iter().chain(&self.filter_state).map(|(_, claim)| claim);
-        claims.into_iter().any(|claim| matches!(claim, ForwardedClaim::Peer | ForwardedClaim::Thumbprint))
+        self.headers.iter().chain(&self.filter_state).any(|(_, fact)| fact.is_of_peer())
     }
 }
 

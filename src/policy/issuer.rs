@@ -7,7 +7,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::jose::{Algorithm, KeySet};
-use crate::policy::Origin;
+use crate::policy::{Origin, TokenForm};
+use crate::time::UnixMillis;
 
 /// What decides whether keys and verified tokens of an issuer are good for another configuration or resource: all that
 /// a verification relied on and that claims were read by. A digest of it, because every request compares it.
@@ -44,8 +45,12 @@ pub struct Issuer {
     pub algorithms: Vec<Algorithm>,
     /// Where its keys come from.
     pub keys: KeySource,
-    /// What `typ` its tokens carry.
-    pub typ: TypRule,
+    /// The profile that was configured, in its own word.
+    pub profile: &'static str,
+    /// What its tokens look like.
+    pub form: TokenForm,
+    /// Tokens that were issued before this moment are refused.
+    pub not_issued_before: Option<UnixMillis>,
     /// The longest lifetime (`exp` − `iat`) accepted.
     pub max_lifetime: Duration,
     /// Tolerance for `exp`, `nbf` and `iat`; at most 60 s.
@@ -78,15 +83,4 @@ pub struct JwksSource {
     pub max_stale: Duration,
     /// Time-out of one fetch.
     pub timeout: Duration,
-}
-
-/// The `typ` header of an issuer's access tokens (RFC 9068 §4, RFC 8725 §3.11).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TypRule {
-    /// `at+jwt` or `application/at+jwt`, ASCII case-insensitive.
-    AccessToken,
-    /// Exactly this value, for an authorization server that predates RFC 9068.
-    Exactly(Box<str>),
-    /// No `typ` at all, for the same reason.
-    Absent,
 }

@@ -3,63 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::policy::{BudgetId, FleetLimit, Origin, PeerPattern, Quota};
-
-/// One part of the identity a limit counts by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum KeyPart {
-    /// `client_id` of the token, with its issuer.
-    ClientId,
-    /// `sub` of the token, with its issuer.
-    Sub,
-    /// A claim of the token, with its issuer.
-    Claim(Box<str>),
-    /// The SPIFFE ID of a validated peer certificate, else its thumbprint.
-    Peer,
-    /// The source address; IPv6 counts as its /64.
-    Ip,
-    /// The SPIFFE ID or thumbprint of a validated peer certificate, else the source address. Unlike `Peer`, nobody gets
-    /// another one by making up a certificate.
-    Source,
-    /// The route.
-    Route,
-    /// The value of a request header, which the caller chooses: only beside parts that it does not.
-    Header(Box<str>),
-    /// A fixed text, to tell limits of the same key apart.
-    Constant(Box<str>),
-}
-
-impl KeyPart {
-    /// Its kind and the name that belongs to it, if any: what tells it from all others but its value.
-    pub fn kind(&self) -> (&'static str, &str) {
-        match self {
-            KeyPart::ClientId => ("client_id", ""),
-            KeyPart::Sub => ("sub", ""),
-            KeyPart::Claim(name) => ("claim.", name),
-            KeyPart::Peer => ("peer", ""),
-            KeyPart::Ip => ("ip", ""),
-            KeyPart::Source => ("source", ""),
-            KeyPart::Route => ("route", ""),
-            KeyPart::Header(name) => ("header.", name),
-            KeyPart::Constant(_) => ("const", ""),
-        }
-    }
-
-    /// Brings the parts of a key into one order: the order in which they were written means nothing.
-    pub(super) fn sort(key: &mut [KeyPart]) {
-        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
-    }
-
-    /// Whether a request without a token never has it.
-    pub fn needs_token(&self) -> bool {
-        matches!(self, KeyPart::ClientId | KeyPart::Sub | KeyPart::Claim(_))
-    }
-
-    /// Whether it tells callers apart.
-    fn is_of_caller(&self) -> bool {
-        !matches!(self, KeyPart::Route | KeyPart::Constant(_))
-    }
-}
+use crate::policy::{BudgetId, Fact, FleetLimit, Origin, PeerPattern, Quota};
 
 /// How much somebody may do by a limit, and the budgets that count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +55,7 @@ pub struct Limit {
     /// Name and place. The name is what callers see in RateLimit fields.
     pub origin: Origin,
     /// The identity counted; empty: one budget for everybody. In one order, however it was written.
-    pub key: Vec<KeyPart>,
+    pub key: Vec<Fact>,
     /// Rate and burst.
     pub allowance: Allowance,
     /// Other quotas for some callers; the first that fits counts.
@@ -185,6 +129,11 @@ impl Counts {
         matches!(self, Counts::Outcomes(outcomes) if outcomes.any_status())
     }
 
+    /// Whether failed authentication is counted, or the work that it makes.
+    pub fn failures(&self) -> bool {
+        self.verification() || self.response(401)
+    }
+
     /// Whether the verification of a token is counted.
     pub fn verification(&self) -> bool {
         match self {
@@ -221,8 +170,8 @@ impl Outcomes {
 
 impl Limit {
     /// A limit of requests, the same for every caller and counted here.
-    pub fn new(origin: Origin, mut key: Vec<KeyPart>, quota: Quota, table: TableSize) -> Self {
-        KeyPart::sort(&mut key);
+    pub fn new(origin: Origin, mut key: Vec<Fact>, quota: Quota, table: TableSize) -> Self {
+        Fact::sort(&mut key);
         let allowance = Allowance::new(&origin.name, &[], quota);
         let (overrides, counts) = (Vec::new(), Counts::Requests);
         Self { origin, key, allowance, overrides, shadow: false, counts, fleet: None, watch: None, table }
@@ -236,21 +185,20 @@ impl Limit {
     }
 
     /// Everything about a request that it tells apart.
-    pub fn parts(&self) -> &[KeyPart] {
+    pub fn parts(&self) -> &[Fact] {
         let distinct = self.watch.as_ref().and_then(|watch| watch.distinct.as_ref());
         distinct.map_or(&self.key, |first| &first.key)
     }
 
-    /// Whether it depends on who the peer is: whose budget it is, or how large.
+    /// Whether it depends on who the peer is: whom it counts, or how much that one may do.
     pub fn needs_identity(&self) -> bool {
         let mut conditions = self.overrides.iter().flat_map(|other| &other.conditions);
-        self.parts().iter().any(|part| matches!(part, KeyPart::Peer | KeyPart::Source))
-            || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
+        self.parts().iter().any(Fact::is_of_peer) || conditions.any(|condition| matches!(condition, Condition::Peer(_)))
     }
 
     /// Whether it counts what a source does, whoever the caller turns out to be: its key needs no token.
     pub fn is_of_source(&self) -> bool {
-        !self.key.iter().any(KeyPart::needs_token)
+        !self.key.iter().any(Fact::needs_token)
     }
 
     /// Whether callers whose token was found good before pass when it is spent: it counts nothing but failed
@@ -264,7 +212,7 @@ impl Limit {
 
     /// Whether its budgets are callers' own, so that a caller may be told about them.
     pub fn is_of_callers(&self) -> bool {
-        self.key.iter().any(KeyPart::is_of_caller)
+        self.key.iter().any(Fact::is_of_caller)
     }
 }
 
@@ -285,14 +233,10 @@ impl Override {
 }
 
 /// What must hold of a caller, or of the moment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// `client_id` of the token.
-    ClientId(Box<str>),
-    /// `sub` of the token.
-    Sub(Box<str>),
-    /// A claim of the token, by name and text.
-    Claim(Box<str>, Box<str>),
+    /// A fact of the token has exactly this text.
+    Is(Fact, Box<str>),
     /// The SPIFFE ID of the validated peer.
     Peer(PeerPattern),
     /// The time of day in UTC.
@@ -302,14 +246,12 @@ pub enum Condition {
 impl Condition {
     /// Another text for each condition.
     fn text(&self) -> String {
-        let (kind, name, value) = match self {
-            Condition::ClientId(id) => ("client_id", "", id.to_string()),
-            Condition::Sub(sub) => ("sub", "", sub.to_string()),
-            Condition::Claim(name, text) => ("claim", &**name, text.to_string()),
-            Condition::Peer(PeerPattern::Any) => ("peer", "", String::new()),
-            Condition::Peer(PeerPattern::Exactly(id)) => ("peer", "is", id.as_str().to_owned()),
-            Condition::Peer(PeerPattern::Below(prefix)) => ("peer", "below", prefix.to_string()),
-            Condition::Utc(DayTimes { from, to }) => ("utc", "", format!("{from}-{to}")),
+        let ((kind, name), value) = match self {
+            Condition::Is(fact, text) => (fact.kind(), text.to_string()),
+            Condition::Peer(PeerPattern::Any) => (("peer", ""), String::new()),
+            Condition::Peer(PeerPattern::Exactly(id)) => (("peer", "is"), id.as_str().to_owned()),
+            Condition::Peer(PeerPattern::Below(prefix)) => (("peer", "below"), prefix.to_string()),
+            Condition::Utc(DayTimes { from, to }) => (("utc", ""), format!("{from}-{to}")),
         };
         format!("{kind} {} {name} {} {value}", name.len(), value.len())
     }

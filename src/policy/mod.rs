@@ -6,30 +6,36 @@
 mod budget;
 mod charges;
 mod dialects;
+mod fact;
 mod forward;
 mod issuer;
 mod limit;
+mod mark;
 mod quota;
 mod resource;
 mod route;
 mod routes;
 mod service;
+mod token_form;
 
 use std::rc::Rc;
 
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
-pub use forward::{ForwardRule, ForwardedClaim};
-pub use issuer::{Issuer, JwksSource, KeySource, TrustId, TypRule};
+pub use fact::Fact;
+pub use forward::ForwardRule;
+pub use issuer::{Issuer, JwksSource, KeySource, TrustId};
 pub use limit::{
-    Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, KeyPart, Limit, Outcomes, Override, TableSize, Watch,
+    Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
+pub use mark::Mark;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
+pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
 
 use crate::http::Authority;
 
@@ -68,6 +74,8 @@ pub struct Policy {
     pub peer: PeerSource,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
+    /// What the filter marks with that it let a request through.
+    pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
@@ -116,6 +124,12 @@ impl Policy {
         let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
         let reporting =
             reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
-        assumed.map(str::to_owned).into_iter().chain(reporting).collect()
+        let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
+        let for_nobody = self.issuers.iter().filter(|issuer| issuer.form.insecure_no_audience);
+        let for_nobody = for_nobody.map(|issuer| {
+            let place = &issuer.origin.path;
+            format!("{place}.insecure_no_audience is set: a token without aud passes wherever this issuer is trusted")
+        });
+        assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes).collect()
     }
 }

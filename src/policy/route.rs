@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::peer::SpiffeId;
 use crate::policy::{Charge, Charges, Origin, Pattern};
+use crate::spiffe::SpiffeId;
 
 /// A compiled route.
 #[derive(Debug)]
@@ -25,13 +25,14 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether whoever may pass here may pass `other` as well, and is counted by all of its limits.
+    /// Whether whoever may pass here may pass `other` as well, and is counted by all of its limits that can refuse.
     pub fn demands_all_of(&self, other: &Self) -> bool {
         let charges = |theirs: &Charge| {
             let mut mine = self.limits.iter();
             mine.any(|mine| Rc::ptr_eq(&mine.limit, &theirs.limit) && mine.cost >= theirs.cost)
         };
-        self.access.demands_all_of(&other.access) && other.limits.iter().all(charges)
+        let refusing = |charge: &&Charge| !charge.limit.shadow && charge.limit.watch.is_none();
+        self.access.demands_all_of(&other.access) && other.limits.iter().filter(refusing).all(charges)
     }
 
     /// Whether a decision on this route depends on who the peer is, beyond its thumbprint.

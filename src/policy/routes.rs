@@ -60,6 +60,32 @@ impl Routes {
         }
     }
 
+    /// Catch-alls whose own beginning, without anything behind it, is served by a route that demands something else: `/admin`
+    /// beside `/admin/**`, which many servers take for `/admin/`. What was meant cannot be known.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.iter().filter_map(|route| {
+            let (Segment::Rest, prefix) = route.pattern.segments().split_last()? else { return None };
+            prefix.last()?;
+            let text = |segment: &Segment| match segment {
+                Segment::Literal(text) => Cow::Owned(plain(text).into_owned()),
+                // No literal is this.
+                Segment::Parameter(_) | Segment::Rest => Cow::Borrowed("{}"),
+            };
+            let prefix: Vec<Cow<'_, str>> = prefix.iter().map(text).collect();
+            let less = |other: &&Rc<Route>| route.pattern.is_before(&other.pattern) && !other.demands_all_of(route);
+            let other = self.root.candidates(&prefix)?.iter().find(less)?;
+            let written = route.pattern.to_string();
+            Some(format!(
+                "{}: {} without anything behind it is served by {} ({:?}), which demands something else: write it as a path of \
+                 its own",
+                route.origin.path,
+                written.strip_suffix("/**").unwrap_or_default(),
+                other.origin.path,
+                other.origin.name,
+            ))
+        })
+    }
+
     /// All routes.
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Route>> {
         self.root.routes().into_iter()
@@ -99,13 +125,12 @@ impl Node {
         self.here.iter().chain(&self.rest).chain(below).collect()
     }
 
+    /// Where the routes of a pattern stand, whose literals are compared as they are written here.
     fn place(&mut self, segments: &[Segment]) -> &mut Vec<Rc<Route>> {
         match segments.split_first() {
             None => &mut self.here,
             Some((Segment::Rest, _)) => &mut self.rest,
-            Some((Segment::Literal(text), behind)) => {
-                self.literals.entry(plain(text).into()).or_default().place(behind)
-            }
+            Some((Segment::Literal(text), behind)) => self.literals.entry(text.clone()).or_default().place(behind),
             Some((Segment::Parameter(_), behind)) => self.parameter.get_or_insert_default().place(behind),
         }
     }
@@ -154,7 +179,8 @@ impl RoutesBuilder {
 
     /// Adds a route.
     pub fn add(&mut self, route: Route) -> Result<(), RouteConflict> {
-        let place = self.0.root.place(route.pattern.segments());
+        let segments: Vec<Segment> = route.pattern.segments().iter().map(Segment::plain).collect();
+        let place = self.0.root.place(&segments);
         if let Some(first) = place.iter().find(|first| first.methods.overlaps(&route.methods)) {
             return Err(RouteConflict::Shadowed { route: route.origin, by: first.origin.clone() });
         }
@@ -229,6 +255,29 @@ mod tests {
         ] {
             assert_eq!(find(&routes, "GET", path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_is_matched_by_what_it_means_however_it_is_spelled() {
+        let routes =
+            routes(&[("/admin/~joe", &[]), ("/caf%c3%a9", &[]), ("/a|b", &[]), ("/100%25", &[]), ("/**", &[])]);
+        for (path, expected) in [
+            ("/admin/~joe", "/admin/~joe"),
+            ("/%61dmin/%7Ejoe", "/admin/~joe"),
+            ("/admi%6e/%7ejoe", "/admin/~joe"),
+            ("/caf%C3%A9", "/caf%c3%a9"),
+            ("/c%61f%C3%a9", "/caf%c3%a9"),
+            ("/a%7Cb", "/a|b"),
+            ("/a%7cb", "/a|b"),
+            ("/100%25", "/100%25"),
+            ("/%31%30%30%25", "/100%25"),
+            ("/ADMIN/~joe", "/**"),
+        ] {
+            assert_eq!(find(&routes, "GET", path), expected, "{path}");
+        }
+        let mut builder = RoutesBuilder::new();
+        builder.add(route("/a%7Cb", &[], false)).unwrap();
+        assert!(builder.add(route("/a|b", &[], false)).is_err(), "one path in two spellings");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::policy::{KeyPart, Origin};
+use crate::policy::{Fact, Origin};
 
 /// Which server it is: the two answer the same protocol differently, see [`super`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct FleetLimit {
     /// Name and place. The name is the descriptor's key.
     pub origin: Origin,
     /// The identity counted; empty: one budget for everybody. In one order, however it was written.
-    pub key: Vec<KeyPart>,
+    pub key: Vec<Fact>,
     /// Who counts it.
     pub service: Rc<Service>,
     scope: u128,
@@ -68,8 +68,8 @@ pub struct FleetLimit {
 
 impl FleetLimit {
     /// A limit counted by `service`.
-    pub fn new(origin: Origin, mut key: Vec<KeyPart>, service: Rc<Service>) -> Self {
-        KeyPart::sort(&mut key);
+    pub fn new(origin: Origin, mut key: Vec<Fact>, service: Rc<Service>) -> Self {
+        Fact::sort(&mut key);
         let mut hash = Sha256::new();
         for text in [&*service.cluster, &*service.domain, &*origin.name] {
             hash.update((text.len() as u64).to_le_bytes());

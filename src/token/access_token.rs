@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use crate::host::Host;
 use crate::jose::{Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
-use crate::policy::{Issuer, Resource, TypRule};
+use crate::json::Value;
+use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::claims::{Claims, claimed_issuer};
@@ -18,14 +19,14 @@ pub struct Unverified<'t> {
 }
 
 impl<'t> Unverified<'t> {
-    /// Parses the token and finds its issuer among those trusted by `resource`; then `typ` and `alg` by the rules of
-    /// that issuer (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11).
+    /// Parses the token and finds its issuer among those trusted by `resource`; then what kind of token it is, and `alg`, by
+    /// the rules of that issuer (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11, §3.12).
     pub fn parse(token: &'t [u8], resource: &Resource) -> Result<Self, Reason> {
         let jws = Compact::parse(token).map_err(reason)?;
         let claimed = claimed_issuer(&jws.payload)?;
         let trusted = resource.issuers.iter().find(|issuer| &*issuer.issuer == claimed);
         let issuer = trusted.ok_or(Reason::IssuerUntrusted)?.clone();
-        if !typ_is(&issuer.typ, jws.header.typ.as_deref()) {
+        if !is_access_token(&issuer.form, &jws) {
             return Err(Reason::TypUnacceptable);
         }
         if !issuer.algorithms.contains(&jws.header.algorithm) {
@@ -104,13 +105,19 @@ impl AccessToken {
             return Err(Reason::TokenExpired);
         }
         let latest = now.wall.plus(issuer.leeway);
-        if claims.issued > latest || claims.not_before.is_some_and(|not_before| not_before > latest) {
+        if claims.issued.into_iter().chain(claims.not_before).any(|date| date > latest) {
             return Err(Reason::TokenNotYetValid);
         }
-        if claims.expires.since(claims.issued) > issuer.max_lifetime {
+        // Without `iat` nobody knows how long it has lived: then the rest of its life counts.
+        if claims.expires.since(claims.issued.unwrap_or(latest)) > issuer.max_lifetime {
             return Err(Reason::LifetimeTooLong);
         }
-        if !claims.audiences.iter().any(|audience| resource.audiences.contains(audience)) {
+        let too_early = |bound| claims.issued.is_none_or(|issued| issued < bound);
+        if issuer.not_issued_before.is_some_and(too_early) {
+            return Err(Reason::IssuedTooEarly);
+        }
+        let for_nobody = claims.audiences.is_empty() && issuer.form.insecure_no_audience;
+        if !for_nobody && !claims.audiences.iter().any(|audience| resource.audiences.contains(audience)) {
             return Err(Reason::AudienceMismatch);
         }
         Ok(())
@@ -127,6 +134,18 @@ fn reason(fault: JwsFault) -> Reason {
         | JwsFault::OtherForm
         | JwsFault::Member => Reason::TokenMalformed,
     }
+}
+
+/// Whether a token says of itself what access tokens of its issuer say, and nothing that they never say.
+fn is_access_token(form: &TokenForm, jws: &Compact<'_>) -> bool {
+    let says = |claim: &RequiredClaim| match (&claim.says, jws.payload.get(&claim.name)) {
+        (_, None) => false,
+        (Says::Anything, Some(value)) => *value != Value::Null,
+        (Says::OneOf(texts), Some(value)) => value.as_text().is_some_and(|text| texts.iter().any(|one| **one == *text)),
+    };
+    form.typ.iter().any(|rule| typ_is(rule, jws.header.typ.as_deref()))
+        && form.required.iter().all(says)
+        && form.forbidden.iter().all(|name| jws.payload.get(name).is_none())
 }
 
 /// RFC 7515 §4.1.9: without a slash, `application/` stands before it; media types ignore ASCII case.

@@ -1,11 +1,11 @@
 //! The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), parsed once into types that cannot be wrong.
 //! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
-use crate::binding::Confirmation;
 use crate::json::{Object, Value, allocation, allocation_of};
-use crate::policy::Issuer;
+use crate::policy::{ClaimPlace, Issuer, OptionalClaim, ScopePlaces};
 use crate::reason::Reason;
 use crate::time::UnixMillis;
+use crate::token::confirmation::Confirmation;
 
 /// More audiences than this in one token are refused.
 const MAX_AUDIENCES: usize = 32;
@@ -15,26 +15,26 @@ const MAX_SCOPES: usize = 256;
 /// The claims that decisions rest on.
 #[derive(Debug)]
 pub struct Claims {
-    /// `sub`.
+    /// `sub`, or what stands in for it.
     pub subject: Box<str>,
-    /// `client_id`.
+    /// `client_id`, or what stands in for it.
     pub client_id: Box<str>,
     /// `jti`.
-    pub token_id: Box<str>,
-    /// `aud`; one or many.
+    pub token_id: Option<Box<str>>,
+    /// `aud`; one or many. None only where the issuer's tokens may lack it.
     pub audiences: Vec<Box<str>>,
-    /// `scope`, split at spaces.
+    /// Each scope.
     pub scopes: Vec<Box<str>>,
     /// `exp`.
     pub expires: UnixMillis,
     /// `iat`.
-    pub issued: UnixMillis,
+    pub issued: Option<UnixMillis>,
     /// `nbf`.
     pub not_before: Option<UnixMillis>,
     /// `cnf` (RFC 7800).
     pub confirmation: Confirmation,
-    /// Top-level claims with a text or number value, for limits and forwarding.
-    pub others: Object,
+    /// All claims at the top, except that those which the configuration names have what stands in their places.
+    others: Object,
 }
 
 /// `iss`, before anything is verified: only good for choosing whose keys to ask.
@@ -43,41 +43,47 @@ pub fn claimed_issuer(payload: &Object) -> Result<&str, Reason> {
 }
 
 impl Claims {
-    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on, as `issuer` writes
+    /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on, where `issuer` writes
     /// them. They are remembered parsed: what this goes by belongs to the issuer's trust.
     pub fn parse(payload: Object, issuer: &Issuer) -> Result<Self, Reason> {
         if claimed_issuer(&payload)? != &*issuer.issuer {
             return Err(Reason::IssuerUntrusted);
         }
+        let form = &issuer.form;
+        let subject = first(&payload, &form.subject, form.may_lack(OptionalClaim::Sub))?;
+        let client_id = first(&payload, &form.client_id, form.may_lack(OptionalClaim::ClientId))?;
+        let issued = payload.get("iat").map(date).transpose()?;
+        if issued.is_none() && !form.may_lack(OptionalClaim::Iat) {
+            return Err(Reason::ClaimsMalformed);
+        }
         Ok(Self {
-            subject: text(&payload, "sub")?.into(),
-            client_id: text(&payload, "client_id")?.into(),
-            token_id: text(&payload, "jti")?.into(),
-            audiences: audiences(payload.get("aud"))?,
-            scopes: scopes(payload.get("scope"))?,
-            expires: date(payload.get("exp"))?,
-            issued: date(payload.get("iat"))?,
-            not_before: payload.get("nbf").map(|nbf| date(Some(nbf))).transpose()?,
+            subject: subject.or(client_id).ok_or(Reason::ClaimsMalformed)?.into(),
+            client_id: client_id.or(subject).ok_or(Reason::ClaimsMalformed)?.into(),
+            token_id: first(&payload, &form.token_id, form.may_lack(OptionalClaim::Jti))?.map(Into::into),
+            audiences: match payload.get("aud") {
+                None if form.insecure_no_audience => Vec::new(),
+                audiences => self::audiences(audiences)?,
+            },
+            scopes: scopes(&payload, &form.scope)?,
+            expires: payload.get("exp").ok_or(Reason::ClaimsMalformed).and_then(date)?,
+            issued,
+            not_before: payload.get("nbf").map(date_or_epoch).transpose()?,
             confirmation: Confirmation::parse(payload.get("cnf"))?,
-            others: payload,
+            others: named(payload, &form.named),
         })
+    }
+
+    /// The claim that rules, limits and upstreams know by this name.
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.others.get(name)
     }
 
     /// The bytes of memory they take besides themselves.
     pub fn memory(&self) -> usize {
-        let texts = [&self.subject, &self.client_id, &self.token_id].into_iter();
+        let texts = [&self.subject, &self.client_id].into_iter().chain(&self.token_id);
         let texts = texts.chain(&self.audiences).chain(&self.scopes);
         let lists = [&self.audiences, &self.scopes].map(|list| allocation_of::<Box<str>>(list.capacity()));
         texts.map(|text| allocation(text.len())).chain(lists).fold(self.others.memory(), usize::saturating_add)
-    }
-
-    /// A claim by name as text: a string as it is, an integer in decimal; `None` for what is absent or otherwise.
-    pub fn as_text(&self, name: &str) -> Option<String> {
-        match self.others.get(name)? {
-            Value::Text(text) => Some(text.clone()),
-            Value::Integer(integer) => Some(integer.to_string()),
-            _ => None,
-        }
     }
 }
 
@@ -88,13 +94,58 @@ fn text<'o>(payload: &'o Object, name: &str) -> Result<&'o str, Reason> {
     }
 }
 
+/// What stands at a place, if anything does.
+fn at<'o>(payload: &'o Object, place: &ClaimPlace) -> Option<&'o Value> {
+    let (last, path) = place.0.split_last()?;
+    let inner = path.iter().try_fold(payload, |object, name| object.get(name)?.as_object());
+    inner?.get(last).filter(|value| **value != Value::Null)
+}
+
+/// The text in the first place that has anything. `None` only if it may be missing.
+fn first<'o>(payload: &'o Object, places: &[ClaimPlace], optional: bool) -> Result<Option<&'o str>, Reason> {
+    match places.iter().find_map(|place| at(payload, place)) {
+        None if optional => Ok(None),
+        None => Err(Reason::ClaimsMalformed),
+        Some(value) => match value.as_text() {
+            Some(text) if !text.is_empty() => Ok(Some(text)),
+            _ => Err(Reason::ClaimsMalformed),
+        },
+    }
+}
+
+/// The payload, with what stands in the places of each of these names under that name, and nothing else under it.
+fn named(mut payload: Object, names: &[(Box<str>, Vec<ClaimPlace>)]) -> Object {
+    // A place may be inside a claim that has to give way to another.
+    let values: Vec<_> = names.iter().map(|(name, places)| (name, united(&payload, places))).collect();
+    for (name, value) in values {
+        payload.replace(name, value);
+    }
+    payload
+}
+
+/// What stands at the one place as it is; at several places, the list of all texts there.
+fn united(payload: &Object, places: &[ClaimPlace]) -> Option<Value> {
+    let [place] = places else {
+        let mut texts = places.iter().filter_map(|place| at(payload, place)).flat_map(texts).peekable();
+        texts.peek()?;
+        return Some(Value::Array(texts.map(|text| Value::Text(text.to_owned())).collect()));
+    };
+    at(payload, place).cloned()
+}
+
+/// The text, or the texts of a list.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    value.as_text().into_iter().chain(value.as_array().into_iter().flatten().filter_map(Value::as_text))
+}
+
 /// A NumericDate (RFC 7519 §2). Zero is a mistake, not a date.
-fn date(value: Option<&Value>) -> Result<UnixMillis, Reason> {
-    value
-        .and_then(Value::as_number)
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(UnixMillis::from_numeric_date)
-        .ok_or(Reason::ClaimsMalformed)
+fn date(value: &Value) -> Result<UnixMillis, Reason> {
+    date_or_epoch(value).ok().filter(|date| date.as_millis() > 0).ok_or(Reason::ClaimsMalformed)
+}
+
+/// A NumericDate; zero is long past.
+fn date_or_epoch(value: &Value) -> Result<UnixMillis, Reason> {
+    value.as_number().and_then(UnixMillis::from_numeric_date).ok_or(Reason::ClaimsMalformed)
 }
 
 /// A string or an array of strings (RFC 7519 §4.1.3).
@@ -109,12 +160,34 @@ fn audiences(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
     audiences.ok_or(Reason::ClaimsMalformed)
 }
 
-/// One string of space-separated values (RFC 6749 §3.3); absent means none.
-fn scopes(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
-    let Some(value) = value else { return Ok(Vec::new()) };
-    let text = value.as_text().ok_or(Reason::ClaimsMalformed)?;
-    let scopes: Vec<Box<str>> = text.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect();
+/// The scopes of a token; nothing there means none.
+fn scopes(payload: &Object, places: &ScopePlaces) -> Result<Vec<Box<str>>, Reason> {
+    let mut scopes: Vec<Box<str>> = Vec::new();
+    match places {
+        // One string of space-separated values (RFC 6749 §3.3).
+        ScopePlaces::Standard => {
+            let Some(value) = payload.get("scope") else { return Ok(scopes) };
+            scopes.extend(separated(value.as_text().ok_or(Reason::ClaimsMalformed)?));
+        }
+        ScopePlaces::United(places) => {
+            for value in places.iter().filter_map(|place| at(payload, place)) {
+                match value {
+                    Value::Text(text) => scopes.extend(separated(text)),
+                    // An item with a space (a role may have one) is no scope, and must not become two.
+                    Value::Array(items) if items.iter().all(|item| item.as_text().is_some()) => {
+                        let items = items.iter().filter_map(Value::as_text);
+                        scopes.extend(items.filter(|item| !item.is_empty() && !item.contains(' ')).map(Box::from));
+                    }
+                    _ => return Err(Reason::ClaimsMalformed),
+                }
+            }
+        }
+    }
     if scopes.len() > MAX_SCOPES { Err(Reason::ClaimsMalformed) } else { Ok(scopes) }
+}
+
+fn separated(text: &str) -> impl Iterator<Item = Box<str>> {
+    text.split(' ').filter(|scope| !scope.is_empty()).map(Into::into)
 }
 
 #[cfg(test)]
@@ -124,11 +197,15 @@ mod tests {
     use super::*;
     use crate::jose::Algorithm;
     use crate::json::{Bounds, parse};
-    use crate::policy::{JwksSource, KeySource, Origin, TrustId, TypRule};
+    use crate::policy::{JwksSource, KeySource, Origin, TokenForm, TrustId};
 
     const GOOD: &str = r#"{"iss":"https://as.example.com","sub":"s","client_id":"c","jti":"j","aud":"a","exp":2000000000,"iat":1999999000}"#;
 
     fn with(member: &str, value: &str) -> Result<Claims, Reason> {
+        with_form(member, value, TokenForm::default())
+    }
+
+    fn with_form(member: &str, value: &str, form: TokenForm) -> Result<Claims, Reason> {
         let good = parse(GOOD.as_bytes(), Bounds::TOKEN).unwrap();
         let mut object = Object::default();
         for (name, value) in good.as_object().unwrap().members().filter(|(name, _)| *name != member) {
@@ -139,7 +216,7 @@ mod tests {
             let Ok(value) = parse(value.as_bytes(), Bounds::TOKEN) else { return Err(Reason::ClaimsMalformed) };
             object.insert(member.to_owned(), value).unwrap();
         }
-        Claims::parse(object, &issuer())
+        Claims::parse(object, &Issuer { form, ..issuer() })
     }
 
     fn issuer() -> Issuer {
@@ -156,7 +233,9 @@ mod tests {
             issuer: "https://as.example.com".into(),
             algorithms: vec![Algorithm::Es256],
             keys: KeySource::Remote(source),
-            typ: TypRule::AccessToken,
+            profile: "rfc9068",
+            form: TokenForm::default(),
+            not_issued_before: None,
             max_lifetime: Duration::from_secs(900),
             leeway: Duration::from_secs(30),
             trust: TrustId::of("main"),
@@ -218,5 +297,71 @@ mod tests {
         assert_eq!(with("scope", "\"read  write\"").unwrap().scopes.len(), 2);
         assert_eq!(with("scope", "\"read\\twrite\"").unwrap().scopes.len(), 1);
         assert!(with("scope", "").unwrap().scopes.is_empty());
+    }
+
+    fn path(names: &[&str]) -> ClaimPlace {
+        ClaimPlace(names.iter().map(|name| (*name).into()).collect())
+    }
+
+    #[test]
+    fn a_scope_may_be_a_list_and_in_several_places_where_that_is_said() {
+        let places = || vec![path(&["scp"]), path(&["roles"]), path(&["a", "b"])];
+        let scopes = |member: &str, value: &str| {
+            let form = TokenForm { scope: ScopePlaces::United(places()), ..TokenForm::default() };
+            with_form(member, value, form).map(|claims| claims.scopes.join("|"))
+        };
+        for (member, value, expected) in [
+            ("scp", "\"a b\"", "a|b"),
+            ("scp", "[\"a\",\"b\"]", "a|b"),
+            ("scp", "null", ""),
+            ("scp", "[]", ""),
+            ("roles", "[\"a\",\"clerk of orders\",\"\"]", "a"),
+            ("a", "{\"b\":[\"c\"]}", "c"),
+            ("a", "{\"c\":[\"b\"]}", ""),
+            ("a", "[\"b\"]", ""),
+            ("scope", "\"a\"", ""),
+        ] {
+            assert_eq!(scopes(member, value).as_deref(), Ok(expected), "{member}: {value}");
+        }
+        for value in ["1", "true", "{}", "[1]", "[\"a\",[\"b\"]]"] {
+            assert_eq!(scopes("scp", value), Err(Reason::ClaimsMalformed), "{value}");
+        }
+        let many = format!("[{}\"a\"]", "\"a\",".repeat(MAX_SCOPES));
+        assert_eq!(scopes("scp", &many), Err(Reason::ClaimsMalformed));
+    }
+
+    #[test]
+    fn the_first_place_that_has_a_text_says_who_the_client_is() {
+        let form = || TokenForm { client_id: vec![path(&["azp"]), path(&["client_id"])], ..TokenForm::default() };
+        let client = |value: &str| with_form("azp", value, form()).map(|claims| claims.client_id.to_string());
+        assert_eq!(client("\"a\"").as_deref(), Ok("a"));
+        assert_eq!(client("null").as_deref(), Ok("c"));
+        for value in ["\"\"", "1", "[\"a\"]", "{}"] {
+            assert_eq!(client(value), Err(Reason::ClaimsMalformed), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_ours_means_what_stands_in_its_place_and_nothing_else() {
+        let claim = |places: Vec<ClaimPlace>, member: &str, value: &str| {
+            let form = TokenForm { named: vec![("tenant".into(), places)], ..TokenForm::default() };
+            with_form(member, value, form).unwrap().claim("tenant").cloned()
+        };
+        let text = |text: &str| Some(Value::Text(text.to_owned()));
+        assert_eq!(claim(vec![path(&["a.b/c"])], "a.b/c", "\"t\""), text("t"));
+        assert_eq!(
+            claim(vec![path(&["https://example.com", "x.y"])], "https://example.com", "{\"x.y\":\"t\"}"),
+            text("t")
+        );
+        assert_eq!(claim(vec![path(&["a", "b"])], "a.b", "\"t\""), None);
+        assert_eq!(claim(vec![path(&["a"])], "tenant", "\"t\""), None, "the token's own claim of that name");
+        assert_eq!(claim(vec![path(&["tenant", "id"])], "tenant", "{\"id\":\"t\"}"), text("t"));
+        assert_eq!(claim(vec![path(&["tenant"])], "tenant", "7"), Some(Value::Integer(7)));
+        let both = vec![path(&["a"]), path(&["sub"])];
+        assert_eq!(
+            claim(both, "a", "[\"x\",1]"),
+            Some(Value::Array([text("x"), text("s")].into_iter().flatten().collect()))
+        );
+        assert_eq!(claim(vec![path(&["a"]), path(&["b"])], "c", "1"), None);
     }
 }

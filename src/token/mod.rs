@@ -6,9 +6,11 @@
 mod access_token;
 mod cache;
 mod claims;
+mod confirmation;
 mod credential;
 
 pub use access_token::{AccessToken, Unverified};
 pub use cache::TokenCache;
 pub use claims::Claims;
+pub use confirmation::Confirmation;
 pub use credential::{RawToken, presented};

@@ -72,10 +72,7 @@ impl Refusal {
     }
 
     fn problem(&self, status: u16, detail: &str) -> String {
-        let violated_policies = match &self.detail {
-            Detail::Limits(over) => over.violated_names().collect(),
-            _ => Vec::new(),
-        };
+        let violated_policies: Vec<&str> = self.violated_limits().collect();
         let r#type = match (self.reason, violated_policies.is_empty()) {
             (Reason::SourceLockedOut, _) => ABNORMAL_USAGE,
             (_, false) => QUOTA_EXCEEDED,

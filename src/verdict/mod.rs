@@ -16,7 +16,7 @@ pub use answer::Answer;
 pub use upstream::Upstream;
 
 use crate::authz::Grant;
-use crate::limit::{OverLimit, Permits};
+use crate::limit::{OverLimit, Permits, Violation};
 use crate::policy::{Resource, Route};
 use crate::reason::Reason;
 
@@ -99,6 +99,12 @@ impl From<Reason> for Refusal {
 }
 
 impl Refusal {
+    /// The names of the limits that said no.
+    pub fn violated_limits(&self) -> impl Iterator<Item = &str> {
+        let over = if let Detail::Limits(over) = &self.detail { Some(over) } else { None };
+        over.into_iter().flat_map(OverLimit::violated_names)
+    }
+
     /// A dependency of ours is not there; try again after `retry_after`.
     pub fn unavailable(reason: Reason, retry_after: Duration) -> Self {
         Self { detail: Detail::RetryAfter(retry_after), ..reason.into() }
@@ -112,6 +118,13 @@ impl Refusal {
     /// A source has spent its budget of failures.
     pub fn locked_out(over: OverLimit) -> Self {
         Self { detail: Detail::Limits(over), ..Reason::SourceLockedOut.into() }
+    }
+
+    /// Limits on what comes of a source's requests said no.
+    pub fn of_source(over: OverLimit) -> Self {
+        let of_failures = |violation: &Violation| violation.limit.counts.failures();
+        let failed = over.violated().iter().any(of_failures);
+        if failed { Self::locked_out(over) } else { Self::over_limit(over) }
     }
 
     /// Limits said no.

@@ -1,13 +1,13 @@
-//! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the grant, the
-//! peer, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream about
-//! the caller that is not on the operator's list, and nothing the caller says under one of those names.
+//! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the facts
+//! about the caller, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream
+//! about the caller that is not on the operator's list, and nothing the caller says under one of those names.
 
-use crate::authz::Grant;
 use crate::http::Head;
-use crate::peer::PeerIdentity;
-use crate::policy::{ForwardRule, ForwardedClaim};
+use crate::policy::{Fact, ForwardRule};
 use crate::reason::Reason;
 
+/// The longest value in filter state, in characters; longer ones are cut and end in `…`.
+const MAX_STATE: usize = 256;
 /// The longest value that is put into a header.
 const MAX_VALUE: usize = 8 * 1024;
 
@@ -18,30 +18,31 @@ pub struct Upstream {
     pub remove: Vec<String>,
     /// Headers to set.
     pub set: Vec<(String, String)>,
-    /// Filter state to set: key below `wasm.`, and value.
+    /// Filter state to set: key below `wasm.`, and value, bounded and escaped.
     pub filter_state: Vec<(String, String)>,
 }
 
 impl Upstream {
     /// For a caller of whom nothing was proved.
     pub fn of_nobody(rule: &ForwardRule, head: &Head) -> Self {
-        // Without a grant there is no claim that could be unfit for a header.
-        Self::of(rule, head, &Grant::public(), None).unwrap_or_default()
+        // Where no fact is known, none can be unfit for a header.
+        Self::of(rule, head, |_| None).unwrap_or_default()
     }
 
-    /// By `rule`, for a caller with `grant` and, where there is a certificate, this identity.
-    pub fn of(rule: &ForwardRule, head: &Head, grant: &Grant, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
+    /// By `rule`, for a caller of whom `value_of` tells each fact that is known.
+    pub fn of(rule: &ForwardRule, head: &Head, value_of: impl Fn(&Fact) -> Option<String>) -> Result<Self, Reason> {
         let mut upstream = Self::default();
-        for (name, claim) in &rule.headers {
-            match value(claim, grant, peer) {
+        for (name, fact) in &rule.headers {
+            match value_of(fact) {
                 Some(value) if fits_a_header(&value) => upstream.set.push((name.to_string(), value)),
                 Some(_) => return Err(Reason::ClaimUnforwardable),
                 None if head.headers(name).next().is_some() => upstream.remove.push(name.to_string()),
                 None => {}
             }
         }
-        for (key, claim) in &rule.filter_state {
-            upstream.filter_state.extend(value(claim, grant, peer).map(|value| (key.to_string(), value)));
+        for (key, fact) in &rule.filter_state {
+            let value = value_of(fact).map(|value| (key.to_string(), for_logs(&value)));
+            upstream.filter_state.extend(value);
         }
         for name in head.names() {
             // Whether or not it was looked at: on a public route it may be good elsewhere.
@@ -54,22 +55,49 @@ impl Upstream {
     }
 }
 
-fn value(claim: &ForwardedClaim, grant: &Grant, peer: Option<&PeerIdentity>) -> Option<String> {
-    let token = grant.access_token();
-    let claims = token.map(|token| token.claims());
-    match claim {
-        ForwardedClaim::ClientId => claims.map(|claims| claims.client_id.to_string()),
-        ForwardedClaim::Sub => claims.map(|claims| claims.subject.to_string()),
-        ForwardedClaim::Issuer => token.map(|token| token.issuer().issuer.to_string()),
-        ForwardedClaim::Scope => claims.map(|claims| claims.scopes.join(" ")),
-        ForwardedClaim::Claim(name) => claims.and_then(|claims| claims.as_text(name)),
-        ForwardedClaim::Peer => peer.map(PeerIdentity::name),
-        ForwardedClaim::Thumbprint => peer.map(|peer| peer.thumbprint.to_x5t_s256()),
-    }
-}
-
 /// Visible ASCII and inner spaces: what every HTTP implementation reads the same way.
 fn fits_a_header(value: &str) -> bool {
     let visible = |byte: u8| matches!(byte, b' '..=b'~');
     value.len() <= MAX_VALUE && value.bytes().all(visible) && value.trim() == value
+}
+
+/// Fit for a log that writes it as it is: no quotation mark ends a field, no control or separator ends a line, no mark of
+/// direction turns what is read around.
+fn for_logs(value: &str) -> String {
+    let mut text = String::with_capacity(value.len().min(MAX_STATE));
+    for (number, letter) in value.chars().enumerate() {
+        match letter {
+            _ if number == MAX_STATE => {
+                text.push('…');
+                break;
+            }
+            '"' | '\\' => text.extend(['\\', letter]),
+            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                text.extend(letter.escape_unicode());
+            }
+            letter if letter.is_control() => text.extend(letter.escape_unicode()),
+            letter => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filter_state_is_bounded_and_escaped() {
+        for (value, expected) in [
+            ("auth0|alice", "auth0|alice"),
+            ("zoë é", "zoë é"),
+            ("a\nb", "a\\u{a}b"),
+            ("a\"b\\", "a\\\"b\\\\"),
+            ("\u{85}\u{2028}\u{202e}", "\\u{85}\\u{2028}\\u{202e}"),
+        ] {
+            assert_eq!(for_logs(value), expected);
+        }
+        assert_eq!(for_logs(&"é".repeat(256)), "é".repeat(256));
+        assert_eq!(for_logs(&"é".repeat(8_192)), "é".repeat(256) + "…");
+    }
 }

@@ -25,12 +25,52 @@ pub struct Fetch {
 }
 
 /// The answer to a fetch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HttpAnswer {
     /// `:status`.
     pub status: u16,
+    /// What the head says about it.
+    pub fields: AnswerFields,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// The fields of an answer that matter here, as they were sent.
+#[derive(Debug, Default)]
+pub struct AnswerFields {
+    /// `cache-control`.
+    pub cache_control: Option<Vec<u8>>,
+    /// `age`: how long a cache on the way has had it.
+    pub age: Option<Vec<u8>>,
+    /// `location`.
+    pub location: Option<Vec<u8>>,
+    /// `content-encoding`.
+    pub content_encoding: Option<Vec<u8>>,
+}
+
+impl HttpAnswer {
+    /// How long the server says that it is good for (RFC 9111 §4.2.1), from now on; `None` if it does not say.
+    pub fn max_age(&self) -> Option<Duration> {
+        let directives = std::str::from_utf8(self.fields.cache_control.as_deref()?).ok()?.split(',').map(str::trim);
+        let mut shortest = None;
+        for directive in directives {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            let seconds = match name.to_ascii_lowercase().as_str() {
+                "no-store" | "no-cache" => 0,
+                "max-age" => seconds(value.trim_matches('"')).unwrap_or(0),
+                _ => continue,
+            };
+            shortest = Some(shortest.map_or(seconds, |shortest: u64| shortest.min(seconds)));
+        }
+        let age = self.fields.age.as_deref().and_then(|age| seconds(std::str::from_utf8(age).ok()?.trim()));
+        shortest.map(|seconds| Duration::from_secs(seconds.saturating_sub(age.unwrap_or(0))))
+    }
+}
+
+/// RFC 9111 §1.2.2: digits alone; more than fit are a very long time.
+fn seconds(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::from(u32::MAX)))
 }
 
 /// A fetch that brought no answer.
@@ -42,4 +82,38 @@ pub enum FetchFailed {
     NoAnswer,
     /// No end was ever reported.
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_an_answer_is_good_for_is_read_from_its_head() {
+        for (cache_control, age, expected) in [
+            ("max-age=300", "", Some(300)),
+            ("public, Max-Age=\"300\" , must-revalidate", "", Some(300)),
+            ("max-age=300", "100", Some(200)),
+            ("max-age=300", "400", Some(0)),
+            ("max-age=300", "x", Some(300)),
+            ("no-store", "", Some(0)),
+            ("max-age=300, no-cache", "", Some(0)),
+            ("max-age=300, max-age=20", "", Some(20)),
+            ("max-age=99999999999999999999", "", Some(u64::from(u32::MAX))),
+            ("max-age=-1", "", Some(0)),
+            ("max-age", "", Some(0)),
+            ("public, s-maxage=7", "", None),
+            ("", "", None),
+            ("max-age=3\u{e9}", "", Some(0)),
+        ] {
+            let fields = AnswerFields {
+                cache_control: Some(cache_control.as_bytes().to_vec()),
+                age: Some(age.as_bytes().to_vec()),
+                ..AnswerFields::default()
+            };
+            let answer = HttpAnswer { fields, ..HttpAnswer::default() };
+            assert_eq!(answer.max_age(), expected.map(Duration::from_secs), "{cache_control} {age}");
+        }
+        assert_eq!(HttpAnswer::default().max_age(), None);
+    }
 }

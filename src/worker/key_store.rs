@@ -1,67 +1,48 @@
 //! The fetched keys of one issuer. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the fetch to send, and
-//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`).
+//! whether a key still vouches. Not here: when they are due, and how long old ones serve (`refresh`); how workers tell
+//! each other (`key_news`); what a fetch brought instead of keys (`fetch_fault`).
 //!
 //! An unknown `kid` may cause one fetch per issuer and 30 s for all workers of the proxy together (they agree by a
 //! shared time stamp): anyone can send a random `kid`. So that a rotation found by one worker reaches the others at
-//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Keys
+//! once, the digest of the newest set is shared too: a worker whose set has another digest may fetch as well. Failures
+//! are shared as well, and who makes the next attempt: more workers are no more load on a server in trouble. Keys
 //! themselves are never taken from shared data, which other plugins may write.
 
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::host::{Cas, Expect, Host};
-use crate::jose::{Header, KeySet, KeySetFault, MAX_KEY_SET_BYTES, VerifyingKey};
+use crate::host::Host;
+use crate::jose::{Header, KeySet, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{JwksSource, TrustId};
 use crate::time::MonoNanos;
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
-use crate::worker::refresh::{Attempt, Refresh, Schedule};
+use crate::worker::fetch_fault::FetchFault;
+use crate::worker::key_news::{News, NewsOf};
+use crate::worker::refresh::{Refresh, Schedule, Trouble};
 
 /// Between two fetches caused by unknown `kid`s, over all workers.
 const UNKNOWN_KID_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two fetches of one worker caused by another worker's news.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
-/// Where workers share what they know about an issuer's keys; with the number of its layout.
-const SHARED_KEYS: &str = "boundgate/keys/1/";
+/// A fault that was told already is told again after so long.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
 /// Where a token's key stands.
 #[derive(Debug)]
 pub enum KeyLookup {
     /// These fit.
     Found(Vec<Rc<VerifyingKey>>),
-    /// A fetch is under way that may bring it.
+    /// A fetch may bring it: one is under way, or there are no keys and the next one comes soon.
     Wait,
     /// The issuer has no such key.
     Unknown,
-    /// There are no keys yet, and the next attempt is that far away.
-    Unavailable(Duration),
 }
 
 /// What an answer brought.
 pub(super) enum KeysNews {
     Loaded,
-    Failed(FetchFault),
-}
-
-/// Why a fetch brought no keys.
-pub(super) enum FetchFault {
-    Call(FetchFailed),
-    Status(u16),
-    Keys(KeySetFault),
-}
-
-impl fmt::Display for FetchFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FetchFault::Call(FetchFailed::NotSent) => {
-                f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?")
-            }
-            FetchFault::Call(FetchFailed::NoAnswer) => f.write_str("the fetch was reset or its answer too large"),
-            FetchFault::Call(FetchFailed::Lost) => f.write_str("the fetch never ended"),
-            FetchFault::Status(status) => write!(f, "the fetch was answered with status {status}"),
-            FetchFault::Keys(fault) => write!(f, "{fault}"),
-        }
-    }
+    /// With what to tell the operator, unless that was told a short time ago.
+    Failed(Option<String>),
 }
 
 struct Loaded {
@@ -72,9 +53,13 @@ struct Loaded {
 /// See the module.
 pub(super) struct IssuerKeys {
     source: JwksSource,
-    shared_key: String,
+    /// Where the issuer stands in the configuration.
+    place: Box<str>,
+    news: NewsOf,
     loaded: Option<Loaded>,
     refresh: Refresh,
+    /// The last fault, and when it was told.
+    told: Option<(FetchFault, MonoNanos)>,
 }
 
 /// The lookup where keys stand in the configuration.
@@ -88,41 +73,36 @@ fn schedule(source: &JwksSource) -> Schedule {
 }
 
 impl IssuerKeys {
-    pub(super) fn new(trust: &TrustId, source: &JwksSource) -> Self {
+    /// Of an issuer that nothing was fetched of. `seed` is random.
+    pub(super) fn new(trust: &TrustId, source: &JwksSource, seed: u64) -> Self {
         Self {
             source: source.clone(),
-            shared_key: format!("{SHARED_KEYS}{trust}"),
+            place: "".into(),
+            news: NewsOf::new(trust),
             loaded: None,
-            refresh: Refresh::new(schedule(source)),
+            refresh: Refresh::new(schedule(source), seed),
+            told: None,
         }
     }
 
-    /// Goes by the times of `source` from now on: they are no part of the trust.
-    pub(super) fn follow(&mut self, source: &JwksSource) {
+    /// Goes by the times of `source` from now on: they are no part of the trust. `place`: the issuer's in the
+    /// configuration.
+    pub(super) fn follow(&mut self, place: &str, source: &JwksSource) {
         self.source = source.clone();
+        self.place = place.into();
         self.refresh.follow(schedule(source));
     }
 
-    /// For the operator's log.
-    pub(super) fn describe(&self) -> String {
-        format!("at https://{}{} (cluster {})", self.source.authority, self.source.path, self.source.cluster)
-    }
-
-    /// Keys for a token's header, and whether to start a fetch.
+    /// Keys for a token's header, and whether to start a fetch now.
     pub(super) fn lookup(&self, header: &Header, host: &dyn Host, now: MonoNanos) -> (KeyLookup, bool) {
-        let attempt = self.refresh.attempt(now);
         let Some(loaded) = self.usable(now) else {
-            return match attempt {
-                Attempt::UnderWay => (KeyLookup::Wait, false),
-                Attempt::Allowed => (KeyLookup::Wait, true),
-                Attempt::NotBefore(pause) => (KeyLookup::Unavailable(pause), false),
-            };
+            return (KeyLookup::Wait, self.claims_turn(true, host, now));
         };
-        match (inline(&loaded.set, header), attempt) {
-            (KeyLookup::Found(keys), _) => (KeyLookup::Found(keys), false),
-            (_, Attempt::UnderWay) => (KeyLookup::Wait, false),
-            (_, Attempt::Allowed) if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
-            (_, Attempt::Allowed | Attempt::NotBefore(_)) => (KeyLookup::Unknown, false),
+        match inline(&loaded.set, header) {
+            KeyLookup::Found(keys) => (KeyLookup::Found(keys), false),
+            _ if self.refresh.is_under_way() => (KeyLookup::Wait, false),
+            _ if self.may_fetch_for_unknown_kid(loaded, host, now) => (KeyLookup::Wait, true),
+            _ => (KeyLookup::Unknown, false),
         }
     }
 
@@ -131,9 +111,21 @@ impl IssuerKeys {
         self.usable(now).map(|loaded| &loaded.set)
     }
 
-    /// Whether keys are missing or old, and an attempt is allowed.
+    /// Whether keys are missing or old, and no fetch for them is under way here.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
         self.refresh.is_due(now)
+    }
+
+    /// Whether a fetch starts now that no `kid` asks for. While fetches fail, one worker takes each turn. `waited_for`:
+    /// requests wait for the keys.
+    pub(super) fn claims_turn(&self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> bool {
+        let trouble = self.news.read(host).trouble;
+        self.refresh.may_start(&trouble, waited_for, now)
+            && (trouble.failures == 0
+                || self.news.change(host, |news| {
+                    let free = self.refresh.may_start(&news.trouble, waited_for, now);
+                    free.then_some(News { trouble: news.trouble.retried(now), ..news })
+                }))
     }
 
     /// Whether the fetch under way will never end.
@@ -149,7 +141,10 @@ impl IssuerKeys {
             method: "GET",
             authority: self.source.authority.clone(),
             path: self.source.path.clone(),
-            headers: vec![("accept", "application/jwk-set+json, application/json".into())],
+            headers: vec![
+                ("accept", "application/jwk-set+json, application/json".into()),
+                ("accept-encoding", "identity".into()),
+            ],
             body: Vec::new(),
             timeout: self.source.timeout,
             max_bytes: MAX_KEY_SET_BYTES,
@@ -163,23 +158,35 @@ impl IssuerKeys {
         host: &dyn Host,
         now: MonoNanos,
     ) -> KeysNews {
-        let set = answer.map_err(FetchFault::Call).and_then(|answer| match answer.status {
-            200 => KeySet::parse(&answer.body).map_err(FetchFault::Keys),
-            status => Err(FetchFault::Status(status)),
-        });
-        match set {
+        let max_age = answer.as_ref().ok().and_then(HttpAnswer::max_age);
+        match FetchFault::or_keys(answer) {
             Ok(set) => {
                 let digest = short(&set.digest());
                 self.loaded = Some(Loaded { set, digest });
-                self.refresh.succeeded(now);
-                self.share(host, |shared| Some(Shared { digest, ..shared }));
+                self.refresh.succeeded(max_age, now);
+                self.told = None;
+                self.news.tell(host, |news| News { digest, trouble: Trouble::default(), ..news });
                 KeysNews::Loaded
             }
             Err(fault) => {
-                self.refresh.failed(now);
-                KeysNews::Failed(fault)
+                let started = self.refresh.failed(now);
+                self.news.tell(host, |news| News { trouble: news.trouble.and(started, now), ..news });
+                KeysNews::Failed(self.told_of(fault, now))
             }
         }
+    }
+
+    /// What the operator is told about a fault. Attempts come as often as once a second while requests wait: the same is
+    /// not told each time.
+    fn told_of(&mut self, fault: FetchFault, now: MonoNanos) -> Option<String> {
+        let just_told = |(told, when): &(FetchFault, MonoNanos)| *told == fault && now.since(*when) < TOLD_AGAIN;
+        if self.told.as_ref().is_some_and(just_told) {
+            return None;
+        }
+        let JwksSource { cluster, authority, path, .. } = &self.source;
+        let text = format!("{}.jwks: keys at https://{authority}{path} (cluster {cluster}): {fault}", self.place);
+        self.told = Some((fault, now));
+        Some(text)
     }
 
     fn usable(&self, now: MonoNanos) -> Option<&Loaded> {
@@ -187,47 +194,15 @@ impl IssuerKeys {
     }
 
     fn may_fetch_for_unknown_kid(&self, loaded: &Loaded, host: &dyn Host, now: MonoNanos) -> bool {
-        let rested = self.refresh.rested(FOLLOW_INTERVAL, now);
-        let news = Shared::read(host, &self.shared_key).is_some_and(|(shared, _)| shared.digest != loaded.digest);
-        (news && rested)
-            || self.share(host, |shared| {
+        let newest = self.news.read(host).digest;
+        let behind = newest != 0 && newest != loaded.digest;
+        (behind && self.refresh.rested(FOLLOW_INTERVAL, now) && self.claims_turn(false, host, now))
+            || self.news.change(host, |news| {
                 // A stamp from the future is not ours: it must not stop fetches for good.
-                let free = shared.asked.is_none_or(|asked| asked > now || now.since(asked) >= UNKNOWN_KID_INTERVAL);
-                free.then_some(Shared { asked: Some(now), ..shared })
+                let free = news.asked.is_none_or(|asked| asked > now || now.since(asked) >= UNKNOWN_KID_INTERVAL);
+                let free = free && self.refresh.may_start(&news.trouble, false, now);
+                free.then_some(News { asked: Some(now), trouble: news.trouble.retried(now), ..news })
             })
-    }
-
-    /// Changes what the workers share about this issuer; `false` if `change` declines or another worker was faster.
-    fn share(&self, host: &dyn Host, change: impl Fn(Shared) -> Option<Shared>) -> bool {
-        let (shared, expect) = match Shared::read(host, &self.shared_key) {
-            Some((shared, cas)) => (shared, Expect::Unchanged(cas)),
-            None => (Shared { asked: None, digest: 0 }, Expect::Absent),
-        };
-        change(shared).is_some_and(|shared| host.shared_set(&self.shared_key, &shared.to_bytes(), expect).is_ok())
-    }
-}
-
-/// What workers share about an issuer: nothing that a verification rests on.
-struct Shared {
-    /// When an unknown `kid` last caused a fetch.
-    asked: Option<MonoNanos>,
-    /// Of the newest set any worker loaded.
-    digest: u64,
-}
-
-impl Shared {
-    /// What another plugin may have scribbled there reads as nothing known.
-    fn read(host: &dyn Host, key: &str) -> Option<(Self, Cas)> {
-        let (bytes, cas) = host.shared_get(key)?;
-        let (words, _) = bytes.as_chunks::<8>();
-        let word = |index: usize| words.get(index).map_or(0, |word| u64::from_le_bytes(*word));
-        let asked = Some(word(0)).filter(|asked| *asked != 0).map(MonoNanos::from_nanos);
-        Some((Self { asked, digest: word(1) }, cas))
-    }
-
-    fn to_bytes(&self) -> [u8; 16] {
-        let asked = self.asked.map_or(0, MonoNanos::as_nanos);
-        (u128::from(asked) | (u128::from(self.digest) << 64)).to_le_bytes()
     }
 }
 
@@ -253,7 +228,7 @@ mod tests {
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         };
-        IssuerKeys::new(&TrustId::of("issuer"), &source)
+        IssuerKeys::new(&TrustId::of("issuer"), &source, 7)
     }
 
     fn header(kid: &str) -> Header {
@@ -261,7 +236,7 @@ mod tests {
     }
 
     fn document(kid: &str) -> Result<HttpAnswer, FetchFailed> {
-        Ok(HttpAnswer { status: 200, body: FIRST.replace("first", kid).into_bytes() })
+        Ok(HttpAnswer { status: 200, body: FIRST.replace("first", kid).into_bytes(), ..HttpAnswer::default() })
     }
 
     /// Starts the fetch that the lookup asks for, if it does.
@@ -279,7 +254,8 @@ mod tests {
         let fetch = keys().start(at(0.0).mono);
         assert_eq!((&*fetch.cluster, fetch.timeout), ("as", Duration::from_secs(5)));
         assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
-        assert_eq!(fetch.headers, [("accept", "application/jwk-set+json, application/json".into())]);
+        let expected = [("accept", "application/jwk-set+json, application/json"), ("accept-encoding", "identity")];
+        assert_eq!(fetch.headers, expected.map(|(name, value)| (name, value.into())));
         assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
     }
 
@@ -293,18 +269,85 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_first_fetch_is_told_with_the_time_of_the_next() {
+    fn a_failed_first_fetch_is_repeated_soon_and_whoever_needs_the_keys_waits() {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
-        keys.answer(Ok(HttpAnswer { status: 500, body: Vec::new() }), &host, at(0.1).mono);
-        let (lookup, _) = look(&mut keys, "first", &host, 0.2);
-        assert!(matches!(lookup, KeyLookup::Unavailable(wait) if wait == Duration::from_millis(900)), "{lookup:?}");
+        keys.answer(Ok(HttpAnswer { status: 500, body: Vec::new(), ..HttpAnswer::default() }), &host, at(0.1).mono);
+        assert!(matches!(look(&mut keys, "first", &host, 0.2), (KeyLookup::Wait, false)));
+        assert!(matches!(look(&mut keys, "first", &host, 0.4), (KeyLookup::Wait, true)));
+        keys.answer(Err(FetchFailed::NoAnswer), &host, at(0.5).mono);
+        assert!(matches!(look(&mut keys, "first", &host, 0.75), (KeyLookup::Wait, false)), "the pause grows");
         assert!(matches!(look(&mut keys, "first", &host, 1.1), (KeyLookup::Wait, true)));
-        keys.answer(Err(FetchFailed::NoAnswer), &host, at(1.2).mono);
+    }
+
+    /// The seconds at which workers without keys fetch, with a tick every 100 ms, from a server that fails until `back`.
+    fn fetches_while_down(workers: usize, waited_for: bool, back: f64) -> Vec<f64> {
+        let host = FakeHost::default();
+        let mut workers: Vec<_> = std::iter::repeat_with(keys).take(workers).collect();
+        let mut fetches = Vec::new();
+        for step in 0..=((back + 10.0) * 10.0) as u32 {
+            let seconds = f64::from(step) / 10.0;
+            let now = at(seconds).mono;
+            let begun: Vec<_> = workers
+                .iter_mut()
+                .filter_map(|worker| {
+                    let due = worker.is_due(now) && worker.claims_turn(waited_for, &host, now);
+                    due.then(|| worker.start(now)).map(|_| worker)
+                })
+                .collect();
+            for worker in begun {
+                fetches.push(seconds);
+                let answer = if seconds < back { Err(FetchFailed::NoAnswer) } else { document("first") };
+                worker.answer(answer, &host, at(seconds + 0.01).mono);
+            }
+        }
+        assert!(workers.iter().all(|worker| worker.set(at(back + 10.0).mono).is_some()), "{fetches:?}");
+        fetches
+    }
+
+    #[test]
+    fn more_workers_are_no_more_load_on_a_server_in_trouble() {
+        let down = |workers, waited_for| {
+            let fetches = fetches_while_down(workers, waited_for, 60.0);
+            // All begin at once, before anybody knows, and all fetch once somebody succeeded.
+            fetches.iter().filter(|seconds| (0.1..60.0).contains(*seconds)).count()
+        };
+        let (one, waited) = (down(1, false), down(1, true));
+        assert!((12..=22).contains(&one) && (50..=64).contains(&waited), "{one} {waited}");
+        assert!(down(5, false) <= one + 4 && down(5, true) <= waited + 4, "{} {}", down(5, false), down(5, true));
+    }
+
+    #[test]
+    fn all_workers_have_keys_within_two_seconds_of_the_servers_return_where_requests_wait() {
+        for workers in [1, 5] {
+            let fetches = fetches_while_down(workers, true, 600.0);
+            let back: Vec<_> = fetches.into_iter().filter(|seconds| *seconds >= 600.0).collect();
+            assert!(back.len() == workers && back.iter().all(|seconds| *seconds < 601.5), "{back:?}");
+        }
+    }
+
+    #[test]
+    fn the_operator_is_told_of_a_fault_when_it_is_new_and_then_twice_a_minute() {
+        let (mut keys, host) = (keys(), FakeHost::default());
+        keys.follow("issuers.main", &keys.source.clone());
+        let mut told = |answer, seconds: f64| {
+            keys.start(at(seconds).mono);
+            match keys.answer(answer, &host, at(seconds).mono) {
+                KeysNews::Loaded => None,
+                KeysNews::Failed(text) => text,
+            }
+        };
+        let down = || Err(FetchFailed::NotSent);
+        let text = told(down(), 0.0).unwrap();
         assert!(
-            matches!(look(&mut keys, "first", &host, 2.3), (KeyLookup::Unavailable(_), false)),
-            "the back-off grows"
+            text.starts_with("issuers.main.jwks: keys at https://as.example.com/jwks (cluster as): the fetch"),
+            "{text}"
         );
+        assert_eq!(told(down(), 29.0), None);
+        assert!(told(down(), 30.0).is_some());
+        assert!(told(Err(FetchFailed::NoAnswer), 31.0).is_some(), "another one");
+        assert!(told(document("first"), 32.0).is_none());
+        assert!(told(Err(FetchFailed::NoAnswer), 33.0).is_some(), "it was over");
     }
 
     #[test]
@@ -315,7 +358,11 @@ mod tests {
         assert!(!keys.is_due(at(599.0).mono));
         assert!(keys.is_due(at(600.0).mono));
         keys.start(at(600.0).mono);
-        keys.answer(Ok(HttpAnswer { status: 200, body: b"<html>".to_vec() }), &host, at(600.0).mono);
+        keys.answer(
+            Ok(HttpAnswer { status: 200, body: b"<html>".to_vec(), ..HttpAnswer::default() }),
+            &host,
+            at(600.0).mono,
+        );
         assert!(matches!(look(&mut keys, "first", &host, 3599.0), (KeyLookup::Found(_), false)));
         assert!(matches!(look(&mut keys, "first", &host, 3600.0), (KeyLookup::Wait, true)));
     }
@@ -326,7 +373,9 @@ mod tests {
         let host = FakeHost::default();
         let mut workers = [keys(), keys()];
         let mut answers = replicas.iter().cycle();
-        let mut answer = || Ok(HttpAnswer { status: 200, body: answers.next().unwrap().as_bytes().to_vec() });
+        let mut answer = || {
+            Ok(HttpAnswer { status: 200, body: answers.next().unwrap().as_bytes().to_vec(), ..HttpAnswer::default() })
+        };
         for worker in &mut workers {
             look(worker, "first", &host, 0.0);
             worker.answer(answer(), &host, at(0.0).mono);
@@ -390,8 +439,8 @@ mod tests {
         let (mut keys, host) = (keys(), FakeHost::default());
         look(&mut keys, "first", &host, 0.0);
         keys.answer(document("first"), &host, at(0.0).mono);
-        let (_, cas) = host.shared_get(&keys.shared_key).unwrap();
-        host.shared_set(&keys.shared_key, &[0xff; 16], Expect::Unchanged(cas)).unwrap();
+        let [place] = &host.keys("boundgate/keys/")[..] else { panic!() };
+        host.overwrite(place, &[0xff; 40]);
         assert!(matches!(look(&mut keys, "x", &host, 5.0), (KeyLookup::Wait, true)));
         keys.answer(document("first"), &host, at(5.1).mono);
         assert!(matches!(look(&mut keys, "x", &host, 5.2), (KeyLookup::Unknown | KeyLookup::Wait, _)));

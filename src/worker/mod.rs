@@ -6,10 +6,13 @@
 //! * outputs: [`Worker::next_call`], [`Worker::next_woken`] (whom to poll again), [`Worker::take_tally`];
 //! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`], [`Worker::leases`].
 //!
-//! Late, timed-out and malformed answers take one path: the call is over, its waiters are polled and find no keys.
+//! Late, timed-out and malformed answers take one path: the call is over. Who waits for keys that are still missing waits
+//! for the next attempt, as long as it may.
 
 mod calls;
 mod fetch;
+mod fetch_fault;
+mod key_news;
 mod key_store;
 mod refresh;
 mod tally;
@@ -19,10 +22,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 pub use calls::{Answered, Call, CallId, Message};
-pub use fetch::{Fetch, FetchFailed, HttpAnswer};
+pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
 pub use key_store::KeyLookup;
 pub use tally::{Counter, Gauge, Tally};
-pub use waits::{Batch, Room, Woken};
+pub use waits::{Batch, Room, Told, Woken};
 
 use calls::{Calls, For};
 use key_store::{IssuerKeys, KeysNews};
@@ -68,16 +71,19 @@ pub struct Worker {
     not_sent: Vec<CallId>,
     leases: Leases,
     tally: Tally,
+    /// Random.
+    seed: u64,
 }
 
 impl Worker {
     /// A worker of `filter` that starts with `policy`.
     pub fn new(filter: FilterId, policy: &Rc<Policy>, host: &dyn Host) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = host.random();
+        let seed = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
         let mut worker = Self {
             native: Native::probe(host),
             keys: BTreeMap::new(),
-            tokens: TokenCache::new(u64::from_ne_bytes([a, b, c, d, e, f, g, h]), policy.token_cache),
+            tokens: TokenCache::new(seed, policy.token_cache),
             peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
             known: Marks::new("tokens", KNOWN_TOKENS, host),
@@ -87,6 +93,7 @@ impl Worker {
             not_sent: Vec::new(),
             leases: Leases::new(MAX_LEASES),
             tally: Tally::default(),
+            seed,
         };
         worker.adopt(policy);
         worker
@@ -97,8 +104,8 @@ impl Worker {
     pub fn adopt(&mut self, policy: &Rc<Policy>) {
         for issuer in &policy.issuers {
             if let KeySource::Remote(source) = &issuer.keys {
-                let new = || IssuerKeys::new(&issuer.trust, source);
-                self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(source);
+                let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
+                self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(&issuer.origin.path, source);
             }
         }
         self.policies.push(Rc::downgrade(policy));
@@ -136,8 +143,8 @@ impl Worker {
         match &issuer.keys {
             KeySource::Inline(set) => key_store::inline(set, header),
             KeySource::Remote(source) => {
-                let keys =
-                    self.keys.entry(issuer.trust.clone()).or_insert_with(|| IssuerKeys::new(&issuer.trust, source));
+                let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
+                let keys = self.keys.entry(issuer.trust.clone()).or_insert_with(new);
                 let (lookup, fetch) = keys.lookup(header, host, now.mono);
                 if fetch {
                     self.fetch(&issuer.trust, now.mono);
@@ -212,9 +219,13 @@ impl Worker {
         self.waits.room(bytes)
     }
 
-    /// Lets an exchange wait for the keys of `issuer`.
-    pub fn wait_for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer) {
-        self.waits.park(exchange, room, On::Keys(issuer.trust.clone()));
+    /// Lets an exchange wait for the keys of `issuer`: no longer than one fetch may take, from when it first had to.
+    pub fn wait_for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer, since: MonoNanos) {
+        let until = match &issuer.keys {
+            KeySource::Inline(_) => since,
+            KeySource::Remote(source) => since.plus(source.timeout),
+        };
+        self.waits.park(exchange, room, On::Keys(issuer.trust.clone(), until));
     }
 
     /// Lets an exchange wait for the permits that it [asked for](Leases::take).
@@ -231,8 +242,8 @@ impl Worker {
     pub fn leave(&mut self, exchange: ExchangeId, now: Now) {
         match self.waits.end(exchange) {
             Some(On::Permits(budget)) => self.leases.leave(budget, exchange.into()),
-            Some(On::Poll(Some(settled))) => self.leases.put_back(settled, now.mono),
-            Some(On::Keys(_) | On::Poll(None)) | None => {}
+            Some(On::Poll(Told::Permits(settled))) => self.leases.put_back(settled, now.mono),
+            Some(On::Keys(..) | On::Poll(Told::Keys | Told::TooLate)) | None => {}
         }
     }
 
@@ -316,11 +327,14 @@ impl Worker {
         for call in lost {
             self.answered(call, Err(FetchFailed::Lost), host, now);
         }
-        let due: Vec<TrustId> =
-            self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono)).map(|(trust, _)| trust.clone()).collect();
+        let due = |(trust, keys): &(&TrustId, &IssuerKeys)| {
+            keys.is_due(now.mono) && keys.claims_turn(self.waits.wants_keys(trust), host, now.mono)
+        };
+        let due: Vec<TrustId> = self.keys.iter().filter(due).map(|(trust, _)| trust.clone()).collect();
         for trust in due {
             self.fetch(&trust, now.mono);
         }
+        self.waits.tick(now.mono);
     }
 
     /// How much there is of each [`Gauge`].
@@ -332,15 +346,13 @@ impl Worker {
         }
     }
 
-    /// What is left of requests that are over, and so should not be there: nothing, once all that waited were polled or
-    /// left, and all calls ended.
+    /// What requests have left behind, which is nothing once all that waited were decided or left. Calls may be under way
+    /// all the same, and end by themselves.
     pub fn leftovers(&self) -> Vec<String> {
         let left = [
             (self.waits.len(), "exchanges that wait"),
             (self.waits.bytes(), "bytes of exchanges that wait"),
             (self.leases.waiting(), "places in the queues of leases"),
-            (self.calls.len(), "calls under way"),
-            (self.not_sent.len(), "calls that were not sent"),
         ];
         left.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect()
     }
@@ -372,16 +384,19 @@ impl Worker {
     }
 
     fn fetched(&mut self, trust: &TrustId, answer: Result<HttpAnswer, FetchFailed>, host: &dyn Host, now: Now) {
-        if let Some(keys) = self.keys.get_mut(trust) {
-            match keys.answer(answer, host, now.mono) {
-                KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
-                KeysNews::Failed(why) => {
-                    self.tally.count(Counter::KeyFetchFailed);
-                    log::warn!("keys of issuer {}: {why}", keys.describe());
+        let Some(keys) = self.keys.get_mut(trust) else { return };
+        match keys.answer(answer, host, now.mono) {
+            KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
+            KeysNews::Failed(why) => {
+                self.tally.count(Counter::KeyFetchFailed);
+                if let Some(why) = why {
+                    log::warn!("{why}");
                 }
             }
         }
-        self.waits.keys(trust);
+        if keys.set(now.mono).is_some() {
+            self.waits.keys(trust);
+        }
     }
 
     /// What is settled for somebody who waits no longer serves others.

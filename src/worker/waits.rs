@@ -1,13 +1,13 @@
 //! Who waits, and for what: the one registry of waiting exchanges, bounded in number and in bytes. In: who begins to
-//! wait, what came, who leaves. Out: whom to poll again, in batches that bound the time of one callback.
+//! wait, what came, who leaves, time. Out: whom to poll again, in batches that bound the time of one callback.
 //! Not here: what is waited for (`key_store`, `limit::fleet`), the calls that bring it (`calls`).
 //!
 //! ```text
-//!  park ──▶ waits for keys | permits ──they came, or not──▶ named, in a line ──poll──▶ end
+//!  park ──▶ waits for keys | permits ──they came, or it lasted too long──▶ named, in a line ──poll──▶ end
 //!                          └───────────── leaves ───────────────────┴────────────────▶ end
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::limit::fleet::{Budget, Settled};
@@ -28,12 +28,23 @@ const BATCH_TIME: Duration = Duration::from_millis(5);
 /// What an exchange waits for.
 #[derive(Debug)]
 pub(super) enum On {
-    /// Keys of an issuer.
-    Keys(TrustId),
-    /// Permits of a service.
+    /// Keys of an issuer, no longer than until then: they may fail to come for hours.
+    Keys(TrustId, MonoNanos),
+    /// Permits of a service, which knows itself when it is too late.
     Permits(Budget),
     /// Being polled, with what it is told then.
-    Poll(Option<Settled>),
+    Poll(Told),
+}
+
+/// What an exchange is told that was named.
+#[derive(Debug)]
+pub enum Told {
+    /// The keys are there.
+    Keys,
+    /// What the service said.
+    Permits(Settled),
+    /// It has waited as long as it may.
+    TooLate,
 }
 
 /// What an exchange finds that is polled.
@@ -41,8 +52,8 @@ pub(super) enum On {
 pub enum Woken {
     /// It was not named: it waits on.
     No,
-    /// What it waited for came or never will; where that was permits, with the answer.
-    Yes(Option<Settled>),
+    /// It was named, with what it is told; nothing if it did not wait.
+    Yes(Option<Told>),
 }
 
 /// A place for one more that waits, and holds so many bytes.
@@ -59,6 +70,8 @@ struct Wait {
 pub(super) struct Waits {
     waits: BTreeMap<ExchangeId, Wait>,
     bytes: usize,
+    /// Those that wait for keys, by when that is too late.
+    ends: BTreeSet<(MonoNanos, ExchangeId)>,
     /// Those named first stand in front. Services have the shorter time-outs: who waited for one does not stand behind
     /// all who waited for keys. Who left meanwhile is passed over.
     for_permits: VecDeque<ExchangeId>,
@@ -76,6 +89,9 @@ impl Waits {
     pub(super) fn park(&mut self, exchange: ExchangeId, Room(bytes): Room, on: On) {
         self.end(exchange);
         self.bytes = self.bytes.saturating_add(bytes);
+        if let On::Keys(_, until) = &on {
+            self.ends.insert((*until, exchange));
+        }
         self.waits.insert(exchange, Wait { on, bytes });
     }
 
@@ -83,26 +99,48 @@ impl Waits {
     pub(super) fn end(&mut self, exchange: ExchangeId) -> Option<On> {
         let Wait { on, bytes } = self.waits.remove(&exchange)?;
         self.bytes = self.bytes.saturating_sub(bytes);
+        if let On::Keys(_, until) = &on {
+            self.ends.remove(&(*until, exchange));
+        }
         Some(on)
     }
 
     /// The exchange is polled: it waits no longer if it was named.
     pub(super) fn poll(&mut self, exchange: ExchangeId) -> Woken {
         match self.waits.get(&exchange).map(|wait| &wait.on) {
-            Some(On::Keys(_) | On::Permits(_)) => Woken::No,
+            Some(On::Keys(..) | On::Permits(_)) => Woken::No,
             Some(On::Poll(_)) | None => match self.end(exchange) {
-                Some(On::Poll(told)) => Woken::Yes(told),
+                Some(On::Poll(told)) => Woken::Yes(Some(told)),
                 _ => Woken::Yes(None),
             },
         }
     }
 
-    /// The keys of an issuer came, or will not for now.
+    /// There are keys of an issuer, old or new.
     pub(super) fn keys(&mut self, trust: &TrustId) {
         for (exchange, wait) in &mut self.waits {
-            if matches!(&wait.on, On::Keys(waits_for) if waits_for == trust) {
-                wait.on = On::Poll(None);
+            if let On::Keys(waits_for, until) = &wait.on
+                && waits_for == trust
+            {
+                self.ends.remove(&(*until, *exchange));
+                wait.on = On::Poll(Told::Keys);
                 self.for_keys.push_back(*exchange);
+            }
+        }
+    }
+
+    /// Whether somebody waits for the keys of an issuer.
+    pub(super) fn wants_keys(&self, trust: &TrustId) -> bool {
+        self.waits.values().any(|wait| matches!(&wait.on, On::Keys(waits_for, _) if waits_for == trust))
+    }
+
+    /// Time passes: those are named that have waited for keys as long as they may.
+    pub(super) fn tick(&mut self, now: MonoNanos) {
+        while let Some((_, exchange)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
+            self.ends.pop_first();
+            if let Some(wait) = self.waits.get_mut(&exchange) {
+                wait.on = On::Poll(Told::TooLate);
+                self.for_keys.push_back(exchange);
             }
         }
     }
@@ -112,7 +150,7 @@ impl Waits {
         let Some(wait) = self.waits.get_mut(&exchange).filter(|wait| matches!(wait.on, On::Permits(_))) else {
             return Some(settled);
         };
-        wait.on = On::Poll(Some(settled));
+        wait.on = On::Poll(Told::Permits(settled));
         self.for_permits.push_back(exchange);
         None
     }
@@ -187,7 +225,7 @@ mod tests {
 
     fn park(waits: &mut Waits, exchange: u32, issuer: &str) {
         let room = waits.room(100).unwrap();
-        waits.park(ExchangeId(exchange), room, On::Keys(trust(issuer)));
+        waits.park(ExchangeId(exchange), room, On::Keys(trust(issuer), at(9.0).mono));
     }
 
     fn batch(waits: &mut Waits, seconds: f64) -> Vec<u32> {
@@ -205,12 +243,32 @@ mod tests {
             let batch = batch(&mut waits, 0.0);
             assert!((1..=BATCH).contains(&batch.len()));
             for exchange in &batch {
-                assert!(matches!(waits.poll(ExchangeId(*exchange)), Woken::Yes(None)));
+                assert!(matches!(waits.poll(ExchangeId(*exchange)), Woken::Yes(Some(Told::Keys))));
             }
             polled.extend(batch);
         }
         assert_eq!(polled, (1..=2000).collect::<Vec<_>>());
-        assert_eq!((waits.len(), waits.bytes()), (0, 0));
+        assert_eq!((waits.len(), waits.bytes(), waits.ends.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn who_has_waited_long_enough_is_named_and_told_so_and_nobody_else() {
+        let mut waits = Waits::default();
+        for (exchange, until) in [(1, 9.0), (2, 5.0), (3, 7.0), (4, 5.0)] {
+            let room = waits.room(100).unwrap();
+            waits.park(ExchangeId(exchange), room, On::Keys(trust("main"), at(until).mono));
+        }
+        waits.end(ExchangeId(4));
+        waits.tick(at(4.9).mono);
+        assert!(!waits.is_named());
+        waits.tick(at(7.0).mono);
+        assert_eq!(batch(&mut waits, 7.0), [2, 3]);
+        assert!(matches!(waits.poll(ExchangeId(2)), Woken::Yes(Some(Told::TooLate))));
+        assert!(matches!(waits.poll(ExchangeId(1)), Woken::No));
+        waits.keys(&trust("main"));
+        assert!(matches!(waits.poll(ExchangeId(1)), Woken::Yes(Some(Told::Keys))));
+        assert!(matches!(waits.poll(ExchangeId(3)), Woken::Yes(Some(Told::TooLate))));
+        assert_eq!((waits.len(), waits.ends.len()), (0, 0));
     }
 
     #[test]
@@ -230,7 +288,7 @@ mod tests {
             park(&mut waits, exchange, issuer);
         }
         waits.keys(&trust("main"));
-        assert!(matches!(waits.end(ExchangeId(3)), Some(On::Poll(None))));
+        assert!(matches!(waits.end(ExchangeId(3)), Some(On::Poll(Told::Keys))));
         assert_eq!(batch(&mut waits, 0.0), [1, 4]);
         assert!(matches!(waits.poll(ExchangeId(2)), Woken::No));
         assert_eq!(waits.len(), 3);
@@ -242,7 +300,7 @@ mod tests {
         let large = MOST_BYTES / 4;
         for exchange in 0..4 {
             let room = waits.room(large).unwrap();
-            waits.park(ExchangeId(exchange), room, On::Keys(trust("main")));
+            waits.park(ExchangeId(exchange), room, On::Keys(trust("main"), at(9.0).mono));
         }
         assert!(waits.room(1).is_none());
         waits.end(ExchangeId(0));

@@ -28,7 +28,7 @@ async fn every_configured_algorithm_verifies_and_a_flipped_bit_does_not() {
 #[tokio::test]
 async fn the_proxys_own_cryptography_is_found_and_used() {
     let bed = bed().await;
-    assert!(bed.envoy.log().contains("signatures the proxy verifies natively: ES256 ES384 RS256"));
+    assert!(bed.envoy.log().contains("signatures the proxy verifies natively: ES256 ES384 RS256 RS384 RS512"));
 }
 
 #[tokio::test]

@@ -139,11 +139,13 @@ async fn ten_thousand_nested_brackets_are_refused() {
 
 #[tokio::test]
 async fn a_key_set_that_is_none_leaves_the_filter_unharmed() {
-    for wrong in [
-        JwksAnswer::html(),
-        JwksAnswer::huge(5_000_000),
-        JwksAnswer::Status(500),
-        JwksAnswer::Redirect("https://evil.example/".into()),
+    for (wrong, remedy) in [
+        (JwksAnswer::html(), "Is \"uri\" right? The answer begins with \"<!DOCTYPE html>"),
+        (JwksAnswer::huge(5_000_000), "larger than 262144 bytes. Is \"uri\" right?"),
+        (JwksAnswer::Status(500), "answered with status 500. See the server's log"),
+        (JwksAnswer::Redirect("https://evil.example/".into()), "redirects to \"https://evil.example/\""),
+        (JwksAnswer::Bytes("application/json", vec![0x1f, 0x8b, 8, 0]), "Switch off compression"),
+        (JwksAnswer::Held, "Nothing came within \"timeout\": raise it"),
     ] {
         let bed = Testbed::start(crate::expectations::config()).await;
         let token = alices_token(&bed).await;
@@ -155,6 +157,10 @@ async fn a_key_set_that_is_none_leaves_the_filter_unharmed() {
         let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
         refused(&bed, &answer, 503, "keys-unavailable").await;
         assert!(answer.header("retry-after").is_some());
+        let told = |line: &str| {
+            line.contains("issuers.main.jwks: keys at https://as.example.com/jwks") && line.contains(remedy)
+        };
+        crate::expectations::eventually(|| bed.envoy.log().lines().any(told)).await;
         assert_unharmed(&bed).await;
         bed.authority.answer_jwks_with(JwksAnswer::Keys);
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);

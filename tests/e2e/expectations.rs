@@ -1,5 +1,7 @@
 //! What the tests here share: one configuration with a route of every kind, and how a refusal is recognised.
 
+use std::time::{Duration, Instant};
+
 use boundgate_testbed::{Answer, EnvoyConfig, Testbed};
 use serde_json::{Value, json};
 
@@ -9,7 +11,7 @@ pub fn config() -> Value {
         "issuers": {"main": {
             "issuer": "https://as.example.com",
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks", "timeout": "2s"},
-            "algorithms": ["ES256", "ES384", "RS256", "PS256", "Ed25519"],
+            "algorithms": ["ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"],
             "max_lifetime": "15m"
         }},
         "resources": [{
@@ -68,4 +70,13 @@ pub fn assert_refused(bed: &Testbed, answer: &Answer, line: &Value, status: u16,
 pub async fn refused(bed: &Testbed, answer: &Answer, status: u16, reason: &str) {
     let line = bed.envoy.access_log_of(answer).await;
     assert_refused(bed, answer, &line, status, reason);
+}
+
+/// Waits until it holds, at most ten seconds.
+pub async fn eventually(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 10 s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

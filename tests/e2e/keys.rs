@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use boundgate_testbed::{Algorithm, AuthorizationServer, Client, JwksAnswer, Testbed, Update};
+use boundgate_testbed::{Algorithm, AuthorizationServer, Client, EnvoyConfig, JwksAnswer, Testbed, Update};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -67,9 +67,10 @@ async fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
     without_keys(&bed).await;
     for client in [bed.client("alice"), bed.client("alice").http2()] {
         let mut first = many(&client, &token, 3);
-        active(&bed, 3).await;
+        waiting(&bed, 3).await;
         first.shutdown().await;
         active(&bed, 0).await;
+        waiting(&bed, 0).await;
     }
     let others = many(&bed.client("alice"), &token, 5);
     active(&bed, 5).await;
@@ -125,6 +126,46 @@ async fn a_body_waits_for_the_verdict_also_where_the_proxy_would_let_it_go_on() 
     assert_eq!(bed.upstream.received()[0].body_len, 1_000, "all of it arrives");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_new_tokens_that_wait_for_one_slow_fetch_all_pass() {
+    const REQUESTS: usize = 2_000;
+    // The upstream gets them at once, which Envoy would not let it by default.
+    let bed = Testbed::start(with(|_| {}).edit(|envoy| {
+        for cluster in envoy["static_resources"]["clusters"].as_array_mut().unwrap() {
+            cluster["circuit_breakers"] = json!({"thresholds": [
+                {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}
+            ]});
+        }
+    }))
+    .await;
+    keys_loaded(&bed, 2).await;
+    let before = bed.authority.jwks_fetches();
+    without_keys(&bed).await;
+    let alice = bed.client("alice").http2();
+    let claims = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap());
+    let mut requests = JoinSet::new();
+    for (number, client) in std::iter::repeat_with(|| alice.kept()).take(REQUESTS / 100).enumerate() {
+        for nth in 0..100 {
+            let token = claims.clone().set("jti", format!("{number}-{nth}")).sign();
+            let client = client.clone();
+            requests.spawn(async move { client.get("/orders/7").token(&token).send().await.status });
+        }
+    }
+    waiting(&bed, REQUESTS as u64).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    let statuses = requests.join_all().await;
+    assert_eq!((statuses.len(), statuses.iter().filter(|status| **status == 200).count()), (REQUESTS, REQUESTS));
+    assert_eq!((bed.upstream.count(), bed.authority.jwks_fetches()), (REQUESTS, before + 2));
+    waiting(&bed, 0).await;
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting_bytes", 0).await.unwrap();
+    bed.envoy.stat_becomes("wasmcustom.boundgate.calls", 0).await.unwrap();
+}
+
+/// Waits until the filter holds exactly this many requests.
+async fn waiting(bed: &Testbed, requests: u64) {
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting", requests).await.unwrap();
+}
+
 /// Waits until the proxy holds exactly this many requests.
 pub async fn active(bed: &Testbed, requests: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -146,6 +187,7 @@ async fn with_nothing_loaded_and_the_authorization_server_down_the_answer_is_503
     bed.authority.stop().await;
     let mut other = config();
     other["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?new");
+    other["issuers"]["main"]["jwks"]["timeout"] = json!("5s");
     bed.envoy.config_update(other).await.unwrap();
     let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
     refused(&bed, &answer, 503, "keys-unavailable").await;
@@ -153,11 +195,50 @@ async fn with_nothing_loaded_and_the_authorization_server_down_the_answer_is_503
     assert!(answer.challenges().is_empty(), "a good token must not be thrown away");
     assert_eq!(bed.anonymous().get("/healthz").send().await.status, 200, "public routes do not need keys");
     bed.authority.restart().await;
-    let deadline = Instant::now() + Duration::from_secs(40);
-    while bed.client("alice").get("/orders/7").token(&token).send().await.status != 200 {
-        assert!(Instant::now() < deadline, "the keys were never fetched");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let requests = many(&bed.client("alice"), &token, 5).join_all().await;
+    assert_eq!(requests, [200; 5], "whoever comes after the server's return waits for the keys");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_requests_wait_for_a_key_server_that_is_slow_to_start() {
+    let mut config = config();
+    config["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
+    let bed = Testbed::start_with(|authority| {
+        // Longer than Envoy waits for a connection: the first fetches fail.
+        authority.warms_up(Duration::from_secs(3));
+        EnvoyConfig::new(config)
+    })
+    .await;
+    let alice = bed.client("alice");
+    let token = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap()).sign();
+    assert_eq!(many(&alice, &token, 5).join_all().await, [200; 5]);
+    bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_failed", 1).await.unwrap();
+}
+
+/// Prints the requests a minute that the server saw.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
+    const WORKERS: u32 = 4;
+    let bed = Testbed::start(with(|_| {}).concurrency(WORKERS)).await;
+    keys_loaded(&bed, WORKERS as usize + 1).await;
+    let token = alices_token(&bed).await;
+    for (number, wrong) in [JwksAnswer::Status(500), JwksAnswer::html()].into_iter().enumerate() {
+        bed.authority.answer_jwks_with(wrong.clone());
+        let mut other = config();
+        other["issuers"]["main"]["jwks"]["uri"] = json!(format!("https://as.example.com/jwks?{number}"));
+        let (before, since) = (bed.authority.jwks_fetches(), Instant::now());
+        assert!(matches!(bed.envoy.config_update(other).await, Ok(Update::Accepted)));
+        for _ in 0..3 {
+            // New connections, so that requests wait in all workers.
+            let statuses = many(&bed.client("alice"), &token, 40).join_all().await;
+            assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
+        }
+        let (fetches, seconds) = (bed.authority.jwks_fetches() - before, since.elapsed().as_secs_f64());
+        println!("{wrong:?}: {:.0} requests a minute at {WORKERS} workers", fetches as f64 / seconds * 60.0);
+        // All workers at once, twice within the first second, and then once a second.
+        assert!((fetches as f64) < f64::from(WORKERS + 1) + 3.0 + seconds / 0.75, "{fetches} in {seconds} s");
     }
+    assert_eq!(bed.upstream.count(), 0);
 }
 
 #[tokio::test]
@@ -197,6 +278,39 @@ async fn a_rotation_is_followed_at_once_and_the_old_keys_tokens_end() {
     let answer = alice.get("/orders/7").token(&old).send().await;
     assert_eq!(bed.envoy.details(&answer).await, "boundgate:key-unknown", "verified before, but its key is gone");
     assert_eq!(bed.upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn a_key_set_with_keys_nobody_can_use_is_read_for_what_can_be_used() {
+    let bed = bed().await;
+    keys_loaded(&bed, 2).await;
+    let [ec, rsa] = [Algorithm::Es256, Algorithm::Rs256].map(|algorithm| bed.authority.keys().jwk(algorithm));
+    let other = |jwk: &Value, members: &[(&str, Value)]| {
+        let mut jwk = jwk.clone();
+        members.iter().for_each(|(name, value)| jwk[*name] = value.clone());
+        jwk
+    };
+    let mut nameless = ec.clone();
+    ["kid", "alg", "use"].into_iter().for_each(|member| drop(nameless.as_object_mut().unwrap().remove(member)));
+    // Under the kid of the tokens stands another key first: both are tried.
+    let decoy = other(&boundgate_testbed::SigningKeys::new(99).jwk(Algorithm::Es256), &[("kid", ec["kid"].clone())]);
+    let keys = json!({"keys": [
+        other(&rsa, &[("alg", json!("RSA-OAEP")), ("use", json!("enc"))]),
+        other(&rsa, &[("alg", json!("XY999"))]),
+        other(&ec, &[("alg", json!("ECDH-ES"))]),
+        {"kty": "AKP", "alg": "XY-DSA-999", "pub": "AAAA"},
+        {"kty": "oct", "k": "AAAA"},
+        decoy, nameless, ec, rsa
+    ]});
+    bed.authority.answer_jwks_with(JwksAnswer::Bytes("application/json", keys.to_string().into_bytes()));
+    let mut changed = config();
+    changed["issuers"]["main"]["jwks"]["uri"] = json!("https://as.example.com/jwks?mixed");
+    assert!(matches!(bed.envoy.config_update(changed).await, Ok(Update::Accepted)));
+    let alice = bed.client("alice");
+    for algorithm in [Algorithm::Es256, Algorithm::Rs256] {
+        let token = bed.token(&alice).scope("read:orders").algorithm(algorithm).issue().await;
+        assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200, "{algorithm:?}");
+    }
 }
 
 #[tokio::test]

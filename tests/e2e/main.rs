@@ -3,7 +3,9 @@
 
 mod admission;
 mod algorithms;
+mod at_once;
 mod bad_input;
+mod budgets;
 mod configuration;
 mod connections;
 mod expectations;

@@ -1,8 +1,9 @@
 //! What operators see: details, counters, the audit record; and what nobody may see.
 
-use serde_json::Value;
+use boundgate_testbed::Testbed;
+use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, bed};
+use crate::expectations::{alices_token, bed, config, with};
 
 fn audit(line: &Value) -> Value {
     serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
@@ -76,6 +77,51 @@ async fn hostile_identities_are_bounded_and_escaped_in_the_record() {
 }
 
 #[tokio::test]
+async fn hostile_identities_are_bounded_and_escaped_in_filter_state() {
+    let state = |config: &mut Value| {
+        config["resources"][0]["forward"] = json!({"filter_state": {"subject": "sub"}});
+    };
+    let log = |envoy: &mut Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        let format = &mut manager["access_log"][0]["typed_config"]["log_format"]["json_format"];
+        format["subject"] = json!("%FILTER_STATE(wasm.subject:PLAIN)%");
+    };
+    let bed = Testbed::start(with(state).edit(log)).await;
+    let alice = bed.client("alice");
+    for (sub, expected) in [
+        ("alice".to_owned(), "alice".to_owned()),
+        ("a\n{\"decision\": \"forwarded\"}".to_owned(), r#"a\u{a}{\"decision\": \"forwarded\"}"#.to_owned()),
+        ("x".repeat(8_000), "x".repeat(256) + "…"),
+    ] {
+        let claims = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap());
+        let answer = alice.get("/orders/7").token(&claims.set("sub", sub.as_str()).sign()).send().await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(bed.envoy.access_log_of(&answer).await["subject"], expected);
+    }
+}
+
+#[tokio::test]
+async fn the_record_shows_the_path_as_it_was_judged() {
+    let rewrite = |envoy: &mut Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        let route = &mut manager["route_config"]["virtual_hosts"][0]["routes"][0];
+        route["match"] = json!({"prefix": "/orders/"});
+        route["route"]["prefix_rewrite"] = json!("/elsewhere/");
+    };
+    let bed = Testbed::start(with(|_| {}).edit(rewrite)).await;
+    let token = alices_token(&bed).await;
+    let alice = bed.client("alice");
+    let answer = alice.get("/orders/7?secret=1").token(&token).send().await;
+    assert_eq!(bed.upstream.received()[0].path, "/elsewhere/7?secret=1");
+    let line = bed.envoy.access_log_of(&answer).await;
+    assert_eq!(audit(&line)["path"], "/orders/7");
+    let long = format!("/orders/{}", "x".repeat(5_000));
+    let answer = alice.get(long.as_str()).send().await;
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record["path"].as_str().unwrap().chars().count(), 513, "cut");
+}
+
+#[tokio::test]
 async fn no_token_key_or_certificate_is_ever_logged() {
     let bed = bed().await;
     let token = alices_token(&bed).await;
@@ -90,4 +136,20 @@ async fn no_token_key_or_certificate_is_ever_logged() {
         assert!(!written.contains(part), "a part of the token was logged");
     }
     assert!(!written.contains("BEGIN CERTIFICATE"));
+}
+
+#[tokio::test]
+async fn each_limit_has_a_counter_of_what_it_refused_also_one_that_an_update_brings() {
+    let bed = bed().await;
+    let (alice, token) = (bed.client("alice").kept(), alices_token(&bed).await);
+    while alice.get("/greedy").token(&token).send().await.status == 200 {}
+    bed.envoy.stat_reaches("wasmcustom.boundgate.limit.per-client.refused", 1).await.unwrap();
+    assert_eq!(bed.envoy.stat("wasmcustom.boundgate.limit.everyone.refused").await, 0);
+    let mut changed = config();
+    changed["limits"]["new"] = json!({"key": ["client_id"], "rate": "1/h"});
+    changed["resources"][0]["routes"][4]["limits"] = json!(["new", "everyone"]);
+    bed.envoy.config_update(changed).await.unwrap();
+    // On a new connection: the old one belongs to a listener that drains.
+    while bed.client("alice").get("/greedy").token(&token).send().await.status == 200 {}
+    bed.envoy.stat_reaches("wasmcustom.boundgate.limit.new.refused", 1).await.unwrap();
 }

@@ -103,6 +103,7 @@ async fn without_clock_memory_or_connection_tokens_and_limits_are_refused() {
         ("proxy_get_current_time_nanoseconds", 401, "token-expired"),
         ("proxy_get_property", 401, "certificate-missing"),
         ("proxy_set_shared_data", 429, "limit-contended"),
+        ("proxy_http_call", 503, "keys-unavailable"),
     ] {
         let bed = without(withheld).await;
         let token = alices_token(&bed).await;

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -133,6 +133,11 @@ impl AuthorizationServer {
     /// Signs any bytes as header and payload.
     pub fn sign_raw(&self, algorithm: Algorithm, header: &[u8], payload: &[u8]) -> String {
         self.keys().sign_raw(algorithm, header, payload)
+    }
+
+    /// Until so long after the first connection no handshake ends, as on a machine that has just started.
+    pub fn warms_up(&self, lasts: Duration) {
+        self.0.warms_up(lasts);
     }
 
     /// Closes the port and every connection: from now on connections are refused.
@@ -318,5 +323,5 @@ fn tls(pki: &Pki) -> Tls {
         .with_single_cert(vec![pki.server().der().clone()], pki.server().private_key())
         .expect("the server's key fits its certificate");
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Tls(TlsAcceptor::from(Arc::new(config)))
+    Tls::new(config)
 }

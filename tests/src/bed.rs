@@ -2,6 +2,7 @@
 //! that call through the proxy, and tokens issued to them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::answer::Answer;
 use crate::authorization_server::AuthorizationServer;
@@ -76,6 +77,20 @@ impl Testbed {
     /// ([`with_plaintext_listener`](EnvoyConfig::with_plaintext_listener)).
     pub fn plaintext(&self) -> Client {
         Client::plain(self.envoy.address("plaintext"), AUTHORITY)
+    }
+
+    /// Waits until a request of this client with this token passes, at most half a minute: on a machine that has just
+    /// started, everything is slow the first time.
+    pub async fn passes(&self, client: &Client, path: &str, token: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let answer = client.get(path).token(token).send().await;
+            if answer.status == 200 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not within 30 s: {} {}", answer.status, answer.text());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// A token for this client, from the token endpoint and over the client's own mTLS connection.

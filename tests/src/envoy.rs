@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -48,13 +48,14 @@ pub enum Update {
     Rejected(String),
 }
 
-/// A running Envoy.
+/// A running Envoy. When it is dropped no request may wait in the filter any more.
 #[derive(Debug)]
 pub struct Envoy {
     child: Child,
     log: Arc<Lines>,
     access_log: Arc<Lines>,
     admin: Client,
+    admin_address: SocketAddr,
     ports: HashMap<String, u16>,
     folder: TempDir,
     /// What it was rendered from; none for a shipped file.
@@ -78,8 +79,8 @@ impl Envoy {
             .arg("-c")
             .arg(&file)
             .args(["--use-dynamic-base-id", "--concurrency", &concurrency])
-            // The access log at once; old listeners soon gone.
-            .args(["--file-flush-interval-msec", "10", "--drain-time-s", "1"])
+            // The access log at once; old listeners gone soon, or when the test says.
+            .args(["--file-flush-interval-msec", "10", "--drain-time-s", &config.drain_seconds.to_string()])
             // Without the long list of extensions at the start.
             .args(["--component-log-level", "main:warning"]);
         Self::launch(command, folder, Some((config, surroundings)), listeners.len()).await
@@ -120,7 +121,8 @@ impl Envoy {
         let access_log = Lines::of(child.stdout.take().expect("stdout is a pipe"));
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let admin = Client::plain(nowhere, "admin");
-        let mut envoy = Self { child, log, access_log, admin, ports: HashMap::new(), folder, config };
+        let ports = HashMap::new();
+        let mut envoy = Self { child, log, access_log, admin, admin_address: nowhere, ports, folder, config };
         match envoy.serving(&admin_file, listeners).await {
             Ok(()) => Ok(envoy),
             Err(what) => Err(StartError { what, log: envoy.log() }),
@@ -178,6 +180,12 @@ impl Envoy {
     pub async fn stat_reaches(&self, name: &str, value: u64) -> Result<(), Timeout> {
         let what = format!("{name} reaches {value}");
         eventually(&what, async || (self.stat(name).await >= value).then_some(())).await
+    }
+
+    /// Waits until a counter or gauge has exactly this value.
+    pub async fn stat_becomes(&self, name: &str, value: u64) -> Result<(), Timeout> {
+        let what = format!("{name} becomes {value}");
+        eventually(&what, async || (self.stat(name).await == value).then_some(())).await
     }
 
     /// The body of an answer of the admin interface.
@@ -241,6 +249,7 @@ impl Envoy {
             }
             if let Some(address) = fs::read_to_string(admin_file).ok().and_then(|text| text.trim().parse().ok()) {
                 self.admin = Client::plain(address, "admin");
+                self.admin_address = address;
                 if self.judged().await.1 > 0 {
                     return Err(String::from("Envoy rejected its listeners"));
                 }
@@ -258,10 +267,34 @@ impl Envoy {
 
 impl Drop for Envoy {
     fn drop(&mut self) {
+        let waiting = if std::thread::panicking() { 0 } else { waiting_at_rest(self.admin_address) };
         end(&mut self.child);
+        assert_eq!(waiting, 0, "requests that the filter still holds after their end\n{}", self.log());
         if std::thread::panicking() {
             eprintln!("--- Envoy's log\n{}\n--- access log\n{}", self.log(), self.access_log.all().join("\n"));
         }
+    }
+}
+
+/// How many requests wait in the filter, once that does not change any more. Nobody is served here while this blocks.
+fn waiting_at_rest(admin: SocketAddr) -> u64 {
+    let ask = || {
+        let mut stream = TcpStream::connect(admin).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let path = "/stats?filter=^wasmcustom.boundgate.waiting$";
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.lines().find_map(|line| line.strip_prefix("wasmcustom.boundgate.waiting: ")?.trim().parse().ok())
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        // An Envoy that has ended, or has no filter, holds nothing.
+        let waiting = ask().unwrap_or(0);
+        if waiting == 0 || Instant::now() > deadline {
+            return waiting;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -100,6 +100,7 @@ pub struct EnvoyConfig {
     client_certificates: ClientCertificates,
     failure_policy: Option<&'static str>,
     pub(crate) concurrency: u32,
+    pub(crate) drain_seconds: u32,
     edits: Vec<Edit>,
 }
 
@@ -127,6 +128,7 @@ impl EnvoyConfig {
             client_certificates: ClientCertificates::Requested,
             failure_policy: None,
             concurrency: 1,
+            drain_seconds: 1,
             edits: Vec::new(),
         }
     }
@@ -134,6 +136,11 @@ impl EnvoyConfig {
     /// This many workers.
     pub fn concurrency(self, concurrency: u32) -> Self {
         Self { concurrency, ..self }
+    }
+
+    /// After an update, connections to the old listeners live on for so many seconds, instead of one.
+    pub fn drain_seconds(self, drain_seconds: u32) -> Self {
+        Self { drain_seconds, ..self }
     }
 
     /// Another module than `dist/boundgate.wasm`.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use http_body_util::combinators::BoxBody;
 use hyper::body::{Bytes, Incoming};
@@ -18,7 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::server::TlsStream;
 
 /// Something was waited for and did not happen in time.
 #[derive(Debug)]
@@ -67,8 +69,32 @@ pub(crate) struct Server<S: Service> {
     task: Mutex<JoinHandle<()>>,
 }
 
+/// How connections begin.
 #[derive(Clone)]
-pub(crate) struct Tls(pub TlsAcceptor);
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    warm_up: Arc<WarmUp>,
+}
+
+/// How long after the first connection no handshake ends, as on a machine that has just started.
+#[derive(Default)]
+struct WarmUp {
+    lasts: Mutex<Duration>,
+    first: OnceLock<Instant>,
+}
+
+impl Tls {
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), warm_up: Arc::default() }
+    }
+
+    async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let first = *self.warm_up.first.get_or_init(Instant::now);
+        let lasts = *self.warm_up.lasts.lock().expect("nobody panicked with it");
+        tokio::time::sleep_until((first + lasts).into()).await;
+        self.acceptor.accept(stream).await.ok()
+    }
+}
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,6 +132,13 @@ impl<S: Service> Server<S> {
         *self.task.lock().expect("nobody panicked with it") = task;
     }
 
+    /// Until so long after the first connection no handshake ends.
+    pub(crate) fn warms_up(&self, lasts: Duration) {
+        if let Some(tls) = &self.tls {
+            *tls.warm_up.lasts.lock().expect("nobody panicked with it") = lasts;
+        }
+    }
+
     fn task(&self) -> tokio::task::AbortHandle {
         self.task.lock().expect("nobody panicked with it").abort_handle()
     }
@@ -136,8 +169,8 @@ async fn serve<S: Service>(stream: TcpStream, service: Arc<S>, tls: Option<Tls>)
     let _ = stream.set_nodelay(true);
     match tls {
         None => serve_http(stream, service, None).await,
-        Some(Tls(acceptor)) => {
-            let Ok(stream) = acceptor.accept(stream).await else { return };
+        Some(tls) => {
+            let Some(stream) = tls.accept(stream).await else { return };
             let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
             serve_http(stream, service, peer).await;
         }

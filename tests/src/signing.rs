@@ -12,7 +12,8 @@ use ring::rand::SystemRandom;
 use ring::rsa::KeyPair as RsaKeyPair;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding,
 };
 use rsa::RsaPrivateKey;
 use rsa::pkcs1::EncodeRsaPrivateKey;
@@ -29,15 +30,33 @@ pub enum Algorithm {
     Es384,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    Rs384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    Rs512,
     /// RSASSA-PSS with SHA-256.
     Ps256,
+    /// RSASSA-PSS with SHA-384.
+    Ps384,
+    /// RSASSA-PSS with SHA-512.
+    Ps512,
     /// EdDSA on Curve25519.
     Ed25519,
 }
 
 impl Algorithm {
     /// All that an authorization server has keys for.
-    pub const ALL: [Self; 5] = [Self::Es256, Self::Es384, Self::Rs256, Self::Ps256, Self::Ed25519];
+    pub const ALL: [Self; 9] = [
+        Self::Es256,
+        Self::Es384,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Ed25519,
+    ];
 
     /// The registered name: `alg` in headers and keys.
     pub const fn name(self) -> &'static str {
@@ -45,7 +64,11 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
             Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
             Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
             Self::Ed25519 => "Ed25519",
         }
     }
@@ -56,7 +79,7 @@ impl Algorithm {
     }
 }
 
-/// One key per algorithm; RS256 and PS256 share theirs, under two names.
+/// One key per algorithm; those of RSA share theirs, under a name for each.
 pub struct SigningKeys {
     generation: u32,
     p256: EcdsaKeyPair,
@@ -99,7 +122,12 @@ impl SigningKeys {
         let mut jwk = match algorithm {
             Algorithm::Es256 => ec_jwk("P-256", self.p256.public_key().as_ref()),
             Algorithm::Es384 => ec_jwk("P-384", self.p384.public_key().as_ref()),
-            Algorithm::Rs256 | Algorithm::Ps256 => rsa_key().jwk.clone(),
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => rsa_key().jwk.clone(),
             Algorithm::Ed25519 => {
                 json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(self.ed25519.public_key().as_ref()) })
             }
@@ -125,7 +153,7 @@ impl SigningKeys {
     /// The raw signature over any bytes (for ECDSA r‖s, RFC 7518 §3.4).
     pub fn signature(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
-        let rsa = |padding| {
+        let rsa = |padding: &'static dyn RsaEncoding| {
             let key = &rsa_key().pair;
             let mut signature = vec![0; key.public().modulus_len()];
             key.sign(padding, &random, input, &mut signature).expect("RSA signs anything");
@@ -135,7 +163,11 @@ impl SigningKeys {
             Algorithm::Es256 => self.p256.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
             Algorithm::Es384 => self.p384.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
             Algorithm::Rs256 => rsa(&RSA_PKCS1_SHA256),
+            Algorithm::Rs384 => rsa(&RSA_PKCS1_SHA384),
+            Algorithm::Rs512 => rsa(&RSA_PKCS1_SHA512),
             Algorithm::Ps256 => rsa(&RSA_PSS_SHA256),
+            Algorithm::Ps384 => rsa(&RSA_PSS_SHA384),
+            Algorithm::Ps512 => rsa(&RSA_PSS_SHA512),
             Algorithm::Ed25519 => self.ed25519.sign(input).as_ref().to_vec(),
         }
     }

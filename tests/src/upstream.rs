@@ -5,10 +5,11 @@
 //! * `x-upstream-status: <code>`; it then answers gRPC calls as a server that knows no gRPC.
 //! * `x-upstream-field: <name>: <value>` adds a field, as often as it is there.
 //! * `x-upstream-grpc-status: <code>` ends a gRPC call in a head without body, `x-upstream-grpc-trailers: <code>` in trailers behind
-//!   a message.
+//!   a message; with `never` the message has no end.
 //! * `x-upstream-delay-ms: <n>`, `x-upstream-hang: 1`.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -53,6 +54,25 @@ pub struct Upstream(Server<Echo>);
 #[derive(Debug, Default)]
 struct Echo {
     received: Mutex<Vec<Received>>,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
+}
+
+/// A request that is not answered yet, nor given up.
+struct UnderWay(Arc<Echo>);
+
+impl UnderWay {
+    fn begin(echo: &Arc<Echo>) -> Self {
+        let now = echo.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        echo.most_under_way.fetch_max(now, Ordering::SeqCst);
+        Self(echo.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Upstream {
@@ -75,10 +95,16 @@ impl Upstream {
     pub fn count(&self) -> usize {
         self.0.service().received.lock().expect("nobody panicked with it").len()
     }
+
+    /// The most requests that were under way at one moment.
+    pub fn most_at_once(&self) -> usize {
+        self.0.service().most_under_way.load(Ordering::SeqCst)
+    }
 }
 
 impl Service for Echo {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, _: Option<CertificateDer<'static>>) -> Response<Body> {
+        let _under_way = UnderWay::begin(&self);
         let (head, body) = request.into_parts();
         let body = body.collect().await.unwrap_or_default();
         let trailers = body.trailers().cloned().unwrap_or_default();
@@ -126,6 +152,9 @@ impl Service for Echo {
             (true, None) => {
                 let code = steer("x-upstream-grpc-status").unwrap_or(String::from("0"));
                 response.header("grpc-status", code).body(Body::default())
+            }
+            (true, Some(code)) if code == "never" => {
+                response.body(Full::from(vec![0; 5]).with_trailers(std::future::pending()).boxed())
             }
             (true, Some(code)) => {
                 let code = code.parse().expect("a code that a field can carry");

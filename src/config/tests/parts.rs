@@ -34,7 +34,7 @@ fn issuers_are_checked() {
             "issuers.main.algorithms: an empty list, so that no token could pass. Write those the issuer signs with, like [ES256, PS256].",
         ],
     );
-    let supported = "Supported: RS256, PS256, ES256, ES384, Ed25519, EdDSA.";
+    let supported = "Supported: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, Ed25519, EdDSA.";
     for (name, why) in [
         ("none", "would accept tokens without a signature"),
         ("HS256", "is symmetric: whoever can verify a token could also make one"),
@@ -403,7 +403,7 @@ fn limits_on_outcomes_are_checked() {
             json!({ "on": [] }),
             "on: an empty list, so that nothing would ever be counted. Write statuses, like [401, 404].",
         ),
-        (json!({ "on": [99] }), "on[0]: 99 is out of range. Write a number from 100 to 599."),
+        (json!({ "on": [99] }), "on[0]: 99 is out of range. Write a number from 200 to 599."),
         (json!({ "on": ["verifications"] }), r#"on[0]: "verifications" is unknown here. Did you mean "verification"?"#),
         (
             json!({ "on": [401, "verification"] }),

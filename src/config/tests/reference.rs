@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::{policy, with};
+
 use crate::config::documents::documents;
 use crate::config::schema;
 
@@ -143,6 +145,17 @@ fn every_key_stands_in_an_example_of_the_reference() {
         found.iter().filter_map(|(key, ..)| key.rsplit('.').next()).filter(|name| !name.starts_with("insecure_"));
     let missing: Vec<&str> = names.filter(|name| !blocks.contains(&format!("{name}:"))).collect();
     assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn what_each_profile_means_stands_in_the_page_about_servers() {
+    let page = read(&root().join("docs/issuers.md"));
+    for profile in ["keycloak", "entra", "okta", "auth0", "cognito"] {
+        let config = with("/issuers/main/profile", profile.into());
+        let printed: Vec<String> = policy(&config).unwrap().profiles().collect();
+        let (_, meaning) = printed[0].split_once(" means ").unwrap();
+        assert!(page.contains(&format!("means `{meaning}`")), "docs/issuers.md lacks: means `{meaning}`");
+    }
 }
 
 #[test]

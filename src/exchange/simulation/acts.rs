@@ -74,7 +74,7 @@ impl Case<'_, '_> {
         let step = |answer| Step::Answer(call.id, answer);
         let Some(ask) = &call.ask else {
             let body = keys().to_string().into_bytes();
-            let answer = Ok(Answered::Http(HttpAnswer { status: 200, body }))
+            let answer = Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() }))
                 .and_then(|answer| if fails { Err(FetchFailed::NoAnswer) } else { Ok(answer) });
             self.hands[worker].keys_failed |= fails;
             return self.start(worker, Doing::Hear(None), step(answer));

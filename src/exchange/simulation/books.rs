@@ -119,10 +119,11 @@ impl Case<'_, '_> {
             Reason::OverLimit | Reason::LimitCrowded => !violated.is_empty(),
             Reason::LimitContended => report.conflicts >= RACES,
             Reason::LimiterUnavailable => report.fallbacks > 0 && self.world.on_error == "refuse",
-            Reason::KeysUnavailable => {
-                let hand = &self.hands[request.worker];
-                hand.keys_failed || hand.calls.iter().any(|call| call.ask.is_none())
-            }
+            // Workers agree on when to try again: also after what another one met, or did not live to hear.
+            Reason::KeysUnavailable => self
+                .hands
+                .iter()
+                .any(|hand| hand.keys_failed || hand.lost || hand.calls.iter().any(|call| call.ask.is_none())),
             Reason::RouteUnknown => request.path == "/nowhere",
             _ => !self.may_pass(id),
         };

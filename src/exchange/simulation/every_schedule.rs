@@ -11,7 +11,7 @@ use super::replay::{Answer, Played, Question, play};
 use super::world::Rate;
 use crate::fake::FakeHost;
 use crate::limit::{Identity, KeyValue, OverLimit, SharedTable, Why};
-use crate::policy::{Allowance, Condition, KeyPart, Limit, Origin, Override, Quota, TableSize};
+use crate::policy::{Allowance, Condition, Fact, Limit, Origin, Override, Quota, TableSize};
 
 /// One act of a worker.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +55,13 @@ const QUICK: Rate = Rate { permits: 1, seconds: 3, burst: 1 };
 fn limit(name: &str, rate: Rate) -> Limit {
     let quota = Quota::new(rate.permits.into(), Duration::from_secs(rate.seconds), rate.burst).unwrap();
     let origin = Origin { name: name.into(), path: "limits".into() };
-    Limit::new(origin, vec![KeyPart::Constant(name.into())], quota, TableSize::for_identities(1))
+    Limit::new(origin, vec![Fact::Constant(name.into())], quota, TableSize::for_identities(1))
 }
 
 /// A base and an override.
 fn overridden(name: &str, shared: bool) -> Choice {
     let quick = limit(name, QUICK).allowance.quota;
-    let other = Override::new(name, vec![Condition::ClientId("vip".into())], quick);
+    let other = Override::new(name, vec![Condition::Is(Fact::ClientId, "vip".into())], quick);
     let base = Rc::new(limit(name, SLOW));
     Choice { budgets: [(base.clone(), base.allowance, SLOW), (base, other.allowance, QUICK)], shared }
 }

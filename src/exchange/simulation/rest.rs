@@ -81,8 +81,14 @@ impl Case<'_, '_> {
         loop {
             match self.requests[&id].said.clone() {
                 Some(Said::Waits) => {
-                    let call = self.hands[worker].calls.pop().expect("it waits for nothing");
-                    self.answer(worker, call, false);
+                    match self.hands[worker].calls.pop() {
+                        Some(call) => self.answer(worker, call, false),
+                        // For the next attempt to have keys.
+                        None => {
+                            self.now += SECOND / 10;
+                            self.tick(worker);
+                        }
+                    }
                     if self.requests[&id].state == State::Named {
                         self.poll(id);
                     }
@@ -114,7 +120,9 @@ impl Case<'_, '_> {
                 self.tick(worker);
             }
             let (again, said) = self.send(&target);
-            if matches!(said, Said::Passes { .. }) || self.accounts(again) != accounts {
+            // Limits may have refused it before its token was verified; then it may be refused for another reason now.
+            let by_a_limit = matches!(said, Said::Refused { status: 429, .. });
+            if !by_a_limit || self.accounts(again) != accounts {
                 return Ok(());
             }
             return if self.could_not_know(&spent, again, &said) {

@@ -193,6 +193,8 @@ fn limit(name: &'static str, random: &mut Random) -> Limit {
         4 | 5 => Counts::Outcomes { status: pick(random, &[403, 404, 429]), undecided: 1 + random.below(3) as u32 },
         _ => Counts::AtOnce { most: 1 + random.below(3) as u32, heal: 60 + 15 * random.below(2) as u64 },
     };
+    // One budget for all, which a stranger could spend, is refused as a configuration.
+    let key = if key.is_empty() && matches!(counts, Counts::Outcomes { .. }) { vec![Part::Ip] } else { key };
     let mut overrides: Vec<(When, Rate)> = Vec::new();
     if !matches!(counts, Counts::AtOnce { .. }) && random.happens(0.6) {
         let client = if needs_token { When::Client("a") } else { When::Peer(1) };

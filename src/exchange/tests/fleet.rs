@@ -1,5 +1,9 @@
 //! Requests that a service of the fleet counts: what it granted is used once, or serves another request.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::limit::fleet::fake::Hour;
 
@@ -84,8 +88,8 @@ fn passed(scene: &mut Scene, exchanges: &mut [Exchange]) -> u32 {
 fn what_a_service_granted_to_requests_that_a_local_limit_refuses_meanwhile_serves_later_ones() {
     let mut scene = fleet("4/s", &["fleet-hour"]);
     let mut service = service();
-    let mut waiting = crowd(&mut scene, 60);
-    assert_eq!(serve(&mut scene, &mut service).len(), 60);
+    let mut waiting = crowd(&mut scene, 100);
+    assert_eq!(serve(&mut scene, &mut service).len(), 100);
     let served = passed(&mut scene, &mut waiting);
     assert_eq!(served, 4);
     assert_eq!(leased(&mut scene), service.counted - served);
@@ -177,7 +181,13 @@ fn a_wait_for_permits_ends_at_its_deadline_while_others_wait_for_keys() {
     let (ask, _) = scene.ask().unwrap();
     scene.seconds = 0.02;
     // Both at once: who has the shorter time-out does not stand behind all others.
-    scene.worker.answered(fetch, Err(FetchFailed::NoAnswer), &scene.host, at(0.02));
+    let keys = json!({"keys": [jwk("another", 2)]}).to_string().into_bytes();
+    scene.worker.answered(
+        fetch,
+        Ok(Answered::Http(HttpAnswer { status: 200, body: keys, ..HttpAnswer::default() })),
+        &scene.host,
+        at(0.02),
+    );
     let woken = scene.tick();
     assert!(woken[..4].contains(&ExchangeId(1)) && woken[..4].contains(&ExchangeId(2)), "{woken:?}");
     assert_eq!(woken.len(), 102);
@@ -187,4 +197,108 @@ fn a_wait_for_permits_ends_at_its_deadline_while_others_wait_for_keys() {
     }
     slow.iter_mut().for_each(|exchange| scene.leave(exchange));
     assert_eq!(scene.answer(ask, Err(FetchFailed::NoAnswer)), []);
+}
+
+/// What may happen to requests that wait.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Comes,
+    /// The service answers.
+    Answered,
+    /// A call fails.
+    Failed,
+    /// One of those that stand in line is polled.
+    Polled,
+    /// One of those that wait, wherever it stands, hangs up.
+    HangsUp(usize),
+    /// Milliseconds.
+    Passes(u16),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => Just(Event::Comes),
+        2 => Just(Event::Answered),
+        3 => Just(Event::Polled),
+        2 => any::<usize>().prop_map(Event::HangsUp),
+    ]
+}
+
+fn event_or_fault() -> impl Strategy<Value = Event> {
+    prop_oneof![8 => event(), 1 => Just(Event::Failed), 2 => (1_u16..60).prop_map(Event::Passes)]
+}
+
+/// Requests with a limit of this proxy and one of the fleet, until nobody waits. How many passed, and what was counted.
+fn happen(scene: &mut Scene, events: &[Event]) -> (u32, u32) {
+    let request = get("/limited").peer(ALICE).token(&token());
+    let (mut service, mut passed) = (service(), 0);
+    let mut waiting = BTreeMap::new();
+    let mut settle = |step, exchange, id, waiting: &mut BTreeMap<u32, Exchange>| match step {
+        Step::Wait => drop(waiting.insert(id, exchange)),
+        Step::Done(Verdict::Forward(_)) => passed += 1,
+        Step::Done(_) => {}
+    };
+    for (id, event) in events.iter().enumerate() {
+        let id = id as u32;
+        match event {
+            Event::Comes => {
+                let mut exchange = scene.exchange(&request.clone().number(id));
+                let step = scene.poll(&mut exchange, Some(ALICE));
+                settle(step, exchange, id, &mut waiting);
+            }
+            Event::Answered => {
+                if let Some((call, ask)) = scene.ask() {
+                    let answer = Ok(Answered::Grpc(service.answer(&ask)));
+                    scene.worker.answered(call, answer, &scene.host, at(scene.seconds));
+                }
+            }
+            Event::Failed => {
+                if let Some((call, _)) = scene.ask() {
+                    scene.worker.answered(call, Err(FetchFailed::NoAnswer), &scene.host, at(scene.seconds));
+                }
+            }
+            Event::Polled => {
+                let now = at(scene.seconds);
+                if let Some(ExchangeId(id)) = scene.worker.next_woken(&mut Batch::begin(now.mono), now) {
+                    let mut exchange = waiting.remove(&id).expect("only those are named that wait");
+                    let step = scene.poll(&mut exchange, Some(ALICE));
+                    settle(step, exchange, id, &mut waiting);
+                }
+            }
+            Event::HangsUp(any) => {
+                let id = waiting.keys().nth(any % waiting.len().max(1)).copied();
+                if let Some(mut exchange) = id.and_then(|id| waiting.remove(&id)) {
+                    scene.leave(&mut exchange);
+                }
+            }
+            Event::Passes(ms) => {
+                scene.seconds += f64::from(*ms) / 1e3;
+                scene.worker.tick(&scene.host, at(scene.seconds));
+            }
+        }
+    }
+    waiting.values_mut().for_each(|exchange| scene.leave(exchange));
+    (passed, service.counted)
+}
+
+proptest! {
+    #[test]
+    fn whatever_ends_a_wait_each_permit_is_used_once_or_serves_a_later_request(
+        events in proptest::collection::vec(event(), 0..60)
+    ) {
+        let mut scene = fleet("9/s", &["fleet-hour"]);
+        let (passed, counted) = happen(&mut scene, &events);
+        // What is asked when nobody waits any more is for those to come.
+        while scene.ask().is_some() {}
+        prop_assert_eq!(leased(&mut scene), counted - passed);
+    }
+
+    #[test]
+    fn whatever_happens_nobody_passes_uncounted_and_nothing_is_left(
+        events in proptest::collection::vec(event_or_fault(), 0..120)
+    ) {
+        let mut scene = fleet("9/s", &["fleet-hour"]);
+        let (passed, counted) = happen(&mut scene, &events);
+        prop_assert!(passed <= counted);
+    }
 }

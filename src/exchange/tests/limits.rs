@@ -282,6 +282,36 @@ fn a_limit_on_other_answers_than_401_limits_known_tokens_too() {
 }
 
 #[test]
+fn nothing_is_verified_for_a_source_that_a_limit_on_answers_refuses_anyway() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let forged = get("/limited").peer(ALICE).token(&token().signed_by(2));
+    let reasons = [0; 3].map(|_| refused(scene.run(&forged)).reason);
+    assert_eq!(reasons, [Reason::SignatureInvalid, Reason::SignatureInvalid, Reason::SourceLockedOut]);
+}
+
+#[test]
+fn refusals_of_ours_end_in_429_once_they_are_too_many() {
+    let mut scene = limit(json!({"key": ["ip"], "on": [401, 403], "rate": "1/h", "burst": 3}));
+    let bare = get("/limited");
+    let scope = get("/limited").peer(ALICE).token(&token().claim("scope", json!("other")));
+    let reasons = [&bare, &scope, &bare, &scope, &bare].map(|request| refused(scene.run(request)).reason);
+    let (missing, scope, out) = (Reason::TokenMissing, Reason::ScopeMissing, Reason::SourceLockedOut);
+    assert_eq!(reasons, [missing, scope, missing, out, out]);
+}
+
+#[test]
+fn a_limit_on_401_and_other_answers_locks_its_source_out_and_spares_no_token() {
+    let mut scene = limit(json!({"key": ["peer"], "on": [401, 403], "rate": "1/h", "burst": 2}));
+    let known = get("/limited").peer(ALICE).token(&token());
+    forwarded(scene.run(&known));
+    let forged = |number: u8| get("/limited").peer(ALICE).token(&token().claim("jti", json!(number)).signed_by(2));
+    assert_eq!(refused(scene.run(&forged(1))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
+    assert_eq!(refused(scene.run(&forged(3))).reason, Reason::SourceLockedOut);
+    assert_eq!(refused(scene.run(&known)).reason, Reason::OverLimit);
+}
+
+#[test]
 fn a_limit_on_401_spares_known_tokens() {
     let mut scene = limit(json!({"key": ["ip"], "on": [401], "rate": "1/h", "burst": 2}));
     for _ in 0..9 {
@@ -337,16 +367,7 @@ fn refusals_by_limits_are_no_outcomes_that_count() {
     let request = get("/limited").peer(ALICE).token(&token());
     answered(&mut scene, &request, 200);
     for _ in 0..9 {
-        assert_eq!(refused(scene.run(&request)).violated(), ["rate"]);
-    }
-}
-
-impl Refusal {
-    fn violated(&self) -> Vec<String> {
-        match &self.detail {
-            crate::verdict::Detail::Limits(over) => over.violated_names().map(str::to_owned).collect(),
-            _ => Vec::new(),
-        }
+        assert_eq!(refused(scene.run(&request)).violated_limits().collect::<Vec<_>>(), ["rate"]);
     }
 }
 
@@ -359,7 +380,7 @@ fn a_scan_of_paths_methods_and_hosts_is_counted_and_limited() {
     assert_eq!(refused(scene.run(&host("unknown.example"))).reason, Reason::HostUnknown);
     for scanning in [get("/elsewhere"), request("DELETE", "/orders/7"), host("unknown.example")] {
         let refusal = refused(scene.run(&scanning));
-        assert_eq!((refusal.reason, refusal.violated()), (Reason::OverLimit, vec!["per-client".to_owned()]));
+        assert_eq!((refusal.reason, refusal.violated_limits().collect()), (Reason::OverLimit, vec!["per-client"]));
     }
     assert_eq!(refused(scene.run(&get("/limited").peer(ALICE).token(&token()))).reason, Reason::OverLimit);
     forwarded(scene.run(&get("/orders/7").peer(ALICE).token(&token())));
@@ -395,7 +416,7 @@ fn preflights_are_counted_by_what_needs_no_token() {
     for _ in 0..3 {
         forwarded(scene.run(&preflight));
     }
-    assert_eq!(refused(scene.run(&preflight)).violated(), ["by-ip"]);
+    assert_eq!(refused(scene.run(&preflight)).violated_limits().collect::<Vec<_>>(), ["by-ip"]);
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn a_remembered_token_that_the_changed_trust_would_not_take_is_refused() {
     for (member, value, reason) in [
         ("keys", json!({"keys": [jwk("new", 2)]}), Reason::KeyUnknown),
         ("keys", json!({"keys": [jwk("k", 2)]}), Reason::SignatureInvalid),
-        ("typ", json!("JWT"), Reason::TypUnacceptable),
+        ("typ", json!("example+jwt"), Reason::TypUnacceptable),
         ("issuer", json!("https://other.example.com"), Reason::IssuerUntrusted),
     ] {
         let mut scene = Scene::new(&config());

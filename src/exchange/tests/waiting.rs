@@ -1,7 +1,6 @@
 //! Exchanges that wait for keys, and what survives a configuration.
 
 use super::*;
-use crate::worker::Pace;
 
 #[test]
 fn requests_that_need_keys_wait_for_one_fetch_and_all_go_on() {
@@ -29,9 +28,8 @@ fn a_client_that_hangs_up_does_not_lose_the_fetch_for_the_others() {
     }
     scene.leave(&mut exchanges[0]);
     let call = scene.fetch().unwrap();
-    assert_eq!(scene.answer(call, Err(FetchFailed::NoAnswer)), [ExchangeId(2)]);
-    let Step::Done(verdict) = scene.poll(&mut exchanges[1], Some(ALICE)) else { panic!() };
-    assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(2)]);
+    assert!(matches!(scene.poll(&mut exchanges[1], Some(ALICE)), Step::Done(Verdict::Forward(_))));
 }
 
 #[test]
@@ -40,11 +38,85 @@ fn without_keys_and_with_the_authorization_server_down_the_answer_is_503_and_whe
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 503, body: Vec::new() })));
+    let down = || Ok(Answered::Http(HttpAnswer { status: 503, body: Vec::new(), ..HttpAnswer::default() }));
+    assert_eq!(scene.answer(call, down()), []);
+    while scene.seconds < 4.85 {
+        scene.seconds += 0.1;
+        assert_eq!(scene.tick(), [], "it waits as long as one fetch may take");
+        if let Some(call) = scene.fetch() {
+            scene.answer(call, down());
+        }
+    }
+    scene.seconds = 5.0;
+    assert_eq!(scene.tick(), [ExchangeId(1)]);
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     let refusal = refused(verdict);
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::KeysUnavailable, "1"));
     assert_eq!(header(&refusal, "www-authenticate"), None, "a good token must not be thrown away");
+}
+
+#[test]
+fn requests_wait_for_the_attempt_that_succeeds_after_others_failed() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut first = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut first, Some(ALICE));
+    let call = scene.fetch().unwrap();
+    assert_eq!(scene.answer(call, Err(FetchFailed::NoAnswer)), []);
+    assert!(scene.fetch().is_none(), "not at once");
+    let mut second = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()).number(2));
+    scene.seconds = 0.1;
+    assert!(matches!(scene.poll(&mut second, Some(ALICE)), Step::Wait));
+    scene.seconds = 0.3;
+    assert_eq!(scene.tick(), []);
+    let call = scene.fetch().unwrap();
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1), ExchangeId(2)]);
+    for exchange in [&mut first, &mut second] {
+        assert!(matches!(scene.poll(exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+    }
+}
+
+#[test]
+fn after_a_long_outage_a_request_that_waits_has_the_keys_fetched_within_a_second() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut attempts = 0;
+    while scene.seconds < 100.0 {
+        scene.tick();
+        if let Some(call) = scene.fetch() {
+            attempts += 1;
+            scene.answer(call, Err(FetchFailed::NoAnswer));
+        }
+        scene.seconds += 0.1;
+    }
+    assert!((18..36).contains(&attempts), "{attempts} while nobody waits");
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    let came = scene.seconds;
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    let call = loop {
+        if let Some(call) = scene.fetch() {
+            break call;
+        }
+        scene.seconds += 0.1;
+        assert_eq!(scene.tick(), []);
+    };
+    assert!(scene.seconds - came < 1.15, "{}", scene.seconds - came);
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+}
+
+#[test]
+fn waiting_again_for_another_fetch_makes_the_wait_no_longer() {
+    let mut scene = Scene::new(&remote_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    let call = scene.fetch().unwrap();
+    scene.seconds = 4.0;
+    assert_eq!(scene.answer_with_keys(call, &[jwk("another", 2)]), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait), "its kid is not there: another fetch");
+    assert!(scene.fetch().is_some());
+    scene.seconds = 5.0;
+    assert_eq!(scene.tick(), [ExchangeId(1)]);
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
 }
 
 #[test]
@@ -53,14 +125,19 @@ fn a_call_whose_end_is_never_reported_does_not_hold_anybody_for_ever() {
     let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
     scene.poll(&mut exchange, Some(ALICE));
     let call = scene.fetch().unwrap();
-    scene.seconds = 6.0;
+    scene.seconds = 4.9;
     assert_eq!(scene.tick(), []);
-    scene.seconds = 8.0;
+    scene.seconds = 5.0;
     assert_eq!(scene.tick(), [ExchangeId(1)]);
-    let late = scene.answer_with_keys(call, &[jwk("k", 1)]);
-    assert_eq!(late, [], "an answer after its end changes nothing");
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
+    scene.seconds = 8.0;
+    scene.tick();
+    let late = scene.answer_with_keys(call, &[jwk("k", 1)]);
+    assert_eq!(late, [], "an answer after its end changes nothing");
+    scene.seconds = 8.5;
+    scene.tick();
+    assert!(scene.fetch().is_some(), "the next attempt");
 }
 
 #[test]
@@ -108,7 +185,12 @@ fn many_that_waited_go_on_in_batches_and_all_pass() {
     }
     let call = scene.fetch().unwrap();
     let body = json!({"keys": [jwk("k", 1)]}).to_string().into_bytes();
-    scene.worker.answered(call, Ok(Answered::Http(HttpAnswer { status: 200, body })), &scene.host, at(0.1));
+    scene.worker.answered(
+        call,
+        Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() })),
+        &scene.host,
+        at(0.1),
+    );
     let mut polled = Vec::new();
     while scene.worker.pace() == Pace::Batches {
         let mut batch = Batch::begin(at(0.1).mono);
@@ -166,6 +248,10 @@ fn a_call_that_the_proxy_does_not_send_ends_at_the_next_tick() {
     let call = scene.fetch().unwrap();
     scene.worker.not_sent(call);
     assert_eq!(scene.worker.pace(), Pace::Pressed);
-    assert_eq!(scene.tick(), [ExchangeId(1)]);
-    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Refuse(_))));
+    assert_eq!(scene.tick(), []);
+    assert!(scene.worker.calls_under_way().is_empty());
+    scene.seconds = 0.3;
+    scene.tick();
+    assert!(scene.fetch().is_some(), "the next attempt");
+    scene.leave(&mut exchange);
 }

@@ -3,7 +3,8 @@
 //!
 //! The SDK has most of these calls as well, but panics at a status it does not expect, and a panic takes every stream of
 //! the worker with it. Two calls stay the SDK's, `dispatch_http_call` and `dispatch_grpc_call`: it alone can note whom
-//! an answer is for, and every status that Envoy gives to a well-formed call of these is one it returns.
+//! an answer is for, and every status that Envoy gives to a well-formed call of these is one it returns. Before such an
+//! answer its dispatcher sets the effective context, of a root that is there.
 //!
 //! * [`headers`]: header maps and trailers; [`stream`]: what becomes of a stream; [`root`]: contexts, ticks, metrics, buffers;
 //! * [`property`]: properties and filter state; [`data`]: shared data and functions of the host;

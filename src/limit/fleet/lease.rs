@@ -23,6 +23,8 @@ const SHARE: u32 = 16;
 const BLIND_SHARE: u32 = 256;
 /// A lease reaches that much beyond its window: a few permits too many cost less than another ask.
 const BEYOND: Duration = Duration::from_secs(4);
+/// How long it is believed how many permits a window has, and that a request costs more than that.
+const BELIEVED: Duration = Duration::from_secs(300);
 /// Fewer permits are not worth an ask that nobody waits for.
 const LEAST_AHEAD: u32 = 2;
 
@@ -51,6 +53,8 @@ pub(super) struct Lease {
     window: Option<Window>,
     refused: Option<Refused>,
     permits_per_window: Option<u32>,
+    /// When the service said so last.
+    permits_told: MonoNanos,
     recent: Recent,
     /// The oldest request first.
     waiting: BTreeMap<Waiter, Waiting>,
@@ -76,6 +80,7 @@ impl Lease {
             window: None,
             refused: None,
             permits_per_window: None,
+            permits_told: now,
             recent: Recent::new(now),
             waiting: BTreeMap::new(),
         }
@@ -135,7 +140,9 @@ impl Lease {
         let all = self.waiting.values().fold(0_u32, |sum, waiting| sum.saturating_add(waiting.cost));
         let most = self.limit.service.lease.min(self.permits_per_window.unwrap_or(u32::MAX));
         let hits = all.min(self.safe(first, now)).max(self.wanted(now)).min(most);
-        match hits.max(first) {
+        // What no window had is asked for with one permit, to hear whether windows have more by now.
+        let hits = if self.permits_per_window.is_some_and(|limit| limit < first) { 1 } else { hits.max(first) };
+        match hits {
             0 if self.asking == (Asking::Queued { probe: true }) => Some(1),
             0 => None,
             hits => Some(hits),
@@ -194,6 +201,7 @@ impl Lease {
             }
             Answer::Granted { limit, remaining, reset } => {
                 self.permits_per_window = limit;
+                self.permits_told = now;
                 self.learn(told(remaining, reset), now);
                 // Only a refusal of a smaller ask stands beside a grant.
                 if self.limit.service.kind == Kind::Ratelimit {
@@ -201,7 +209,12 @@ impl Lease {
                 }
                 pool = hits;
             }
-            Answer::Over { reset } => {
+            Answer::Over { limit, reset } => {
+                // Else what grants tell is the better ground for leases.
+                if limit.is_some_and(|limit| limit < hits) {
+                    self.permits_per_window = limit;
+                    self.permits_told = now;
+                }
                 let rest = self.window(now).and_then(|window| window.rest);
                 self.learn_refusal(hits, told(rest, reset), now);
             }
@@ -255,7 +268,8 @@ impl Lease {
     pub(super) fn refuses(&self, cost: u32, now: MonoNanos) -> Option<Taken> {
         let refused = self.refused(now).filter(|refused| cost >= refused.from);
         let too_much = self.window(now).filter(|window| window.rest.is_some_and(|rest| 0 < rest && rest < cost));
-        let never = self.permits_per_window.is_some_and(|limit| limit < cost);
+        let known = refused.is_some() || self.window(now).is_some() || now.since(self.permits_told) < BELIEVED;
+        let never = known && self.permits_per_window.is_some_and(|limit| limit < cost);
         let until = |at: MonoNanos| Retry::After(at.since(now));
         let retry = match (refused, too_much) {
             _ if never => Retry::Never,

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::limit::KeyValue;
 use crate::limit::parts::{Whole, write_key, write_text};
+use crate::policy::Fact;
 use crate::policy::FleetLimit;
-use crate::policy::KeyPart;
 
 /// The value of a descriptor's one entry.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct DescriptorValue([u8; 32]);
 
 impl DescriptorValue {
     /// Of the identity that `limit` counts, with the values that `value_of` gives the parts of its key.
-    pub fn new<'k, 'v>(limit: &'k FleetLimit, value_of: impl FnMut(&'k KeyPart) -> KeyValue<'v>) -> Self {
+    pub fn new<'k, 'v>(limit: &'k FleetLimit, value_of: impl FnMut(&'k Fact) -> KeyValue<'v>) -> Self {
         let mut hash = Sha256::new();
         write_text(&mut hash, &limit.service.domain);
         write_text(&mut hash, &limit.origin.name);
@@ -49,7 +49,7 @@ mod tests {
     use crate::limit::ClaimValue;
     use crate::limit::fleet::fake::{limit_in, service};
 
-    fn value(domain: &str, name: &str, parts: &[KeyPart], values: &[KeyValue<'static>]) -> DescriptorValue {
+    fn value(domain: &str, name: &str, parts: &[Fact], values: &[KeyValue<'static>]) -> DescriptorValue {
         let mut limit = limit_in(domain, name, service());
         limit.key = parts.to_vec();
         let mut values = values.iter().cloned();
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn no_two_callers_limits_or_domains_share_a_value() {
-        let (peer, sub) = (KeyPart::Peer, KeyPart::Sub);
+        let (peer, sub) = (Fact::Peer, Fact::Sub);
         let of_issuer = |issuer| KeyValue::Claim { issuer, value: ClaimValue::Text("a".into()) };
         let address = |text: &str| KeyValue::Address(text.parse().unwrap());
         let two = [peer.clone(), peer.clone()];
@@ -76,8 +76,8 @@ mod tests {
             value("d", "n", std::slice::from_ref(&sub), &[text("a")]),
             value("d", "n", std::slice::from_ref(&sub), &[of_issuer("https://one.example")]),
             value("d", "n", std::slice::from_ref(&sub), &[of_issuer("https://two.example")]),
-            value("d", "n", &[KeyPart::Ip], &[address("192.0.2.1")]),
-            value("d", "n", &[KeyPart::Ip], &[address("2001:db8::1")]),
+            value("d", "n", &[Fact::Ip], &[address("192.0.2.1")]),
+            value("d", "n", &[Fact::Ip], &[address("2001:db8::1")]),
         ];
         for (place, one) in values.iter().enumerate() {
             assert!(!values[..place].contains(one), "{place}");
@@ -86,22 +86,22 @@ mod tests {
 
     #[test]
     fn every_proxy_of_the_fleet_and_every_version_gives_the_same_value() {
-        let value = value("boundgate", "per-client", &[KeyPart::Peer], &[text("spiffe://mesh/ns/billing")]);
+        let value = value("boundgate", "per-client", &[Fact::Peer], &[text("spiffe://mesh/ns/billing")]);
         assert_eq!(value.to_string(), "19c07faafcbd9fb45bca79cd3ae227db8d8313fcb67ff6f5e3a3ba20e8b65264");
     }
 
     #[test]
     fn the_order_in_which_a_key_was_written_means_nothing() {
-        let of = |key: &[KeyPart]| {
+        let of = |key: &[Fact]| {
             let limit = FleetLimit::new(service().origin, key.to_vec(), std::rc::Rc::new(service()));
-            DescriptorValue::new(&limit, |part| text(if *part == KeyPart::Peer { "a" } else { "b" }))
+            DescriptorValue::new(&limit, |part| text(if *part == Fact::Peer { "a" } else { "b" }))
         };
-        assert_eq!(of(&[KeyPart::Peer, KeyPart::Route]), of(&[KeyPart::Route, KeyPart::Peer]));
+        assert_eq!(of(&[Fact::Peer, Fact::Route]), of(&[Fact::Route, Fact::Peer]));
     }
 
     #[test]
     fn a_value_shows_no_name_and_needs_no_escapes() {
-        let shown = value("d", "n", &[KeyPart::Peer], &[text("alice_x:y%\n")]).to_string();
+        let shown = value("d", "n", &[Fact::Peer], &[text("alice_x:y%\n")]).to_string();
         assert_eq!(shown.len(), 64);
         assert!(shown.bytes().all(|byte| byte.is_ascii_hexdigit()));
     }

@@ -119,7 +119,11 @@ pub(super) enum Answer {
         reset: Option<Reset>,
     },
     /// Nothing is granted.
-    Over { reset: Option<Reset> },
+    Over {
+        /// Permits of a window.
+        limit: Option<u32>,
+        reset: Option<Reset>,
+    },
     /// It knows no limit for that descriptor. Most likely the domain or the name is mistyped on one side.
     NoLimit,
 }
@@ -178,7 +182,7 @@ fn of_status(granted: bool, status: Option<&Status>) -> Answer {
             Answer::Granted { limit: Some(limit.requests_per_unit), remaining: Some(status.limit_remaining), reset }
         }
         (true, _, _) => Answer::NoLimit,
-        (false, _, _) => Answer::Over { reset },
+        (false, _, _) => Answer::Over { limit: limit.map(|limit| limit.requests_per_unit), reset },
     }
 }
 
@@ -222,10 +226,11 @@ fn rounded_up(duration: &Seconds, period: Option<Duration>) -> Option<Reset> {
 fn of_fields(granted: bool, fields: &[HeaderValue]) -> Answer {
     let number = |name: &str| fields.iter().find(|field| field.key.eq_ignore_ascii_case(name)).and_then(leading_number);
     let reset = number("x-ratelimit-reset").map(u64::from).map(Duration::from_secs).and_then(rounded_down);
+    let limit = number("x-ratelimit-limit");
     if granted {
-        Answer::Granted { limit: number("x-ratelimit-limit"), remaining: number("x-ratelimit-remaining"), reset }
+        Answer::Granted { limit, remaining: number("x-ratelimit-remaining"), reset }
     } else {
-        Answer::Over { reset }
+        Answer::Over { limit, reset }
     }
 }
 
@@ -304,8 +309,8 @@ mod tests {
         let over_in_status = Status { code: OVER_LIMIT, ..status(Some(10), 0, Some(5)) };
         assert!(matches!(ratelimit(OK, vec![over_in_status.clone()]), Ok(Answer::Granted { .. })), "shadow mode");
         let reset = Some(Reset { at_least: seconds(4), at_most: seconds(5), period: None });
-        assert_eq!(ratelimit(OVER_LIMIT, vec![over_in_status]), Ok(Answer::Over { reset }));
-        assert_eq!(ratelimit(OVER_LIMIT, vec![]), Ok(Answer::Over { reset: None }));
+        assert_eq!(ratelimit(OVER_LIMIT, vec![over_in_status]), Ok(Answer::Over { limit: Some(10), reset }));
+        assert_eq!(ratelimit(OVER_LIMIT, vec![]), Ok(Answer::Over { limit: None, reset: None }));
     }
 
     #[test]
@@ -317,7 +322,7 @@ mod tests {
         ];
         let reset = Some(Reset { at_least: seconds(59), at_most: seconds(60), period: None });
         assert_eq!(limitador(OK, &fields), Ok(Answer::Granted { limit: Some(10), remaining: Some(7), reset }));
-        assert_eq!(limitador(OVER_LIMIT, &fields), Ok(Answer::Over { reset }));
+        assert_eq!(limitador(OVER_LIMIT, &fields), Ok(Answer::Over { limit: Some(10), reset }));
         let nothing = Answer::Granted { limit: None, remaining: None, reset: None };
         assert_eq!(limitador(OK, &[]), Ok(nothing));
         assert_eq!(limitador(OK, &[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "soon")]), Ok(nothing));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::fake::FakeHost;
 use crate::limit::{Demand, KeyValue, OverLimit, Permits, SharedTable, take};
-use crate::policy::{Counts, FilterId, KeyPart, Limit, Origin, Outcomes, Quota, TableSize};
+use crate::policy::{Counts, Fact, FilterId, Limit, Origin, Outcomes, Quota, TableSize};
 use crate::time::MonoNanos;
 
 pub(super) const START: MonoNanos = MonoNanos::from_nanos(1_000_000_000_000);
@@ -16,14 +16,14 @@ pub(super) fn after(nanos: u64) -> MonoNanos {
 }
 
 /// A burst that comes back one permit each `interval` ns. All identities of one kind meet in one slot.
-pub(super) fn limit(name: &str, key: &[KeyPart], interval: u64, burst: u32) -> Rc<Limit> {
+pub(super) fn limit(name: &str, key: &[Fact], interval: u64, burst: u32) -> Rc<Limit> {
     let quota = Quota::new(1, Duration::from_nanos(interval), burst).unwrap();
     let origin = Origin { name: name.into(), path: "limits".into() };
     Rc::new(Limit::new(origin, key.to_vec(), quota, TableSize::for_identities(1)))
 }
 
 pub(super) fn by_peer(name: &str, interval: u64, burst: u32) -> Rc<Limit> {
-    limit(name, &[KeyPart::Peer], interval, burst)
+    limit(name, &[Fact::Peer], interval, burst)
 }
 
 pub(super) fn for_everyone(interval: u64, burst: u32) -> Rc<Limit> {

@@ -10,7 +10,7 @@ use super::*;
 use crate::fake::FakeHost;
 use crate::host::{Cas, Conflict, Digest, Expect, NativeVerdict};
 use crate::limit::{KeyValue, Why};
-use crate::policy::{Condition, FilterId, KeyPart, Quota, TableSize};
+use crate::policy::{Condition, Fact, FilterId, Quota, TableSize};
 
 /// A worker that is interrupted before each of its writes.
 struct Interrupted<'h, F> {
@@ -234,11 +234,11 @@ fn a_newcomer_never_owes_more_than_a_spent_budget_and_passes_after_the_wait_it_i
 
 /// A limit of a client and what it writes into a header.
 fn by_header(interval: u64) -> Rc<Limit> {
-    limit("by-header", &[KeyPart::ClientId, KeyPart::Header("x".into())], interval, 5)
+    limit("by-header", &[Fact::ClientId, Fact::Header("x".into())], interval, 5)
 }
 
 fn spend_as(proxy: &Proxy, client: &str, value: &str, limit: &Rc<Limit>) -> bool {
-    let value_of = |part: &KeyPart| KeyValue::Text(if *part == KeyPart::ClientId { client } else { value }.into());
+    let value_of = |part: &Fact| KeyValue::Text(if *part == Fact::ClientId { client } else { value }.into());
     let identity = proxy.table.identity(&limit.key, value_of);
     let demand = Demand { limit, allowance: limit.allowance, identity, cost: 1 };
     take(&[demand], &proxy.table, &proxy.host, START).is_ok()
@@ -300,7 +300,7 @@ fn what_has_an_override_owes_nothing_of_what_others_owe_and_refills_nothing() {
     let proxy = Proxy::new();
     let limit = for_everyone(1_000_000, 5);
     let vip = Quota::new(1, Duration::from_nanos(10), 3).unwrap();
-    let vip = crate::policy::Override::new(&limit.origin.name, vec![Condition::ClientId("vip".into())], vip);
+    let vip = crate::policy::Override::new(&limit.origin.name, vec![Condition::Is(Fact::ClientId, "vip".into())], vip);
     let identity = proxy.table.identity(&limit.key, |_| KeyValue::Missing);
     let take_as = |allowance, now| {
         let demand = Demand { limit: &limit, allowance, identity, cost: 1 };
@@ -431,7 +431,7 @@ fn a_last_word_that_loses_every_race_is_said_later() {
 #[test]
 fn identities_that_meet_in_one_slot_are_charged_together() {
     let proxy = Proxy::new();
-    let limits = ["one", "two"].map(|text| limit(text, &[KeyPart::Constant(text.into())], 10, 5));
+    let limits = ["one", "two"].map(|text| limit(text, &[Fact::Constant(text.into())], 10, 5));
     let demands = limits.each_ref().map(|limit| {
         let text = &*limit.origin.name;
         Demand {

@@ -23,6 +23,16 @@ pub enum Segment {
     Rest,
 }
 
+impl Segment {
+    /// The same, in the spelling in which segments are compared.
+    pub(super) fn plain(&self) -> Self {
+        match self {
+            Segment::Literal(text) => Segment::Literal(plain(text).into()),
+            Segment::Parameter(_) | Segment::Rest => self.clone(),
+        }
+    }
+}
+
 /// Why a text is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatternFault {

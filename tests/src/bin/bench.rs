@@ -26,17 +26,50 @@ const FIRST_SEEN: usize = 320;
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Case {
     NoFilter,
-    Known,
+    Known(Counted),
     /// By its place in `BENCH_MODULE`.
-    KnownOther(usize),
+    KnownOther(usize, Counted),
     FirstSeen(Algorithm),
     OwnChain,
     OwnChainFirstSeen,
 }
 
-const CASES: [Case; 6] = [
+/// What a request is counted by: its route.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Counted {
+    /// One rate.
+    Once,
+    /// Two rates of one key.
+    Twice,
+    /// One rate, and answers.
+    WithAnswers,
+}
+
+const COUNTED: [Counted; 3] = [Counted::Once, Counted::Twice, Counted::WithAnswers];
+
+impl Counted {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Once => "/orders/7",
+            Self::Twice => "/twice/7",
+            Self::WithAnswers => "/answers/7",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Once => "one limit",
+            Self::Twice => "two limits",
+            Self::WithAnswers => "one limit and one on answers",
+        }
+    }
+}
+
+const CASES: [Case; 8] = [
     Case::NoFilter,
-    Case::Known,
+    Case::Known(Counted::Once),
+    Case::Known(Counted::Twice),
+    Case::Known(Counted::WithAnswers),
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
     Case::OwnChain,
@@ -47,8 +80,10 @@ impl Case {
     fn name(self) -> String {
         match self {
             Self::NoFilter => String::from("no filter"),
-            Self::Known => String::from("Boundgate, known token, one limit, fields on"),
-            Self::KnownOther(number) => format!("{}, known token", other_modules()[number].display()),
+            Self::Known(counted) => format!("Boundgate, known token, {}, fields on", counted.name()),
+            Self::KnownOther(number, counted) => {
+                format!("{}, known token, {}", other_modules()[number].display(), counted.name())
+            }
             Self::FirstSeen(algorithm) => format!("Boundgate, first-seen {} token", algorithm.name()),
             Self::OwnChain => String::from("Envoy's own chain, known token"),
             Self::OwnChainFirstSeen => String::from("Envoy's own chain, first-seen ES256 token"),
@@ -61,8 +96,8 @@ impl Case {
         listener["name"] = json!(self.name());
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
-            Self::Known | Self::FirstSeen(_) => {}
-            Self::KnownOther(number) => {
+            Self::Known(_) | Self::FirstSeen(_) => {}
+            Self::KnownOther(number, _) => {
                 filters[0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
                     json!(other_modules()[number]);
             }
@@ -77,6 +112,13 @@ impl Case {
 
     fn is_first_seen(self) -> bool {
         matches!(self, Self::FirstSeen(_) | Self::OwnChainFirstSeen)
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Known(counted) | Self::KnownOther(_, counted) => counted.path(),
+            _ => Counted::Once.path(),
+        }
     }
 
     fn algorithm(self) -> Algorithm {
@@ -98,9 +140,17 @@ fn plugin() -> PluginConfig {
         }},
         "resources": [{
             "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"],
-            "routes": [{"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client"]}]
+            "routes": [
+                {"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client"]},
+                {"path": "/twice/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "by-hour"]},
+                {"path": "/answers/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "guesses"]}
+            ]
         }],
-        "limits": {"per-client": {"key": ["client_id"], "rate": "1000000/s", "burst": 1000000}}
+        "limits": {
+            "per-client": {"key": ["client_id"], "rate": "1000000/s", "burst": 1000000},
+            "by-hour": {"key": ["client_id"], "rate": "1000000000/h", "burst": 1000000000},
+            "guesses": {"key": ["client_id"], "rate": "1000/s", "on": [404]}
+        }
     }))
 }
 
@@ -169,13 +219,13 @@ impl Callers {
 
     /// Sends `requests`, each with the next of `tokens` or of those that are known, over all connections side by side.
     async fn send(&mut self, tokens: Option<&[String]>, requests: usize) -> usize {
-        let tokens = tokens.unwrap_or(&self.known);
+        let (tokens, path) = (tokens.unwrap_or(&self.known), self.case.path());
         let mut calls = JoinSet::new();
         for (number, client) in self.clients.drain(..).enumerate() {
             let tokens: Vec<String> = tokens.iter().skip(number).step_by(CONNECTIONS).cloned().collect();
             calls.spawn(async move {
                 for token in tokens.iter().cycle().take(requests / CONNECTIONS) {
-                    let answer = client.get("/orders/7").token(token).send().await;
+                    let answer = client.get(path).token(token).send().await;
                     assert_eq!(answer.status, 200, "{}", answer.text());
                 }
                 client
@@ -190,7 +240,7 @@ impl Callers {
 async fn measure(cases: &[Case]) -> Vec<f64> {
     let bed = Testbed::start_with(|authority| envoy(cases, &authority.jwks())).await;
     // Main thread and worker.
-    if cases.iter().any(|case| matches!(case, Case::Known | Case::KnownOther(_) | Case::FirstSeen(_))) {
+    if cases.iter().any(|case| matches!(case, Case::Known(_) | Case::KnownOther(..) | Case::FirstSeen(_))) {
         bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.expect("the keys are there");
     }
     let mut callers: Vec<Callers> = cases.iter().map(|case| Callers::of(*case, &bed)).collect();
@@ -210,7 +260,8 @@ async fn measure(cases: &[Case]) -> Vec<f64> {
 async fn main() {
     let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(7);
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
-    let others = (0..other_modules().len()).map(Case::KnownOther);
+    let other = |number| COUNTED.map(|counted| Case::KnownOther(number, counted));
+    let others = (0..other_modules().len()).flat_map(other);
     let wanted = |case: &Case| only.split(',').any(|part| case.name().contains(part));
     let cases: Vec<Case> = CASES.into_iter().chain(others).filter(wanted).collect();
     let mut rows = Vec::new();

@@ -51,6 +51,7 @@ impl Tour<'_> {
         let (alice, bob, nobody) = (bed.client("alice"), bed.client("bob"), bed.anonymous());
         let good = bed.token(&alice).scope("read:orders").issue().await;
         let expired = bed.token(&alice).scope("read:orders").lifetime(-120).issue().await;
+        bed.passes(&alice, "/orders/7", &good).await;
         let elsewhere = bed.token(&alice).scope("read:orders").resource("https://other.example.com").issue().await;
 
         self.step("no certificate: public route", nobody.get("/healthz"), ADMITTED).await;

@@ -14,7 +14,7 @@ use super::{Fleet, Outage, Report};
 use crate::fake::FakeHost;
 use crate::limit::fleet::{Ask, AskId, CallFailed, DescriptorValue, FleetDemand, Leases, Settled, Taken, Waiter, fake};
 use crate::limit::{Identity, KeyValue, SharedTable};
-use crate::policy::{FilterId, FleetLimit, KeyPart, Service};
+use crate::policy::{Fact, FilterId, FleetLimit, Service};
 use crate::time::MonoNanos;
 
 enum Event {
@@ -91,7 +91,7 @@ pub(super) fn run(fleet: &Fleet, seed: u64) -> Report {
     let limit = fake::limit(service);
     let table = SharedTable::new(FilterId::new(b"test"), &FakeHost::default());
     let key = |number: usize| {
-        let part = [KeyPart::Constant(number.to_string().into())];
+        let part = [Fact::Constant(number.to_string().into())];
         let value = || KeyValue::Text(number.to_string().into());
         let named = FleetLimit::new(limit.origin.clone(), part.to_vec(), Rc::clone(&limit.service));
         (table.identity(&part, |_| value()), DescriptorValue::new(&named, |_| value()))

@@ -67,10 +67,48 @@ fn rule_1_what_is_more_than_the_rest_is_refused_without_an_ask() {
     let mut world = World::new(service());
     assert!(granted(&world.take_with(1, 0.0, ok(10, 3, 60)).1));
     refused_for(world.take_of(4, 10.0), Some(50.0));
-    let never = world.take_of(11, 100.0);
-    assert!(matches!(never, Taken::Over { retry: Retry::Never, .. }), "{never:?}");
+    never(world.take_of(11, 100.0));
     assert_eq!(world.ask(0.0), None);
     assert_eq!(world.take_of(3, 10.0), Taken::Wait);
+}
+
+#[track_caller]
+fn never(taken: Taken) {
+    assert!(matches!(taken, Taken::Over { retry: Retry::Never, .. }), "{taken:?}");
+}
+
+#[test]
+fn rule_1_what_is_more_than_a_window_has_never_passes_also_if_only_a_refusal_told_so() {
+    let mut world = World::new(service());
+    never(world.take_with(50, 0.0, over(10, 30)).1);
+    never(world.take_of(50, 29.0));
+    refused_for(world.take_of(5, 29.0), Some(1.0));
+    never(world.take_of(50, 30.0));
+    assert_eq!(world.ask(30.0), None);
+    assert_eq!(world.take_of(5, 30.0), Taken::Wait);
+}
+
+#[test]
+fn rule_1_whether_a_window_has_more_by_now_is_found_out_with_one_permit() {
+    let mut world = World::new(service());
+    never(world.take_with(50, 0.0, over(10, 30)).1);
+    never(world.take_of(50, 299.0));
+    assert_eq!(world.take_of(50, 300.0), Taken::Wait);
+    let (id, hits) = world.ask(300.0).unwrap();
+    assert_eq!(hits, 1);
+    assert_eq!(world.answer(id, ok(100, 99, 30), 300.0), [], "it has: now the request is asked for");
+    let (id, hits) = world.ask(300.0).unwrap();
+    assert_eq!((hits, world.answer(id, ok(100, 49, 30), 300.0).len()), (50, 1));
+    never(world.take_of(101, 300.0));
+}
+
+#[test]
+fn rule_1_a_window_that_has_no_more_by_now_costs_one_permit_to_find_out() {
+    let mut world = World::new(service());
+    never(world.take_with(50, 0.0, over(10, 30)).1);
+    let (hits, taken) = world.take_with(50, 300.0, ok(10, 9, 30));
+    never(taken);
+    assert_eq!((hits, world.granted_at_once(300.0)), (1, 1), "that one serves another request");
 }
 
 #[test]

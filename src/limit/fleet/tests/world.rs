@@ -14,10 +14,10 @@ use crate::limit::fleet::fake::{limit, service};
 use crate::limit::fleet::rls::{CurrentLimit, HeaderValue, RateLimitRequest, RateLimitResponse, Seconds, Status};
 use crate::limit::fleet::*;
 use crate::limit::{Identity, KeyValue, SharedTable};
-use crate::policy::{FilterId, FleetLimit, KeyPart, Kind, OnError, Service};
+use crate::policy::{Fact, FilterId, FleetLimit, Kind, OnError, Service};
 
 pub(super) fn identity(name: &str) -> Identity {
-    let part = [KeyPart::Constant(name.into())];
+    let part = [Fact::Constant(name.into())];
     SharedTable::new(FilterId::new(b"test"), &FakeHost::default())
         .identity(&part, |_| KeyValue::Text(name.to_owned().into()))
 }

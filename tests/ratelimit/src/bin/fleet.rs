@@ -79,6 +79,10 @@ impl Fleet {
             self.service.address()
         );
 
+        let early = self.caller("dave").await;
+        for (proxy, client) in self.proxies.iter().zip(&early.through) {
+            proxy.passes(client, "/orders/7", &early.token).await;
+        }
         let alice = self.caller("alice").await;
         let (bob, carol) = (self.caller("bob").await, self.caller("carol").await);
         self.new_minute();

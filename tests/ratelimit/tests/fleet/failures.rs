@@ -76,6 +76,29 @@ async fn a_silent_service_is_waited_for_no_longer_than_the_time_out_and_then_by_
 }
 
 #[tokio::test]
+async fn clients_that_hang_up_while_they_wait_for_permits_leave_nothing_behind() {
+    let redis = Redis::start().await;
+    let (service, bed, alice) = behind(&redis, json!({"timeout": "10s", "on_error": "refuse"})).await;
+    service.hold_answers();
+    let mut callers = tokio::task::JoinSet::new();
+    for client in [alice.client.clone(), bed.client("alice").http2()] {
+        for _ in 0..3 {
+            // A connection each, which ends with the request.
+            let (client, token) = (client.kept(), alice.token.clone());
+            callers.spawn(async move { client.get("/orders/7").token(&token).send().await.status });
+        }
+    }
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting", 6).await.unwrap();
+    callers.shutdown().await;
+    bed.envoy.stat_becomes("wasmcustom.boundgate.waiting", 0).await.unwrap();
+    assert_eq!(bed.upstream.count(), 0);
+    service.release_answers();
+    bed.envoy.stat_becomes("wasmcustom.boundgate.calls", 0).await.unwrap();
+    assert_eq!(bed.envoy.stat("wasmcustom.boundgate.waiting_bytes").await, 0);
+    assert_eq!(alice.passes(5).await, 5);
+}
+
+#[tokio::test]
 async fn a_service_that_is_back_is_used_again() {
     let redis = Redis::start().await;
     let (service, bed, alice) = behind(&redis, json!({"on_error": "refuse"})).await;

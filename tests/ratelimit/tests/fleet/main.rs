@@ -2,6 +2,7 @@
 //! service is gone.
 
 mod failures;
+mod refusals;
 mod sharing;
 
 use std::net::SocketAddr;
@@ -18,11 +19,16 @@ async fn service(mode: Mode, per_hour: u32) -> RateLimitServer {
 
 /// A proxy whose one limit is counted by the service at `address`; `change` is merged into the service's table.
 async fn proxy(address: SocketAddr, change: Value) -> Testbed {
+    changed_proxy(address, change, |_| {}).await
+}
+
+/// The same, with other changes made last.
+async fn changed_proxy(address: SocketAddr, change: Value, edit: impl FnOnce(&mut Value)) -> Testbed {
     let mut table = json!({"kind": "ratelimit", "cluster": "ratelimit", "timeout": "2s"});
     for (key, value) in change.as_object().unwrap() {
         table[key] = value.clone();
     }
-    let config = json!({
+    let mut config = json!({
         "issuers": {"main": {
             "issuer": "https://as.example.com", "algorithms": ["ES256"],
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
@@ -34,6 +40,7 @@ async fn proxy(address: SocketAddr, change: Value) -> Testbed {
         }],
         "limits": {"per-client": {"key": ["client_id"], "rate": "7/h", "service": "fleet"}}
     });
+    edit(&mut config);
     Testbed::start(EnvoyConfig::new(config).grpc_cluster("ratelimit", address)).await
 }
 

@@ -1,0 +1,78 @@
+//! Where limits are used, and whether what they go by can ever be there. In: the tables of limits and of resources. Out:
+//! findings, only where every use of a limit is understood.
+//! Not here: whether a route can be counted by the key of its limits (`routes`).
+
+use std::collections::BTreeMap;
+
+use crate::config::access::AccessWord;
+use crate::config::finding::Findings;
+use crate::config::keys::{ConfigTable, LimitTable, OverrideTable, RouteTable};
+use crate::config::overrides::{OF_TOKENS, includes};
+use crate::config::table::At;
+use crate::config::values::Outcome;
+use crate::policy::PeerPattern;
+
+/// The routes that name one limit.
+type Uses<'c> = Vec<&'c RouteTable>;
+
+pub(super) fn check(config: &ConfigTable, findings: &mut Findings) {
+    let mut uses: BTreeMap<&str, Uses<'_>> = BTreeMap::new();
+    let resources = config.resources.iter().flatten();
+    for route in resources.flat_map(|resource| resource.value.routes.iter().flatten()) {
+        for name in route.value.limits.iter().flatten() {
+            uses.entry(&*name.value.0).or_default().push(&route.value);
+        }
+    }
+    for (name, At { value, .. }) in config.limits.iter().flat_map(|limits| &limits.0) {
+        if let (Some(table), Some(uses)) = (value, uses.get(name.as_str())) {
+            limit(table, uses, findings);
+        }
+    }
+}
+
+fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
+    let unclear = |route: &&RouteTable| ["access", "peers"].iter().any(|key| findings.touch(&route.at.key(key)));
+    if uses.iter().any(unclear) {
+        return;
+    }
+    let takes_tokens = uses.iter().any(|route| route.access == AccessWord::Token);
+    for item in table.on.iter().flatten().filter(|item| item.value == Outcome::Verification && !takes_tokens) {
+        findings.add(
+            &item.at,
+            "no route with this limit takes tokens, so that nothing would ever be verified",
+            "Leave it out, or name the limit at a route that takes tokens.",
+        );
+    }
+    for At { value: other, .. } in table.overrides.iter().flatten() {
+        let of_tokens = OF_TOKENS.iter().filter(|key| other.wrote(key) && !takes_tokens).map(|key| other.at.key(key));
+        for at in of_tokens {
+            if findings.touch(&at) {
+                continue;
+            }
+            findings.add(
+                &at,
+                "never met, because no route with this limit takes tokens",
+                "Write peer or utc, or remove the override.",
+            );
+        }
+        let meets = |peer: &PeerPattern| uses.iter().any(|route| may_admit(route, peer));
+        if of_admitted(table, other).is_some_and(|peer| !meets(peer)) {
+            findings.add(
+                &other.at.key("peer"),
+                "never met, because no route with this limit admits such a peer",
+                "Write one that the peers of a route admit, or remove the override.",
+            );
+        }
+    }
+}
+
+/// The peer of an override that only those meet who are let in; refusals are counted for others too.
+fn of_admitted<'c>(table: &LimitTable, other: &'c OverrideTable) -> Option<&'c PeerPattern> {
+    other.peer.as_ref().map(|peer| &peer.0).filter(|_| !table.wrote("on"))
+}
+
+/// Whether some peer that `pattern` admits may pass; a route without a list asks nobody who it is.
+fn may_admit(route: &RouteTable, pattern: &PeerPattern) -> bool {
+    let Some(peers) = &route.peers else { return true };
+    peers.iter().any(|peer| includes(&peer.value.0, pattern) || includes(pattern, &peer.value.0))
+}

@@ -1,0 +1,147 @@
+//! A real Keycloak and five lines of configuration: every kind of certificate-bound token passes with the right certificate
+//! and with no other, its other tokens never do, and new keys are found without a refusal.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use boundgate_testbed::{Client, EnvoyConfig, Keycloak, Pki, Testbed};
+use serde_json::{Value, json};
+
+use crate::tell;
+
+/// Kinds of clients, by the attributes that make them, and the `alg` and `typ` of their tokens.
+fn kinds() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    let signed = |algorithm: &str| json!({ "access.token.signed.response.alg": algorithm });
+    vec![
+        ("as-installed", json!({}), "RS256", "JWT"),
+        ("rfc9068", json!({ "access.token.header.type.rfc9068": "true" }), "RS256", "at+jwt"),
+        ("lightweight", json!({ "client.use.lightweight.access.token.enabled": "true" }), "RS256", "JWT"),
+        ("ps256", signed("PS256"), "PS256", "JWT"),
+        ("es256", signed("ES256"), "ES256", "JWT"),
+        ("eddsa", signed("EdDSA"), "EdDSA", "JWT"),
+    ]
+}
+
+/// The five lines of docs/issuers.md, and a resource.
+fn config(keycloak: &Keycloak) -> EnvoyConfig {
+    let issuer = keycloak.issuer();
+    let config = json!({
+        "issuers": {"sso": {
+            "issuer": issuer,
+            "jwks": {"cluster": "as", "uri": format!("{issuer}/protocol/openid-connect/certs")},
+            "algorithms": ["RS256", "PS256", "ES256", "EdDSA"],
+            "profile": "keycloak"
+        }},
+        "resources": [{
+            "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["sso"],
+            "forward": {"headers": {"x-client-id": "client_id", "x-sub": "sub"}},
+            "routes": [{"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"]}]
+        }]
+    });
+    EnvoyConfig::new(config).cluster_at("as", keycloak.address())
+}
+
+fn part(token: &str, number: usize) -> Value {
+    use base64::Engine;
+    let part = token.split('.').nth(number).expect("a token has three parts");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).expect("a part is base64url");
+    serde_json::from_slice(&bytes).expect("header and claims are JSON")
+}
+
+fn text<'v>(value: &'v Value, member: &str) -> &'v str {
+    value[member].as_str().unwrap_or_else(|| panic!("no {member}: {value}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
+    let pki = Pki::shared();
+    let keycloak = match Keycloak::start(&pki).await {
+        Ok(keycloak) => keycloak,
+        Err(why) => return tell(&format!("skipped: Keycloak: {why}")),
+    };
+    for (id, attributes, ..) in kinds() {
+        keycloak.add_client(&pki, id, "CN=partner-a", &attributes).await;
+    }
+    let bed = Testbed::start(config(&keycloak)).await;
+    let client = bed.client("partner-a");
+    let thief = bed.client("mallory");
+
+    every_kind_passes_with_its_certificate_only(&bed, &keycloak, &client, &thief).await;
+    no_other_token_passes(&bed, &keycloak, &client).await;
+    new_keys_are_found_without_a_refusal(&bed, &keycloak, &client).await;
+}
+
+async fn every_kind_passes_with_its_certificate_only(
+    bed: &Testbed,
+    keycloak: &Keycloak,
+    client: &Client,
+    thief: &Client,
+) {
+    for (id, _, algorithm, typ) in kinds() {
+        let answer = keycloak.tokens(client, id, false).await;
+        let token = text(&answer, "access_token");
+        let (header, claims) = (part(token, 0), part(token, 1));
+        assert_eq!((text(&header, "alg"), text(&header, "typ")), (algorithm, typ), "{id}");
+
+        for other in [thief, &bed.anonymous()] {
+            let before = bed.upstream.count();
+            let refused = other.get("/orders/7").token(token).send().await;
+            assert_eq!((refused.status, bed.upstream.count()), (401, before), "{id}");
+        }
+        let passed = client.get("/orders/7").token(token).send().await;
+        assert_eq!(passed.status, 200, "{id}: {}", bed.envoy.details(&passed).await);
+        let received = bed.upstream.received().pop().expect("it was just received");
+        assert_eq!(received.header("x-client-id").as_deref(), Some(id));
+        assert_eq!(received.header("x-sub").as_deref(), Some(claims["sub"].as_str().unwrap_or(id)));
+    }
+}
+
+async fn no_other_token_passes(bed: &Testbed, keycloak: &Keycloak, client: &Client) {
+    for (id, ..) in kinds() {
+        let answer = keycloak.tokens(client, id, true).await;
+        for member in ["id_token", "refresh_token"] {
+            let token = text(&answer, member);
+            let before = bed.upstream.count();
+            let refused = client.get("/orders/7").token(token).send().await;
+            let details = bed.envoy.details(&refused).await;
+            assert!(
+                ["boundgate:typ-unacceptable", "boundgate:algorithm-not-allowed"].contains(&details.as_str()),
+                "{id}, {member}: {details}"
+            );
+            assert_eq!((refused.status, bed.upstream.count()), (401, before), "{id}, {member}");
+        }
+        let passed = client.get("/orders/7").token(text(&answer, "access_token")).send().await;
+        assert_eq!(passed.status, 200, "{id}: {}", bed.envoy.details(&passed).await);
+    }
+}
+
+async fn new_keys_are_found_without_a_refusal(bed: &Testbed, keycloak: &Keycloak, client: &Client) {
+    let (over, passed, of_new_keys) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let kid = |token: &str| text(&part(token, 0), "kid").to_owned();
+    let first = keycloak.tokens(client, "es256", false).await;
+    let old_key = kid(text(&first, "access_token"));
+
+    let calls = async || {
+        while !over.load(Ordering::SeqCst) || of_new_keys.load(Ordering::SeqCst) < 20 {
+            let answer = keycloak.tokens(client, "es256", false).await;
+            for token in [text(&answer, "access_token"), text(&first, "access_token")] {
+                let answer = client.get("/orders/7").token(token).send().await;
+                assert_eq!(answer.status, 200, "{}", bed.envoy.details(&answer).await);
+                passed.fetch_add(1, Ordering::SeqCst);
+                if kid(token) != old_key {
+                    of_new_keys.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    };
+    let rotation = async {
+        let config = json!({ "ecdsaEllipticCurveKey": ["P-256"] });
+        keycloak.add_key(&bed.pki, "ecdsa-generated", 200, config).await;
+        over.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(calls(), calls(), calls(), rotation);
+    tell(&format!(
+        "Keycloak: a new key while {} requests passed, {} of them with tokens of the new key; none was refused",
+        passed.into_inner(),
+        of_new_keys.into_inner()
+    ));
+}

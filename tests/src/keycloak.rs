@@ -1,0 +1,266 @@
+//! A real Keycloak, as an administrator finds it after the installation. In: a PKI. Out: a server with a realm that issues
+//! certificate-bound tokens, its tokens, and more keys. It is fetched once, from Maven's registry, into `.run/tools`.
+//!
+//! One is enough for a test run: it takes a minute to start and a gigabyte of memory.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::answer::Answer;
+use crate::bed::RESOURCE;
+use crate::client::Client;
+use crate::envoy_config::root;
+use crate::pki::Pki;
+
+/// The release that is fetched.
+const VERSION: &str = "26.7.3";
+/// The realm.
+const REALM: &str = "partners";
+/// A user, and the password.
+const USER: &str = "carol";
+/// The longest that a start takes, on cores that are busy.
+const START: Duration = Duration::from_secs(300);
+
+/// A running Keycloak. It ends when dropped.
+#[derive(Debug)]
+pub struct Keycloak {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Keycloak {
+    /// Starts one on a free port; `Err` says what this machine lacks for it.
+    pub async fn start(pki: &Pki) -> Result<Self, String> {
+        let java = java().ok_or("no Java 17 or newer")?;
+        let home = installed()?;
+        let folder = tempfile::Builder::new().prefix("boundgate-keycloak-").tempdir().expect("a temporary folder");
+        pki.write_to(folder.path()).expect("PEM files in a temporary folder");
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        let address = port.expect("a free port");
+
+        let at = |file: &str| folder.path().join(file).display().to_string();
+        let log = File::create(folder.path().join("log")).expect("a file in a temporary folder");
+        let mut command = Command::new("sh");
+        command
+            .arg(home.join("bin/kc.sh"))
+            .args(["start-dev", "--db=dev-mem", "--http-enabled=false", "--https-client-auth=request"])
+            .args([
+                format!("--https-port={}", address.port()),
+                format!("--hostname=https://localhost:{}", address.port()),
+            ])
+            .arg(format!("--https-certificate-file={}", at("server.pem")))
+            .arg(format!("--https-certificate-key-file={}", at("server.key")))
+            .arg(format!("--https-trust-store-file={}", at("ca.pem")))
+            .env("JAVA_HOME", java)
+            .env("JAVA_OPTS_KC_HEAP", "-Xms128m -Xmx700m")
+            .env("KC_BOOTSTRAP_ADMIN_USERNAME", "admin")
+            .env("KC_BOOTSTRAP_ADMIN_PASSWORD", "admin")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be opened twice"))
+            .stderr(log)
+            // The script starts Java in a process of its own.
+            .process_group(0);
+        let child = command.spawn().expect("there is a shell");
+        let mut keycloak = Self { child, address, folder };
+        keycloak.ready(pki).await;
+        keycloak.make_realm(pki).await;
+        Ok(keycloak)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The issuer of its tokens.
+    pub fn issuer(&self) -> String {
+        format!("https://localhost:{}/realms/{REALM}", self.address.port())
+    }
+
+    /// The answer of the token endpoint to `client`, who proves itself with its certificate, for the client of this id.
+    /// With a `user`: on behalf of it, with an ID token and a refresh token.
+    pub async fn tokens(&self, client: &Client, client_id: &str, user: bool) -> Value {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", client_id);
+        match user {
+            false => form.append_pair("grant_type", "client_credentials"),
+            true => form.extend_pairs([
+                ("grant_type", "password"),
+                ("username", USER),
+                ("password", USER),
+                ("scope", "openid"),
+            ]),
+        };
+        let endpoint = self.called_by(client);
+        let path = format!("/realms/{REALM}/protocol/openid-connect/token");
+        let answer = post_form(&endpoint, &path, form.finish()).await;
+        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
+        answer.json()
+    }
+
+    /// Adds a client that gets certificate-bound tokens, with these attributes besides.
+    pub async fn add_client(&self, pki: &Pki, id: &str, subject: &str, attributes: &Value) {
+        let mut all = json!({
+            "x509.subjectdn": subject, "x509.allow.regex.pattern.comparison": "false",
+            "tls.client.certificate.bound.access.tokens": "true"
+        });
+        for (name, value) in attributes.as_object().expect("attributes are an object") {
+            all[name] = value.clone();
+        }
+        let client = json!({
+            "clientId": id, "enabled": true, "clientAuthenticatorType": "client-x509", "publicClient": false,
+            "serviceAccountsEnabled": true, "directAccessGrantsEnabled": true, "standardFlowEnabled": false,
+            "attributes": all
+        });
+        self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
+    }
+
+    /// Adds a key; that with the highest priority signs.
+    pub async fn add_key(&self, pki: &Pki, provider: &str, priority: u32, mut config: Value) {
+        config["priority"] = json!([priority.to_string()]);
+        let component = json!({
+            "name": format!("{provider}-{priority}"), "providerId": provider, "providerType": "org.keycloak.keys.KeyProvider",
+            "config": config
+        });
+        self.created(pki, &format!("/admin/realms/{REALM}/components"), &component).await;
+    }
+
+    fn called_by(&self, client: &Client) -> Client {
+        client.at(self.address, &format!("localhost:{}", self.address.port()))
+    }
+
+    fn caller(&self, pki: &Pki) -> Client {
+        Client::tls(self.address, &format!("localhost:{}", self.address.port()), pki, None)
+    }
+
+    /// Waits until it serves.
+    async fn ready(&mut self, pki: &Pki) {
+        let deadline = Instant::now() + START;
+        let caller = self.caller(pki);
+        while caller.get("/realms/master").try_send().await.ok().is_none_or(|answer| answer.status != 200) {
+            let ended = self.child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none() && Instant::now() < deadline, "Keycloak did not start\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// A realm as the administration makes one, with a key for each algorithm, a scope that means our resource, and a user.
+    async fn make_realm(&self, pki: &Pki) {
+        self.created(pki, "/admin/realms", &json!({ "realm": REALM, "enabled": true, "sslRequired": "all" })).await;
+        self.add_key(pki, "rsa-generated", 90, json!({ "algorithm": ["PS256"] })).await;
+        self.add_key(pki, "ecdsa-generated", 90, json!({ "ecdsaEllipticCurveKey": ["P-256"] })).await;
+        self.add_key(pki, "eddsa-generated", 90, json!({ "eddsaEllipticCurveKey": ["Ed25519"] })).await;
+        let scope = json!({
+            "name": "read:orders", "protocol": "openid-connect",
+            "attributes": { "include.in.token.scope": "true" },
+            "protocolMappers": [{
+                "name": "orders", "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+                "config": {
+                    "included.custom.audience": RESOURCE, "access.token.claim": "true", "id.token.claim": "false",
+                    "lightweight.claim": "true", "introspection.token.claim": "true"
+                }
+            }]
+        });
+        let id = self.created(pki, &format!("/admin/realms/{REALM}/client-scopes"), &scope).await;
+        let path = format!("/admin/realms/{REALM}/default-default-client-scopes/{id}");
+        let token = self.administrator(pki).await;
+        let answer = self.caller(pki).request("PUT", path).token(&token).header("content-length", "0").send().await;
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let user = json!({
+            "username": USER, "enabled": true, "email": "carol@example.com", "emailVerified": true,
+            "firstName": "Carol", "lastName": "Carolsen",
+            "credentials": [{ "type": "password", "value": USER, "temporary": false }]
+        });
+        self.created(pki, &format!("/admin/realms/{REALM}/users"), &user).await;
+    }
+
+    /// Has the administration make something; its id.
+    async fn created(&self, pki: &Pki, path: &str, what: &Value) -> String {
+        let token = self.administrator(pki).await;
+        let caller = self.caller(pki);
+        let request = caller.post(path).token(&token).header("content-type", "application/json");
+        let answer = request.body(what.to_string()).send().await;
+        assert_eq!(answer.status, 201, "{path}: {}\n{}", answer.text(), self.log());
+        let place = answer.header("location").unwrap_or_default();
+        place.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    async fn administrator(&self, pki: &Pki) -> String {
+        let form = "grant_type=password&client_id=admin-cli&username=admin&password=admin".to_owned();
+        let answer = post_form(&self.caller(pki), "/realms/master/protocol/openid-connect/token", form).await;
+        answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Keycloak {
+    fn drop(&mut self) {
+        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+async fn post_form(client: &Client, path: &str, form: String) -> Answer {
+    client.post(path).header("content-type", "application/x-www-form-urlencoded").body(form).send().await
+}
+
+/// The home of the newest Java that is installed, from 17 on.
+fn java() -> Option<PathBuf> {
+    let known = fs::read_dir("/usr/lib/jvm").into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = std::env::var_os("JAVA_HOME").map(PathBuf::from);
+    let homes = named.into_iter().chain(known).filter(|home| home.join("bin/java").is_file());
+    let versions = homes.filter_map(|home| Some((version_of(&home)?, home)));
+    versions.filter(|(version, _)| *version >= 17).max().map(|(_, home)| home)
+}
+
+fn version_of(home: &Path) -> Option<u32> {
+    let release = fs::read_to_string(home.join("release")).ok()?;
+    let version = release.lines().find_map(|line| line.strip_prefix("JAVA_VERSION=\""))?;
+    version.split(['.', '"', '-', '+']).next()?.parse().ok()
+}
+
+/// Where Keycloak is; fetched if it is not there yet.
+fn installed() -> Result<PathBuf, String> {
+    let tools = root().join(".run/tools");
+    let home = tools.join(format!("keycloak-{VERSION}"));
+    if home.join("bin/kc.sh").is_file() {
+        return Ok(home);
+    }
+    fs::create_dir_all(&tools).map_err(|error| error.to_string())?;
+    let archive = format!("keycloak-quarkus-dist-{VERSION}.zip");
+    run(Command::new("mvn").args(["-q", "-B", "dependency:copy", "-Dmdep.useBaseVersion=true"]).args([
+        format!("-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"),
+        format!("-DoutputDirectory={}", tools.display()),
+    ]))?;
+    // Unpacked beside its place, so that half of it is never taken for the whole.
+    let part = tools.join("keycloak.part");
+    let _ = fs::remove_dir_all(&part);
+    run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(tools.join(&archive)).arg(&part))?;
+    fs::rename(part.join(format!("keycloak-{VERSION}")), &home).map_err(|error| error.to_string())?;
+    let _ = fs::remove_dir_all(&part);
+    let _ = fs::remove_file(tools.join(archive));
+    Ok(home)
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().display().to_string();
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!("{program} could not fetch Keycloak {VERSION}")),
+        Err(error) => Err(format!("{program}: {error}")),
+    }
+}
