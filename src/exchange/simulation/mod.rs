@@ -54,30 +54,33 @@ fn run(world: u64, cases: impl Iterator<Item = u64>, tells: bool) -> Result<(), 
     std::thread::scope(|scope| {
         let reins: Vec<Reins<'_>> = world.filters.iter().map(|_| Reins::take(scope, &world)).collect();
         for number in cases {
-            let mut case = None;
-            let ran = catch_unwind(AssertUnwindSafe(|| {
-                let case = case.insert(Case::new(&world, &reins, number, tells));
-                let steps = 60 + case.random.below(60);
-                if case.random.happens(0.03) {
-                    case.flood(300);
-                }
-                case.happen(steps);
-                case.rest()
-            }));
-            if let (true, Some(case)) = (tells, &case) {
-                println!("{}", case.story.join("\n"));
+            let (story, came_to) = live(&world, &reins, number, tells);
+            if tells {
+                println!("{}", story.join("\n"));
             }
-            match ran {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => return Err((number, fault)),
-                Err(panic) => {
-                    let text = panic.downcast_ref::<String>().cloned();
-                    return Err((number, text.unwrap_or_else(|| "it panics".into())));
-                }
-            }
+            came_to.map_err(|fault| (number, fault))?;
         }
         Ok(())
     })
+}
+
+/// One case from its begin to its end. Out: its story, if it is to be told, and what was wrong.
+fn live(world: &World, reins: &[Reins<'_>], number: u64, tells: bool) -> (Vec<String>, Result<(), String>) {
+    let mut case = None;
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let case = case.insert(Case::new(world, reins, number, tells));
+        let steps = 60 + case.random.below(60);
+        if case.random.happens(0.03) {
+            case.flood(300);
+        }
+        case.happen(steps);
+        case.rest()
+    }));
+    let came_to = ran.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.unwrap_or_else(|| "it panics".into()))
+    });
+    (case.map_or_else(Vec::new, |case| case.story), came_to)
 }
 
 /// One half stops when the other one has failed.
@@ -120,4 +123,16 @@ fn simulated_proxies_keep_every_promise() {
             });
         }
     });
+}
+
+#[test]
+fn the_same_number_tells_the_same_story() {
+    let world = World::new(&mut Random(3));
+    let story = || {
+        std::thread::scope(|scope| {
+            let reins: Vec<Reins<'_>> = world.filters.iter().map(|_| Reins::take(scope, &world)).collect();
+            (75..80).map(|number| live(&world, &reins, number, true)).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(story(), story());
 }
