@@ -2,7 +2,8 @@
 //! that is lost (its VM trapped) reports no end of its requests: what it held is free once it is not heard of any more.
 //!
 //! One key holds the number of each worker and when it was heard of last; each says so once a second. A number belongs
-//! to one life: a worker that was silent so long that others may have given it up takes another one.
+//! to one life: a worker that was silent so long that others may have given it up takes another one. It still says that the one
+//! before lives: if they have not, its requests of that life are under way and hold what they held.
 //! Not here: what is held (`limit`).
 
 use std::time::Duration;
@@ -18,6 +19,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A worker that missed that much takes another number.
 const MISSED: Duration = Duration::from_secs(30);
+/// So many earlier lives of a worker are kept alive.
+const LIVES: usize = 4;
 /// The longest silence that anybody asks about.
 const MEMORY: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// The most workers that are remembered, dead ones included.
@@ -45,6 +48,8 @@ impl Holder {
 #[derive(Debug, Default)]
 pub struct Presence {
     me: Option<(Holder, MonoNanos)>,
+    /// The numbers before, the latest first.
+    before: Vec<Holder>,
 }
 
 impl Presence {
@@ -54,7 +59,7 @@ impl Presence {
             return Some(me);
         }
         let numbers = host.random();
-        let me = say(host, now, |workers| {
+        let me = say(host, now, &self.before, |workers| {
             let is_free = |number: &u32| *number > 0 && workers.iter().all(|(other, _)| other.0 != *number);
             let mut drawn = numbers.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes));
             let next = || workers.iter().map(|(other, _)| other.0).max().unwrap_or(0).wrapping_add(1).max(1);
@@ -66,12 +71,19 @@ impl Presence {
 
     /// Says that this worker lives, if it is time to. To be called at each tick.
     pub fn beat(&mut self, host: &dyn Host, now: MonoNanos) {
-        let Some((me, last)) = self.me else { return };
+        let Some((me, last)) = self.me else {
+            if !self.before.is_empty() {
+                self.me(host, now);
+            }
+            return;
+        };
         let silent = now.since(last);
         if silent >= MISSED {
+            self.before.insert(0, me);
+            self.before.truncate(LIVES);
             self.me = None;
             self.me(host, now);
-        } else if silent >= BEAT && say(host, now, |_| me).is_some() {
+        } else if silent >= BEAT && say(host, now, &self.before, |_| me).is_some() {
             self.me = Some((me, now));
         }
     }
@@ -104,20 +116,23 @@ fn encode(workers: &Workers) -> Vec<u8> {
     words.flat_map(u128::to_le_bytes).collect()
 }
 
-/// Writes down that the worker chosen among the others was heard of now. `None` if others were faster each time.
-fn say(host: &dyn Host, now: MonoNanos, who: impl Fn(&Workers) -> Holder) -> Option<Holder> {
+/// Writes down that the worker chosen among the others was heard of now, and its numbers `before`. `None` if others were
+/// faster each time.
+fn say(host: &dyn Host, now: MonoNanos, before: &[Holder], who: impl Fn(&Workers) -> Holder) -> Option<Holder> {
     for _ in 0..ATTEMPTS {
         let (mut workers, expect) = match host.shared_get(SHARED_KEY) {
             None => (Workers::new(), Expect::Absent),
             Some((value, cas)) => (decode(&value).unwrap_or_default(), Expect::Unchanged(cas)),
         };
         let me = who(&workers);
-        workers.retain(|(worker, heard)| *worker != me && now.since(*heard) < MEMORY);
-        if workers.len() >= MOST {
+        let all = || before.iter().copied().chain([me]);
+        workers.retain(|(worker, heard)| all().all(|mine| mine != *worker) && now.since(*heard) < MEMORY);
+        let room = MOST.saturating_sub(all().count());
+        if workers.len() > room {
             workers.sort_unstable_by_key(|(_, heard)| std::cmp::Reverse(*heard));
-            workers.truncate(MOST.saturating_sub(1));
+            workers.truncate(room);
         }
-        workers.push((me, now));
+        workers.extend(all().map(|mine| (mine, now)));
         if host.shared_set(SHARED_KEY, &encode(&workers), expect).is_ok() {
             return Some(me);
         }
@@ -165,6 +180,18 @@ mod tests {
         let first = worker.me(&host, at(0.0).mono).unwrap();
         worker.beat(&host, at(40.0).mono);
         assert_ne!(worker.me(&host, at(40.0).mono).unwrap(), first);
+    }
+
+    #[test]
+    fn a_worker_that_was_held_up_and_lives_keeps_alive_what_it_held_before() {
+        let host = FakeHost::default();
+        let mut worker = Presence::default();
+        let first = worker.me(&host, at(0.0).mono).unwrap();
+        for second in (40..200).chain(240..400) {
+            worker.beat(&host, at(f64::from(second)).mono);
+            assert!(!gone(first, &host, f64::from(second)));
+        }
+        assert!(gone(first, &host, 459.0));
     }
 
     #[test]

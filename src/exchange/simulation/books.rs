@@ -11,6 +11,8 @@ use crate::reason::Reason;
 /// After so many lost races a request is refused, and after so many a worker does not know its own number.
 const RACES: u32 = 32;
 const RACES_FOR_A_NUMBER: u32 = 16;
+/// An owner that writes more than so many texts into a header has to make room for them among its own.
+const TEXTS_OF_AN_OWNER: usize = 5;
 /// The silence after which a worker waits for no outcome.
 const UNDECIDED_HEAL: u64 = 60;
 
@@ -60,8 +62,9 @@ impl Case<'_, '_> {
     fn passed(&mut self, id: u32, line: &Line, span: Span, report: &Report, shadowed: bool) {
         let worker = self.requests[&id].worker;
         let contended = report.conflicts >= RACES;
-        let spent = Spent { span, cost: line.cost, certain: !contended, lasting: true, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain: !contended, lasting: true, worker };
         match line.counts {
+            Counts::Shadow if shadowed && self.crowds_itself(line) => {}
             Counts::Shadow if shadowed => self.ledger.deny(&line.account, line.rate, id, span, line.cost),
             Counts::Requests | Counts::Shadow => self.ledger.spend(&line.account, line.rate, 0, spent),
             Counts::Fleet if report.fallbacks == 0 => {
@@ -85,7 +88,7 @@ impl Case<'_, '_> {
     /// A request that did not pass may have been charged for a moment.
     fn may_have_spent(&mut self, id: u32, line: &Line, span: Span, lasting: bool, is_lost: bool) {
         let worker = self.requests[&id].worker;
-        let spent = Spent { span, cost: line.cost, certain: false, lasting, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain: false, lasting, worker };
         if !matches!(line.counts, Counts::Outcomes { .. } | Counts::AtOnce { .. }) {
             self.ledger.spend(&line.account, line.rate, 0, spent);
         }
@@ -130,6 +133,8 @@ impl Case<'_, '_> {
             assert_ne!(line.counts, Counts::Shadow, "{name} only counts");
             match why {
                 Why::Spent { .. } if line.counts == Counts::Fleet && self.is_spent_at_service(&line) => {}
+                // It may owe what those texts owed that were forgotten.
+                Why::Spent { .. } | Why::Crowded { .. } if self.crowds_itself(&line) => {}
                 Why::Spent { .. } => self.ledger.deny(&line.account, line.rate, id, span, line.cost),
                 Why::AtOnce { most } => {
                     let (place, expected, permits) = line.place.unwrap();
@@ -140,6 +145,11 @@ impl Case<'_, '_> {
                 Why::Never => assert!(line.cost > self.world.quota, "{name} grants so much"),
             }
         }
+    }
+
+    pub(super) fn crowds_itself(&self, line: &Line) -> bool {
+        let written = line.owner.as_ref().and_then(|owner| self.written.get(owner));
+        written.is_some_and(|written| written.len() > TEXTS_OF_AN_OWNER)
     }
 
     fn is_spent_at_service(&self, line: &Line) -> bool {
@@ -177,7 +187,7 @@ impl Case<'_, '_> {
 
     fn count_outcome(&mut self, id: u32, line: &Line, span: Span, certain: bool) {
         let worker = self.requests[&id].worker;
-        let spent = Spent { span, cost: line.cost, certain, lasting: true, worker };
+        let spent = Spent { request: id, span, cost: line.cost, certain, lasting: true, worker };
         self.ledger.spend(&line.account, line.rate, beyond(line), spent);
     }
 

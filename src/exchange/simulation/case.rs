@@ -4,20 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::baton::{Heard, Reins, Told};
-use super::documents::keys;
-use super::oracle::{Ledger, Moment, Span};
-use super::party::{Begin, Report, Said, Sent, Step};
+use super::baton::{Reins, Told};
+use super::oracle::{Ledger, Moment};
+use super::party::{Begin, Said, Sent, Step};
 use super::random::{Random, pick};
-use super::world::{Access, Caller, Line, World};
+use super::world::{Caller, Line, World};
 use crate::fake::FakeHost;
-use crate::limit::fleet::fake::{Hours, asked};
+use crate::limit::fleet::fake::Hours;
 use crate::time::{MonoNanos, Now, UnixMillis};
-use crate::worker::{Answered, FetchFailed, HttpAnswer};
 
 pub(super) const SECOND: u64 = 1_000_000_000;
-/// A worker that lives ticks that often at least. One that is silent for half a minute counts as another one.
-const TICKS: u64 = 5 * SECOND;
+/// A worker that lives ticks that often at least.
+const TICKS: u64 = 10 * SECOND;
 
 /// `nanos` after the start.
 pub(super) fn clock(nanos: u64) -> Now {
@@ -89,6 +87,8 @@ pub(super) struct Case<'s, 'scope> {
     /// The account behind each budget that the service was asked for.
     pub(super) whose: BTreeMap<(String, String), String>,
     pub(super) ledger: Ledger,
+    /// What each owner wrote into headers that a limit counts by.
+    pub(super) written: BTreeMap<String, BTreeSet<Option<u16>>>,
     /// Whether steps are interrupted and storms happen.
     pub(super) calm: bool,
     hot: Vec<(String, Caller)>,
@@ -117,6 +117,7 @@ impl<'s, 'scope> Case<'s, 'scope> {
             service: Hours::new(world.quota),
             whose: BTreeMap::new(),
             ledger: Ledger::default(),
+            written: BTreeMap::new(),
             calm: false,
             hot: Vec::new(),
             story: Vec::new(),
@@ -148,6 +149,22 @@ impl<'s, 'scope> Case<'s, 'scope> {
             let told = format!("{:>12.6} {}", self.now as f64 / SECOND as f64, what(self));
             self.story.push(told);
         }
+    }
+
+    /// A caller writes something else into a header each time. Nobody else may notice.
+    pub(super) fn flood(&mut self, requests: u16) {
+        let calm = std::mem::replace(&mut self.calm, true);
+        let (path, caller) = self.hot[0].clone();
+        self.go_on(0);
+        for header in 0..requests {
+            self.arrive(
+                0,
+                usize::from(self.hands[0].adopted),
+                path.clone(),
+                Caller { header: Some(100 + header), ..caller },
+            );
+        }
+        self.calm = calm;
     }
 
     /// The next few steps, as chance has it.
@@ -261,175 +278,5 @@ impl<'s, 'scope> Case<'s, 'scope> {
         let fits = |request: &Request| request.worker == worker && which(request.state);
         let all: Vec<u32> = self.requests.iter().filter(|(_, request)| fits(request)).map(|(id, _)| *id).collect();
         (!all.is_empty()).then(|| pick(&mut self.random, &all))
-    }
-
-    pub(super) fn arrive(&mut self, worker: usize, version: usize, path: String, caller: Caller) -> u32 {
-        let id = self.requests.last_key_value().map_or(1, |(id, _)| id + 1);
-        let route = self.world.versions[version].route(&path);
-        let with_token = route.is_some_and(|route| route.access == Access::Token);
-        let step = Step::Arrive { id, version, path: path.clone(), caller, with_token };
-        let (lines, state) = (Vec::new(), State::Over);
-        self.requests.insert(id, Request { worker, version, path, caller, lines, state, judged: self.now, said: None });
-        self.judge(id, step);
-        id
-    }
-
-    pub(super) fn poll(&mut self, id: u32) {
-        self.judge(id, Step::Poll(id));
-    }
-
-    fn judge(&mut self, id: u32, step: Step) {
-        let (now, request) = (self.now, self.requests.get_mut(&id).unwrap());
-        let worker = request.worker;
-        let version = &self.world.versions[request.version];
-        let filter = self.world.filters[worker];
-        request.lines = version.lines(filter, &request.path, &request.caller, now / SECOND, true);
-        (request.state, request.judged, request.said) = (State::Over, now, None);
-        self.start(worker, Doing::Judge(id), step);
-    }
-
-    pub(super) fn leave(&mut self, id: u32) {
-        let request = self.requests.get_mut(&id).unwrap();
-        request.state = State::Over;
-        let worker = request.worker;
-        self.start(worker, Doing::Nothing, Step::Leave(id));
-    }
-
-    /// What the upstream says, or the end.
-    fn proceed(&mut self, id: u32) {
-        let State::Passed { answered } = self.requests[&id].state else { return };
-        if answered || self.random.happens(0.3) {
-            return self.end(id);
-        }
-        let status = pick(&mut self.random, &[200, 200, 403, 404, 404, 429, 500]);
-        let status = (!self.random.happens(0.08)).then_some(status);
-        self.respond(id, status);
-    }
-
-    pub(super) fn respond(&mut self, id: u32, status: Option<u16>) {
-        let worker = self.requests[&id].worker;
-        self.start(worker, Doing::Respond(id, status), Step::Respond(id, status));
-    }
-
-    pub(super) fn end(&mut self, id: u32) {
-        let worker = self.requests[&id].worker;
-        self.start(worker, Doing::End(id), Step::End(id));
-    }
-
-    /// A call ends. It may `fail`, before the service counted it or after.
-    pub(super) fn answer(&mut self, worker: usize, call: Sent, may_fail: bool) {
-        let fails = may_fail && self.random.happens(0.15);
-        let step = |answer| Step::Answer(call.id, answer);
-        let Some(ask) = &call.ask else {
-            let body = keys().to_string().into_bytes();
-            let answer = Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() }))
-                .and_then(|answer| if fails { Err(FetchFailed::NoAnswer) } else { Ok(answer) });
-            self.hands[worker].keys_failed |= fails;
-            return self.start(worker, Doing::Hear(None), step(answer));
-        };
-        if fails && self.random.happens(0.5) {
-            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
-        }
-        let answered = self.service.answer(ask, self.now / SECOND);
-        if fails {
-            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
-        }
-        let account = self.whose[&(answered.limit, answered.whose)].clone();
-        let heard = Some((account, answered.granted.then_some(answered.hits)));
-        self.start(worker, Doing::Hear(heard), step(Ok(Answered::Grpc(answered.answer))));
-    }
-
-    /// A worker is never heard of again, wherever it stands.
-    fn lose(&mut self, worker: usize) {
-        let now = self.moment();
-        if let Some((doing, from)) = self.hands[worker].stands_still.take() {
-            self.was_lost_at(&doing, Span { from, to: now });
-        }
-        self.tell(|_| format!("worker {worker} is lost"));
-        self.hands[worker].lost = true;
-        self.ledger.lose(worker, now);
-        self.reins[worker].tell(Told::Vanish);
-        for request in self.requests.values_mut().filter(|request| request.worker == worker) {
-            request.state = State::Over;
-        }
-    }
-
-    pub(super) fn start(&mut self, worker: usize, doing: Doing, step: Step) {
-        let from = self.moment();
-        self.tell(|_| format!("worker {worker} begins {step:?}"));
-        let storm = !self.calm && !matches!(step, Step::Make(_)) && self.random.happens(0.004);
-        let turns = self.turns();
-        self.reins[worker].tell(Told::Do { step, now: clock(self.now), turns, storm });
-        self.listen(worker, doing, from);
-    }
-
-    fn turns(&mut self) -> u32 {
-        if self.calm || self.random.happens(0.6) { u32::MAX } else { self.random.below(4) as u32 }
-    }
-
-    fn go_on(&mut self, worker: usize) {
-        let Some((doing, from)) = self.hands[worker].stands_still.take() else { return };
-        self.tell(|_| format!("worker {worker} goes on"));
-        let turns = self.turns();
-        self.reins[worker].tell(Told::GoOn { turns });
-        self.listen(worker, doing, from);
-    }
-
-    /// Whoever stands still goes on to the end.
-    pub(super) fn calm_down(&mut self) {
-        self.calm = true;
-        for worker in 0..self.hands.len() {
-            self.go_on(worker);
-        }
-    }
-
-    fn listen(&mut self, worker: usize, doing: Doing, from: Moment) {
-        match self.reins[worker].hear() {
-            Heard::StandsStill => self.hands[worker].stands_still = Some((doing, from)),
-            Heard::Done(report) => {
-                let span = Span { from, to: self.moment() };
-                self.tell(|_| format!("worker {worker} did {doing:?}: {report:?}"));
-                self.done(worker, &doing, span, *report);
-            }
-        }
-    }
-
-    fn done(&mut self, worker: usize, doing: &Doing, span: Span, report: Report) {
-        let settled = report.settled;
-        for id in &report.named {
-            self.requests.get_mut(id).unwrap().state = State::Named;
-        }
-        self.note_asks(doing, &report);
-        match doing {
-            Doing::Nothing => {}
-            Doing::Judge(id) => self.judged(*id, span, &report),
-            Doing::Respond(id, status) => self.responded(*id, *status, span),
-            Doing::End(id) => self.ended(*id, span),
-            Doing::Hear(Some((account, granted))) if report.in_time => match granted {
-                Some(hits) => *self.hands[worker].granted.entry(account.clone()).or_default() += hits,
-                None => drop(self.hands[worker].told_over.insert(account.clone())),
-            },
-            // Calls for keys that are late have failed.
-            Doing::Hear(_) => self.hands[worker].keys_failed |= !report.in_time,
-        }
-        let hand = &mut self.hands[worker];
-        hand.calls.extend(report.sent);
-        (hand.settled, hand.leftovers) = (settled, report.leftovers);
-        if settled {
-            self.ledger.settled(worker, span.to);
-        }
-    }
-
-    /// Two budgets at the service never are one, nor one two.
-    fn note_asks(&mut self, doing: &Doing, report: &Report) {
-        let Doing::Judge(id) = doing else { return };
-        for (limit, whose, _) in report.sent.iter().filter_map(|sent| sent.ask.as_deref().map(asked)) {
-            let request = &self.requests[id];
-            let line = request.lines.iter().find(|line| line.limit == limit && line.service.is_some());
-            let account = line.and_then(|line| line.service.clone()).expect("an ask for another limit");
-            let known = self.whose.entry((limit, whose)).or_insert_with(|| account.clone());
-            assert_eq!(*known, account, "one budget at the service for two");
-            assert_eq!(self.whose.values().filter(|other| **other == account).count(), 1, "two budgets for one");
-        }
     }
 }

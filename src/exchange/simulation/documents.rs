@@ -29,7 +29,9 @@ pub(super) fn document(world: &World, version: &Version) -> Value {
         "resources": [{
             "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"], "routes": routes
         }],
-        "limits": Value::Object(limits.collect())
+        "limits": Value::Object(limits.collect()),
+        // The smallest table, so that its slots fill up.
+        "limit_table": {"identities": 1024}
     });
     if version.limits.iter().any(|limit| limit.counts == Counts::Fleet) {
         document["services"] = json!({"service": {

@@ -212,7 +212,7 @@ impl Search<'_> {
                 ledger.hold(&flight, 60 * SECOND, held);
             } else {
                 let lasting = certain || kept;
-                ledger.spend(&account, *rate, 0, Spent { span, cost: 1, certain, lasting, worker });
+                ledger.spend(&account, *rate, 0, Spent { request, span, cost: 1, certain, lasting, worker });
             }
         }
     }

@@ -27,6 +27,7 @@ pub(super) struct Span {
 /// What a budget was charged, or may have been.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spent {
+    pub(super) request: u32,
     pub(super) span: Span,
     pub(super) cost: u32,
     /// Counted by the promise; else it only excuses refusals.
@@ -208,8 +209,10 @@ impl Budget {
     fn excuses(&self, denied: &Denied) -> bool {
         let interval = u128::from(self.rate.interval());
         let before = |entry: &&Entry<Spent>| {
-            let Spent { span, lasting, .. } = entry.what;
-            span.from.order < denied.span.to.order && (lasting || span.to.order > denied.span.from.order)
+            let Spent { request, span, lasting, .. } = entry.what;
+            request != denied.request
+                && span.from.order < denied.span.to.order
+                && (lasting || span.to.order > denied.span.from.order)
         };
         let mut owed: Vec<(u64, u128)> =
             self.spent.iter().filter(before).map(|entry| (entry.by, u128::from(entry.what.cost))).collect();

@@ -237,7 +237,7 @@ impl Life<'_> {
                 let shadowed = &exchange.seen().shadowed;
                 Said::Passes { shadowed: shadowed.iter().map(|limit| limit.origin.name.to_string()).collect() }
             }
-            Verdict::Refuse(refusal) => {
+            Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => {
                 let answer = refusal.answer(false, Dialects { draft: true, older: None }, now.wall);
                 let told = answer.headers.iter().find(|(name, _)| *name == "retry-after");
                 let (violated, kept) = match &refusal.detail {
@@ -251,7 +251,6 @@ impl Life<'_> {
                 let retry_after = told.map(|(_, value)| value.parse().unwrap());
                 Said::Refused { reason: refusal.reason, status: answer.status, retry_after, violated, kept }
             }
-            Verdict::Report(..) => panic!("nothing is only reported here"),
         }
     }
 }

@@ -160,8 +160,8 @@ impl Case<'_, '_> {
             let line = self.requests[&id].lines.iter().find(|line| line.limit == name).unwrap();
             match line.counts {
                 Counts::Fleet => !spent.contains(line.service.as_ref().unwrap()),
-                Counts::AtOnce { .. } | Counts::Outcomes { .. } => self.ledger.has_lost(),
-                Counts::Requests | Counts::Shadow => false,
+                Counts::AtOnce { .. } | Counts::Outcomes { .. } if self.ledger.has_lost() => true,
+                _ => self.crowds_itself(line),
             }
         };
         violated.iter().any(|(name, _)| unknown(name))

@@ -93,7 +93,7 @@ pub(super) struct Version {
 pub(super) struct Caller {
     pub(super) peer: Option<u8>,
     pub(super) ip: u8,
-    pub(super) header: Option<u8>,
+    pub(super) header: Option<u16>,
     pub(super) token: usize,
 }
 
@@ -149,7 +149,7 @@ impl World {
         let caller = |_| Caller {
             peer: random.happens(0.85).then(|| random.below(3) as u8),
             ip: random.below(2) as u8,
-            header: random.happens(0.7).then(|| random.below(3) as u8),
+            header: random.happens(0.7).then(|| random.below(3) as u16),
             token: random.below(TOKENS.len()),
         };
         let callers = (0..4).map(caller).collect();
@@ -290,6 +290,8 @@ pub(super) struct Line {
     /// Whose budget at the service, if that counts it: all filters share it.
     pub(super) service: Option<String>,
     pub(super) cost: u32,
+    /// What of the key its caller cannot choose, where that is not all of it.
+    pub(super) owner: Option<String>,
     /// Whether refusals of the filter count, too.
     pub(super) of_source: bool,
 }
@@ -360,16 +362,20 @@ fn line(
         place,
         service: (limit.counts == Counts::Fleet).then(|| format!("{values:?}")),
         cost,
+        owner: limit.key.contains(&Part::Header).then(|| {
+            let given: Vec<_> = values.iter().filter(|(part, _)| *part != Part::Header).collect();
+            format!("{} of filter {filter} for {given:?}", limit.name)
+        }),
         of_source: !limit.needs_token(),
     }
 }
 
 fn value(part: Part, path: &str, caller: &Caller, token: Option<usize>) -> String {
-    let optional = |value: Option<u8>| value.map_or("-".into(), |value| value.to_string());
+    let optional = |value: Option<u16>| value.map_or("-".into(), |value| value.to_string());
     match part {
         Part::Client => token.map_or("-", |token| TOKENS[token].0).into(),
         Part::Tenant => token.map_or("-", |token| TOKENS[token].2).into(),
-        Part::Peer => optional(caller.peer),
+        Part::Peer => optional(caller.peer.map(u16::from)),
         Part::Ip => caller.ip.to_string(),
         Part::Source => caller.peer.map_or(format!("ip {}", caller.ip), |peer| format!("peer {peer}")),
         Part::Route => path.into(),

@@ -1,0 +1,187 @@
+//! The acts of a case: each is one callback of one worker, and what is noted of it once it is over. In: which worker, which request. Out:
+//! entries of the ledger. Not here: which act is next (`case`), what a request came to (`books`).
+
+use super::baton::{Heard, Told};
+use super::case::{Case, Doing, Request, SECOND, State, clock};
+use super::documents::keys;
+use super::oracle::{Moment, Span};
+use super::party::{Report, Sent, Step};
+use super::random::pick;
+use super::world::{Access, Caller};
+use crate::limit::fleet::fake::asked;
+use crate::worker::{Answered, FetchFailed, HttpAnswer};
+
+impl Case<'_, '_> {
+    pub(super) fn arrive(&mut self, worker: usize, version: usize, path: String, caller: Caller) -> u32 {
+        let id = self.requests.last_key_value().map_or(1, |(id, _)| id + 1);
+        let route = self.world.versions[version].route(&path);
+        let with_token = route.is_some_and(|route| route.access == Access::Token);
+        let step = Step::Arrive { id, version, path: path.clone(), caller, with_token };
+        let (lines, state) = (Vec::new(), State::Over);
+        self.requests.insert(id, Request { worker, version, path, caller, lines, state, judged: self.now, said: None });
+        self.judge(id, step);
+        id
+    }
+
+    pub(super) fn poll(&mut self, id: u32) {
+        self.judge(id, Step::Poll(id));
+    }
+
+    fn judge(&mut self, id: u32, step: Step) {
+        let (now, request) = (self.now, self.requests.get_mut(&id).unwrap());
+        let worker = request.worker;
+        let version = &self.world.versions[request.version];
+        let filter = self.world.filters[worker];
+        request.lines = version.lines(filter, &request.path, &request.caller, now / SECOND, true);
+        (request.state, request.judged, request.said) = (State::Over, now, None);
+        for owner in request.lines.iter().filter_map(|line| line.owner.clone()) {
+            self.written.entry(owner).or_default().insert(request.caller.header);
+        }
+        self.start(worker, Doing::Judge(id), step);
+    }
+
+    pub(super) fn leave(&mut self, id: u32) {
+        let request = self.requests.get_mut(&id).unwrap();
+        request.state = State::Over;
+        let worker = request.worker;
+        self.start(worker, Doing::Nothing, Step::Leave(id));
+    }
+
+    /// What the upstream says, or the end.
+    pub(super) fn proceed(&mut self, id: u32) {
+        let State::Passed { answered } = self.requests[&id].state else { return };
+        if answered || self.random.happens(0.3) {
+            return self.end(id);
+        }
+        let status = pick(&mut self.random, &[200, 200, 403, 404, 404, 429, 500]);
+        let status = (!self.random.happens(0.08)).then_some(status);
+        self.respond(id, status);
+    }
+
+    pub(super) fn respond(&mut self, id: u32, status: Option<u16>) {
+        let worker = self.requests[&id].worker;
+        self.start(worker, Doing::Respond(id, status), Step::Respond(id, status));
+    }
+
+    pub(super) fn end(&mut self, id: u32) {
+        let worker = self.requests[&id].worker;
+        self.start(worker, Doing::End(id), Step::End(id));
+    }
+
+    /// A call ends. It may `fail`, before the service counted it or after.
+    pub(super) fn answer(&mut self, worker: usize, call: Sent, may_fail: bool) {
+        let fails = may_fail && self.random.happens(0.15);
+        let step = |answer| Step::Answer(call.id, answer);
+        let Some(ask) = &call.ask else {
+            let body = keys().to_string().into_bytes();
+            let answer = Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() }))
+                .and_then(|answer| if fails { Err(FetchFailed::NoAnswer) } else { Ok(answer) });
+            self.hands[worker].keys_failed |= fails;
+            return self.start(worker, Doing::Hear(None), step(answer));
+        };
+        if fails && self.random.happens(0.5) {
+            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
+        }
+        let answered = self.service.answer(ask, self.now / SECOND);
+        if fails {
+            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
+        }
+        let account = self.whose[&(answered.limit, answered.whose)].clone();
+        let heard = Some((account, answered.granted.then_some(answered.hits)));
+        self.start(worker, Doing::Hear(heard), step(Ok(Answered::Grpc(answered.answer))));
+    }
+
+    /// A worker is never heard of again, wherever it stands.
+    pub(super) fn lose(&mut self, worker: usize) {
+        let now = self.moment();
+        if let Some((doing, from)) = self.hands[worker].stands_still.take() {
+            self.was_lost_at(&doing, Span { from, to: now });
+        }
+        self.tell(|_| format!("worker {worker} is lost"));
+        self.hands[worker].lost = true;
+        self.ledger.lose(worker, now);
+        self.reins[worker].tell(Told::Vanish);
+        for request in self.requests.values_mut().filter(|request| request.worker == worker) {
+            request.state = State::Over;
+        }
+    }
+
+    pub(super) fn start(&mut self, worker: usize, doing: Doing, step: Step) {
+        let from = self.moment();
+        self.tell(|_| format!("worker {worker} begins {step:?}"));
+        let storm = !self.calm && !matches!(step, Step::Make(_)) && self.random.happens(0.004);
+        let turns = self.turns();
+        self.reins[worker].tell(Told::Do { step, now: clock(self.now), turns, storm });
+        self.listen(worker, doing, from);
+    }
+
+    fn turns(&mut self) -> u32 {
+        if self.calm || self.random.happens(0.6) { u32::MAX } else { self.random.below(4) as u32 }
+    }
+
+    pub(super) fn go_on(&mut self, worker: usize) {
+        let Some((doing, from)) = self.hands[worker].stands_still.take() else { return };
+        self.tell(|_| format!("worker {worker} goes on"));
+        let turns = self.turns();
+        self.reins[worker].tell(Told::GoOn { turns });
+        self.listen(worker, doing, from);
+    }
+
+    /// Whoever stands still goes on to the end.
+    pub(super) fn calm_down(&mut self) {
+        self.calm = true;
+        for worker in 0..self.hands.len() {
+            self.go_on(worker);
+        }
+    }
+
+    fn listen(&mut self, worker: usize, doing: Doing, from: Moment) {
+        match self.reins[worker].hear() {
+            Heard::StandsStill => self.hands[worker].stands_still = Some((doing, from)),
+            Heard::Done(report) => {
+                let span = Span { from, to: self.moment() };
+                self.tell(|_| format!("worker {worker} did {doing:?}: {report:?}"));
+                self.done(worker, &doing, span, *report);
+            }
+        }
+    }
+
+    fn done(&mut self, worker: usize, doing: &Doing, span: Span, report: Report) {
+        let settled = report.settled;
+        for id in &report.named {
+            self.requests.get_mut(id).unwrap().state = State::Named;
+        }
+        self.note_asks(doing, &report);
+        match doing {
+            Doing::Nothing => {}
+            Doing::Judge(id) => self.judged(*id, span, &report),
+            Doing::Respond(id, status) => self.responded(*id, *status, span),
+            Doing::End(id) => self.ended(*id, span),
+            Doing::Hear(Some((account, granted))) if report.in_time => match granted {
+                Some(hits) => *self.hands[worker].granted.entry(account.clone()).or_default() += hits,
+                None => drop(self.hands[worker].told_over.insert(account.clone())),
+            },
+            // Calls for keys that are late have failed.
+            Doing::Hear(_) => self.hands[worker].keys_failed |= !report.in_time,
+        }
+        let hand = &mut self.hands[worker];
+        hand.calls.extend(report.sent);
+        (hand.settled, hand.leftovers) = (settled, report.leftovers);
+        if settled {
+            self.ledger.settled(worker, span.to);
+        }
+    }
+
+    /// Two budgets at the service never are one, nor one two.
+    fn note_asks(&mut self, doing: &Doing, report: &Report) {
+        let Doing::Judge(id) = doing else { return };
+        for (limit, whose, _) in report.sent.iter().filter_map(|sent| sent.ask.as_deref().map(asked)) {
+            let request = &self.requests[id];
+            let line = request.lines.iter().find(|line| line.limit == limit && line.service.is_some());
+            let account = line.and_then(|line| line.service.clone()).expect("an ask for another limit");
+            let known = self.whose.entry((limit, whose)).or_insert_with(|| account.clone());
+            assert_eq!(*known, account, "one budget at the service for two");
+            assert_eq!(self.whose.values().filter(|other| **other == account).count(), 1, "two budgets for one");
+        }
+    }
+}
