@@ -222,8 +222,18 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
     let bed = Testbed::start(with(|_| {}).concurrency(WORKERS)).await;
     keys_loaded(&bed, WORKERS as usize + 1).await;
     let token = alices_token(&bed).await;
-    for (number, wrong) in [JwksAnswer::Status(500), JwksAnswer::html()].into_iter().enumerate() {
-        bed.authority.answer_jwks_with(wrong.clone());
+    let redirect = JwksAnswer::Redirect("https://elsewhere.example.com/".into());
+    let compressed = JwksAnswer::Bytes("application/json", vec![0x1f, 0x8b, 8, 0]);
+    let cases = [
+        ("5xx", JwksAnswer::Status(500)),
+        ("garbage", JwksAnswer::html()),
+        ("huge", JwksAnswer::huge(300_000)),
+        ("compressed", compressed),
+        ("redirecting", redirect),
+        ("silent", JwksAnswer::Held),
+    ];
+    for (number, (what, wrong)) in cases.into_iter().enumerate() {
+        bed.authority.answer_jwks_with(wrong);
         let mut other = config();
         other["issuers"]["main"]["jwks"]["uri"] = json!(format!("https://as.example.com/jwks?{number}"));
         let (before, since) = (bed.authority.jwks_fetches(), Instant::now());
@@ -234,7 +244,7 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
             assert!(statuses.iter().all(|status| *status == 503), "{statuses:?}");
         }
         let (fetches, seconds) = (bed.authority.jwks_fetches() - before, since.elapsed().as_secs_f64());
-        println!("{wrong:?}: {:.0} requests a minute at {WORKERS} workers", fetches as f64 / seconds * 60.0);
+        println!("{what}: {:.0} requests a minute at {WORKERS} workers", fetches as f64 / seconds * 60.0);
         // All workers at once, twice within the first second, and then once a second.
         assert!((fetches as f64) < f64::from(WORKERS + 1) + 3.0 + seconds / 0.75, "{fetches} in {seconds} s");
     }

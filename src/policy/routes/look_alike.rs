@@ -41,9 +41,9 @@ impl LookAlikes {
     }
 
     fn add(&mut self, route: &Rc<Route>) {
-        let fold_segment = |segment: &Segment| match segment.plain() {
-            Segment::Literal(text) => Segment::Literal(fold(&text).into()),
-            other => other,
+        let fold_segment = |segment: &Segment| match segment {
+            Segment::Literal(text) => Segment::Literal(fold(text).into()),
+            Segment::Parameter(_) | Segment::Rest => segment.clone(),
         };
         let segments: Vec<Segment> = route.pattern.segments().iter().map(fold_segment).collect();
         self.unfolded_patterns |= segments != route.pattern.segments();
