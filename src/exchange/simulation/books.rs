@@ -199,6 +199,10 @@ impl Case<'_, '_> {
         };
         let lines = self.requests[&id].lines.clone();
         for line in &lines {
+            if let (Doing::Respond(..) | Doing::End(_), Some((place, ..))) = (doing, &line.place) {
+                // It may have been given back, or not yet.
+                self.ledger.end(place, id, span);
+            }
             match (doing, line.counts) {
                 (Doing::Judge(_), _) => self.may_have_spent(id, line, span, true, true),
                 (_, Counts::Outcomes { .. }) => self.count_outcome(id, line, span, false),
