@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -66,9 +65,7 @@ impl Keycloak {
             .env("KC_BOOTSTRAP_ADMIN_PASSWORD", "admin")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be opened twice"))
-            .stderr(log)
-            // The script starts Java in a process of its own.
-            .process_group(0);
+            .stderr(log);
         let child = command.spawn().expect("there is a shell");
         let mut keycloak = Self { child, address, folder };
         keycloak.ready(pki).await;
@@ -206,10 +203,18 @@ impl Keycloak {
 }
 
 impl Drop for Keycloak {
+    /// The script hands SIGTERM on to Java, also when both get SIGINT from a terminal.
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        if let Some(script) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process(script, Signal::TERM);
         }
+        for _ in 0..1_500 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
