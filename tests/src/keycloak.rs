@@ -18,6 +18,7 @@ use crate::bed::RESOURCE;
 use crate::client::Client;
 use crate::envoy_config::root;
 use crate::pki::Pki;
+use crate::signing::{Algorithm, SigningKeys};
 
 /// The release that is fetched.
 const VERSION: &str = "26.7.3";
@@ -86,8 +87,27 @@ impl Keycloak {
     /// The answer of the token endpoint to `client`, who proves itself with its certificate, for the client of this id.
     /// With a `user`: on behalf of it, with an ID token and a refresh token.
     pub async fn tokens(&self, client: &Client, client_id: &str, user: bool) -> Value {
+        let answer = self.ask_for_tokens(client, client_id, user, &[]).await;
+        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
+        answer.json()
+    }
+
+    /// An access token for the client of this id that is bound to a key (RFC 9449), too.
+    pub async fn dpop_token(&self, client: &Client, client_id: &str) -> String {
+        let keys = SigningKeys::new(1);
+        let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": keys.jwk(Algorithm::Es256) });
+        let target = format!("{}/protocol/openid-connect/token", self.issuer());
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let proof = json!({ "htm": "POST", "htu": target, "iat": now, "jti": "one" });
+        let proof = keys.sign(Algorithm::Es256, &header, &proof);
+        let answer = self.ask_for_tokens(client, client_id, false, &[("dpop", &proof)]).await;
+        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
+        answer.json()["access_token"].as_str().expect("an answer with 200 has a token").to_owned()
+    }
+
+    async fn ask_for_tokens(&self, client: &Client, id: &str, user: bool, headers: &[(&str, &str)]) -> Answer {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("client_id", client_id);
+        form.append_pair("client_id", id);
         match user {
             false => form.append_pair("grant_type", "client_credentials"),
             true => form.extend_pairs([
@@ -99,9 +119,11 @@ impl Keycloak {
         };
         let endpoint = self.called_by(client);
         let path = format!("/realms/{REALM}/protocol/openid-connect/token");
-        let answer = post_form(&endpoint, &path, form.finish()).await;
-        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
-        answer.json()
+        let mut request = endpoint.post(&path).header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.body(form.finish()).send().await
     }
 
     /// Adds a client that gets certificate-bound tokens, with these attributes besides.
@@ -155,6 +177,7 @@ impl Keycloak {
         self.created(pki, "/admin/realms", &json!({ "realm": REALM, "enabled": true, "sslRequired": "all" })).await;
         self.add_key(pki, "rsa-generated", 90, json!({ "algorithm": ["PS256"] })).await;
         self.add_key(pki, "ecdsa-generated", 90, json!({ "ecdsaEllipticCurveKey": ["P-256"] })).await;
+        self.add_key(pki, "ecdsa-generated", 80, json!({ "ecdsaEllipticCurveKey": ["P-384"] })).await;
         self.add_key(pki, "eddsa-generated", 90, json!({ "eddsaEllipticCurveKey": ["Ed25519"] })).await;
         let scope = json!({
             "name": "read:orders", "protocol": "openid-connect",
