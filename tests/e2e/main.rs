@@ -11,6 +11,7 @@ mod connections;
 mod expectations;
 mod grpc;
 mod interlock;
+mod issuers;
 mod keys;
 mod limit_fields;
 mod limits;

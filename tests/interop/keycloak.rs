@@ -17,6 +17,7 @@ fn kinds() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ("lightweight", json!({ "client.use.lightweight.access.token.enabled": "true" }), "RS256", "JWT"),
         ("ps256", signed("PS256"), "PS256", "JWT"),
         ("es256", signed("ES256"), "ES256", "JWT"),
+        ("es384", signed("ES384"), "ES384", "JWT"),
         ("eddsa", signed("EdDSA"), "EdDSA", "JWT"),
     ]
 }
@@ -28,7 +29,7 @@ fn config(keycloak: &Keycloak) -> EnvoyConfig {
         "issuers": {"sso": {
             "issuer": issuer,
             "jwks": {"cluster": "as", "uri": format!("{issuer}/protocol/openid-connect/certs")},
-            "algorithms": ["RS256", "PS256", "ES256", "EdDSA"],
+            "algorithms": ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
             "profile": "keycloak"
         }},
         "resources": [{
@@ -67,6 +68,7 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
 
     every_kind_passes_with_its_certificate_only(&bed, &keycloak, &client, &thief).await;
     no_other_token_passes(&bed, &keycloak, &client).await;
+    a_token_that_needs_a_proof_of_a_key_is_refused_also_with_its_certificate(&bed, &keycloak, &client).await;
     new_keys_are_found_without_a_refusal(&bed, &keycloak, &client).await;
 }
 
@@ -112,6 +114,23 @@ async fn no_other_token_passes(bed: &Testbed, keycloak: &Keycloak, client: &Clie
         let passed = client.get("/orders/7").token(text(&answer, "access_token")).send().await;
         assert_eq!(passed.status, 200, "{id}: {}", bed.envoy.details(&passed).await);
     }
+}
+
+async fn a_token_that_needs_a_proof_of_a_key_is_refused_also_with_its_certificate(
+    bed: &Testbed,
+    keycloak: &Keycloak,
+    client: &Client,
+) {
+    keycloak.add_client(&bed.pki, "dpop", "CN=partner-a", &json!({ "dpop.bound.access.tokens": "true" })).await;
+    let token = keycloak.dpop_token(client, "dpop").await;
+    // Where both are switched on, cnf names the certificate only.
+    let claims = part(&token, 1);
+    assert_eq!(text(&claims, "typ"), "DPoP");
+    assert!(claims["cnf"]["jkt"].is_null() && claims["cnf"]["x5t#S256"].is_string(), "{claims}");
+    let before = bed.upstream.count();
+    let refused = client.get("/orders/7").token(&token).send().await;
+    assert_eq!(bed.envoy.details(&refused).await, "boundgate:typ-unacceptable");
+    assert_eq!((refused.status, bed.upstream.count()), (401, before));
 }
 
 async fn new_keys_are_found_without_a_refusal(bed: &Testbed, keycloak: &Keycloak, client: &Client) {

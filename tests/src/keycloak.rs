@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use crate::bed::RESOURCE;
 use crate::client::Client;
 use crate::envoy_config::root;
 use crate::pki::Pki;
+use crate::signing::{Algorithm, SigningKeys};
 
 /// The release that is fetched.
 const VERSION: &str = "26.7.3";
@@ -66,9 +66,7 @@ impl Keycloak {
             .env("KC_BOOTSTRAP_ADMIN_PASSWORD", "admin")
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be opened twice"))
-            .stderr(log)
-            // The script starts Java in a process of its own.
-            .process_group(0);
+            .stderr(log);
         let child = command.spawn().expect("there is a shell");
         let mut keycloak = Self { child, address, folder };
         keycloak.ready(pki).await;
@@ -89,8 +87,27 @@ impl Keycloak {
     /// The answer of the token endpoint to `client`, who proves itself with its certificate, for the client of this id.
     /// With a `user`: on behalf of it, with an ID token and a refresh token.
     pub async fn tokens(&self, client: &Client, client_id: &str, user: bool) -> Value {
+        let answer = self.ask_for_tokens(client, client_id, user, &[]).await;
+        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
+        answer.json()
+    }
+
+    /// An access token for the client of this id that is bound to a key (RFC 9449), too.
+    pub async fn dpop_token(&self, client: &Client, client_id: &str) -> String {
+        let keys = SigningKeys::new(1);
+        let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": keys.jwk(Algorithm::Es256) });
+        let target = format!("{}/protocol/openid-connect/token", self.issuer());
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        let proof = json!({ "htm": "POST", "htu": target, "iat": now, "jti": "one" });
+        let proof = keys.sign(Algorithm::Es256, &header, &proof);
+        let answer = self.ask_for_tokens(client, client_id, false, &[("dpop", &proof)]).await;
+        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
+        answer.json()["access_token"].as_str().expect("an answer with 200 has a token").to_owned()
+    }
+
+    async fn ask_for_tokens(&self, client: &Client, id: &str, user: bool, headers: &[(&str, &str)]) -> Answer {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("client_id", client_id);
+        form.append_pair("client_id", id);
         match user {
             false => form.append_pair("grant_type", "client_credentials"),
             true => form.extend_pairs([
@@ -102,9 +119,11 @@ impl Keycloak {
         };
         let endpoint = self.called_by(client);
         let path = format!("/realms/{REALM}/protocol/openid-connect/token");
-        let answer = post_form(&endpoint, &path, form.finish()).await;
-        assert_eq!(answer.status, 200, "{client_id}: {}", answer.text());
-        answer.json()
+        let mut request = endpoint.post(&path).header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        request.body(form.finish()).send().await
     }
 
     /// Adds a client that gets certificate-bound tokens, with these attributes besides.
@@ -158,6 +177,7 @@ impl Keycloak {
         self.created(pki, "/admin/realms", &json!({ "realm": REALM, "enabled": true, "sslRequired": "all" })).await;
         self.add_key(pki, "rsa-generated", 90, json!({ "algorithm": ["PS256"] })).await;
         self.add_key(pki, "ecdsa-generated", 90, json!({ "ecdsaEllipticCurveKey": ["P-256"] })).await;
+        self.add_key(pki, "ecdsa-generated", 80, json!({ "ecdsaEllipticCurveKey": ["P-384"] })).await;
         self.add_key(pki, "eddsa-generated", 90, json!({ "eddsaEllipticCurveKey": ["Ed25519"] })).await;
         let scope = json!({
             "name": "read:orders", "protocol": "openid-connect",
@@ -206,10 +226,18 @@ impl Keycloak {
 }
 
 impl Drop for Keycloak {
+    /// The script hands SIGTERM on to Java, also when both get SIGINT from a terminal.
     fn drop(&mut self) {
-        if let Some(group) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        if let Some(script) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process(script, Signal::TERM);
         }
+        for _ in 0..1_500 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
