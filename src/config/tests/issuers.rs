@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 
 use super::{findings, policy, with};
 
-const PROFILES: [&str; 5] = ["keycloak", "entra", "okta", "auth0", "cognito"];
-
 /// The good configuration, with these keys beside those of its issuer.
 fn issuer(keys: &Value) -> Value {
     let mut config = with("/issuers/main/leeway", json!("30s"));
@@ -28,7 +26,7 @@ fn meaning(keys: &Value) -> String {
 #[test]
 #[cfg(feature = "cli")]
 fn a_profile_is_nothing_but_the_keys_that_it_is_printed_as() {
-    for profile in PROFILES {
+    for profile in ["keycloak", "entra", "okta", "auth0", "cognito"] {
         for beside in [json!({}), json!({"claims": {"tenant": "a.b"}, "forbidden_claims": ["x"], "max_lifetime": "5m"})]
         {
             let mut keys = json!({ "profile": profile });
