@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::exchange::Surroundings;
-use crate::exchange::limits::Caller;
+use crate::exchange::caller::Caller;
 use crate::limit::fleet::{DescriptorValue, FleetDemand, Grant, Leases, Retry, Settled, Taken};
 use crate::limit::{Demand, Identity, OverLimit, Standing, Violation, Why};
 use crate::policy::{Charge, FleetLimit, Limit, OnError};

@@ -1,51 +1,24 @@
 //! Charging a request to its limits: whose budget it is, and how large. In: the route's charges, the grant, the peer's
 //! identity, the connection. Out: [`Permits`] or the refusal, and the names of shadow limits that would have refused.
 //! Identities come from what was verified, so that a forged `sub` cannot spend its victim's budget.
-//! Not here: what a fact is in this request (`facts`), what becomes of permits once the outcome is known (`settling`).
+//! Not here: who calls, and what a fact is in this request (`caller`), what becomes of permits once the outcome is known (`settling`).
 
 use std::rc::Rc;
 
+use crate::exchange::caller::Caller;
 use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{Surroundings, Way};
 use crate::host::Connection;
-use crate::http::Head;
 use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take};
-use crate::peer::PeerIdentity;
-use crate::policy::{Allowance, Charge, Condition, Event, Limit, Route};
-use crate::time::UnixMillis;
-use crate::token::AccessToken;
+use crate::policy::{Allowance, Charge, Condition, Event, Limit};
 use crate::verdict::Refusal;
 use crate::worker::{Counter, ExchangeId};
-
-/// Everything about a request that limits may depend on.
-pub(super) struct Caller<'c> {
-    /// `None` for a request whose head cannot be read.
-    pub(super) head: Option<&'c Head>,
-    /// `None` for one without a route.
-    pub(super) route: Option<&'c Route>,
-    pub(super) preflight: bool,
-    /// `None` before the caller was let in: then only its source is known.
-    pub(super) token: Option<&'c Rc<AccessToken>>,
-    pub(super) peer: Option<&'c PeerIdentity>,
-    pub(super) wall: UnixMillis,
-}
 
 /// What was charged, and the shadow limits that would have refused.
 pub(super) type Charged = (Permits, Vec<Rc<Limit>>);
 
 impl<'c> Caller<'c> {
-    /// Of a request with a route.
-    pub(super) fn of(
-        way: &'c Way,
-        token: Option<&'c Rc<AccessToken>>,
-        peer: Option<&'c PeerIdentity>,
-        wall: UnixMillis,
-    ) -> Self {
-        let (head, route) = (Some(&way.head), Some(&*way.route));
-        Self { head, route, preflight: way.preflight, token, peer, wall }
-    }
-
     /// All limits of the route are charged, or none; `None` if it has to wait for a service. Services are asked once the local
     /// limits would let the request pass, and what they granted so far stands in `granted` whatever comes out; shadow
     /// limits are counted once it is clear that it passes.

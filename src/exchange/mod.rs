@@ -10,7 +10,7 @@
 //! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
-mod facts;
+mod caller;
 mod fleet;
 mod limits;
 mod outcome;
@@ -31,8 +31,8 @@ pub use outcome::Outcome;
 pub use seen::Seen;
 pub use settling::{ended, responded};
 
+use caller::Caller;
 use fleet::FleetGrants;
-use limits::Caller;
 use unrouted::Unrouted;
 use verify::verify;
 

@@ -8,7 +8,7 @@
 use std::rc::Rc;
 
 use crate::exchange::Surroundings;
-use crate::exchange::limits::Caller;
+use crate::exchange::caller::Caller;
 use crate::http::Head;
 use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Charge, Policy, Resource};

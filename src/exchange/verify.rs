@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::exchange::limits::Caller;
+use crate::exchange::caller::Caller;
 use crate::exchange::{Stop, Surroundings};
 use crate::policy::{Policy, Resource};
 use crate::reason::Reason;

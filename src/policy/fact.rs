@@ -1,6 +1,6 @@
 //! Facts about a request and its caller: what limits count by, what upstreams are told, what chooses an override. In:
 //! nothing; `config` makes these values and says which of them may stand where. Out: what each depends on.
-//! Not here: what a fact is in one request (`exchange::facts`).
+//! Not here: what a fact is in one request (`exchange::caller`).
 
 use std::fmt;
 

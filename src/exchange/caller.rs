@@ -1,17 +1,46 @@
-//! What a fact is in one request, for all that goes by it: limits, what the upstream is told, overrides. In: the caller, the
-//! fact, the connection. Out: its value, and whether a condition holds.
+//! Who calls, and what a fact is in the request, for all that goes by it: limits, what the upstream is told, overrides. In: what is known
+//! of the request so far, the fact, the connection. Out: its value, and whether a condition holds.
 //! Not here: which facts there are (`policy`), what is done with a value (`limits`, `verdict::upstream`).
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-use crate::exchange::limits::Caller;
+use crate::exchange::Way;
 use crate::host::{Connection, ConnectionProperty};
+use crate::http::Head;
 use crate::json::Value;
 use crate::limit::{ClaimValue, KeyValue};
-use crate::policy::{Condition, Fact};
+use crate::peer::PeerIdentity;
+use crate::policy::{Condition, Fact, Route};
+use crate::time::UnixMillis;
+use crate::token::AccessToken;
 
-impl Caller<'_> {
+/// Everything about a request that limits may depend on.
+pub(super) struct Caller<'c> {
+    /// `None` for a request whose head cannot be read.
+    pub(super) head: Option<&'c Head>,
+    /// `None` for one without a route.
+    pub(super) route: Option<&'c Route>,
+    pub(super) preflight: bool,
+    /// `None` before the caller was let in: then only its source is known.
+    pub(super) token: Option<&'c Rc<AccessToken>>,
+    pub(super) peer: Option<&'c PeerIdentity>,
+    pub(super) wall: UnixMillis,
+}
+
+impl<'c> Caller<'c> {
+    /// Of a request with a route.
+    pub(super) fn of(
+        way: &'c Way,
+        token: Option<&'c Rc<AccessToken>>,
+        peer: Option<&'c PeerIdentity>,
+        wall: UnixMillis,
+    ) -> Self {
+        let (head, route) = (Some(&way.head), Some(&*way.route));
+        Self { head, route, preflight: way.preflight, token, peer, wall }
+    }
+
     /// What is known only from the token is missing before the caller was let in.
     pub(super) fn fact<'v>(&'v self, fact: &'v Fact, connection: &dyn Connection) -> KeyValue<'v> {
         let token = self.token;
