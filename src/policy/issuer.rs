@@ -84,3 +84,18 @@ pub struct JwksSource {
     /// Time-out of one fetch.
     pub timeout: Duration,
 }
+
+#[cfg(test)]
+impl JwksSource {
+    /// Fetched every ten minutes, good for an hour.
+    pub(crate) fn example() -> Self {
+        Self {
+            cluster: "as".into(),
+            authority: "as.example.com".into(),
+            path: "/jwks".into(),
+            refresh: Duration::from_secs(600),
+            max_stale: Duration::from_secs(3600),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -220,19 +220,11 @@ mod tests {
     }
 
     fn issuer() -> Issuer {
-        let source = JwksSource {
-            cluster: "as".into(),
-            authority: "as.example.com".into(),
-            path: "/jwks".into(),
-            refresh: Duration::from_secs(600),
-            max_stale: Duration::from_secs(3600),
-            timeout: Duration::from_secs(5),
-        };
         Issuer {
             origin: Origin { name: "main".into(), path: "issuers.main".into() },
             issuer: "https://as.example.com".into(),
             algorithms: vec![Algorithm::Es256],
-            keys: KeySource::Remote(source),
+            keys: KeySource::Remote(JwksSource::example()),
             profile: "rfc9068",
             form: TokenForm::default(),
             not_issued_before: None,

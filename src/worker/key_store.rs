@@ -220,15 +220,7 @@ mod tests {
     const FIRST: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"first","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs","y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}]}"#;
 
     fn keys() -> IssuerKeys {
-        let source = JwksSource {
-            cluster: "as".into(),
-            authority: "as.example.com".into(),
-            path: "/jwks".into(),
-            refresh: Duration::from_secs(600),
-            max_stale: Duration::from_secs(3600),
-            timeout: Duration::from_secs(5),
-        };
-        IssuerKeys::new(&TrustId::of("issuer"), &source, 7)
+        IssuerKeys::new(&TrustId::of("issuer"), &JwksSource::example(), 7)
     }
 
     fn header(kid: &str) -> Header {
