@@ -6,6 +6,7 @@
 //! the code: numbers of keys and edges of signatures in `jose`, time-outs of key servers in `worker`.
 
 mod algorithms;
+mod carriage;
 mod characters;
 mod claims;
 mod dates;
