@@ -25,6 +25,8 @@ pub mod policy;
 pub mod reason;
 pub mod shared;
 pub mod spiffe;
+#[cfg(test)]
+mod standards;
 pub mod time;
 pub mod token;
 pub mod verdict;

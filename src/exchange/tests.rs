@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod attacks;
 mod fleet;
 mod issuers;
 mod limits;
