@@ -4,6 +4,7 @@
 mod admission;
 mod algorithms;
 mod at_once;
+mod attacks;
 mod bad_input;
 mod budgets;
 mod configuration;
