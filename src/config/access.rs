@@ -82,6 +82,31 @@ impl TextKey for PathText {
     }
 }
 
+/// The name of a parameter of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ParameterName(pub(super) Box<str>);
+
+impl TextKey for ParameterName {
+    const WHAT: &'static str = "the name of a parameter";
+    const EXAMPLE: &'static str = r#"the name of a parameter, like "project" for {project}"#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        match text {
+            "**" => Err(Mistake::new("** stands for several segments", "Name a {parameter}, which stands for one.")),
+            _ if !text.is_empty() && text.bytes().all(letter) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(
+                format!("{} is no name of a parameter", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            )),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[A-Za-z0-9_]+$");
+    }
+}
+
 /// A method of HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Method(pub(super) Box<str>);

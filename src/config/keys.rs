@@ -1,7 +1,7 @@
 //! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles,
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
-use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
+use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, ParameterName, PathText, PeerText, Scopes};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
@@ -171,6 +171,8 @@ config_table! {
         /// The paths: segments as they are, `{name}` for any one segment, `**` as the last for one or more. The most
         /// specific path decides.
         path: PathText = required,
+        /// The `{names}` in the path that also stand for identifiers with an escaped slash (`group%2Fname`).
+        slash_in: Vec<At<ParameterName>> = optional,
         /// The methods, in upper case; GET includes HEAD. Without it: all but CONNECT and TRACE.
         methods: Vec<At<Method>> = optional,
         /// Who may pass.

@@ -3,8 +3,8 @@
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
-//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
-//! wrong around them.
+//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` and
+//! `escaped_slashes` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
@@ -15,6 +15,8 @@ mod chains;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
+#[cfg(feature = "cli")]
+mod escaped_slashes;
 mod finding;
 mod issuers;
 mod keys;

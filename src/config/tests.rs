@@ -6,6 +6,7 @@ mod limits;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
+mod slashes;
 mod wrong;
 
 use serde_json::{Value, json};

@@ -251,11 +251,13 @@ impl Exchange {
         refusal
     }
 
-    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
+    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either, nor do
+    /// escaped slashes that make a path ambiguous.
     fn refuse(&self, refusal: Refusal, resource: &Resource, head: &Head) -> Verdict {
         let refusal = self.seen.explain(refusal);
+        let with_slash = refusal.reason == Reason::PathAmbiguous && !head.path().with_slash().is_empty();
         match resource.mode {
-            Mode::Report if refusal.reason != Reason::MethodRefused => {
+            Mode::Report if refusal.reason != Reason::MethodRefused && !with_slash => {
                 let upstream = Upstream::of_nobody(&resource.forward, head);
                 Verdict::Report(refusal, upstream)
             }
@@ -361,7 +363,7 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
     match resource.routes.find(method, path) {
         RouteMatch::Found(route) => Ok((route.clone(), false)),
-        RouteMatch::LookAlike => Err(Reason::PathAmbiguous.into()),
+        RouteMatch::LookAlike | RouteMatch::SlashElsewhere => Err(Reason::PathAmbiguous.into()),
         RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }

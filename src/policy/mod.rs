@@ -114,6 +114,12 @@ impl Policy {
         !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
     }
 
+    /// Whether a route takes identifiers with escaped slashes.
+    pub fn takes_slashes(&self) -> bool {
+        let mut routes = self.resources.iter().flat_map(|resource| resource.routes.iter());
+        routes.any(|route| route.pattern.takes_slashes())
+    }
+
     /// What the operator chose against safety, told at each load.
     pub fn warnings(&self) -> Vec<String> {
         let PeerSource::Tls { insecure_assume_validated } = self.peer;
