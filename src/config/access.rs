@@ -37,6 +37,23 @@ config_words! {
 }
 
 config_words! {
+    /// What is demanded of a resource as a whole.
+    ResourceProfileWord {
+        /// FAPI 2.0 Security Profile (Final): PS256, ES256 or Ed25519, bound tokens only, a leeway of 10 to 60 seconds,
+        /// `x-fapi-interaction-id` on every answer.
+        Fapi2 = "fapi2",
+    }
+    refused {
+        "rfc9068" => "\"rfc9068\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "keycloak" => "\"keycloak\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "entra" => "\"entra\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "okta" => "\"okta\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "auth0" => "\"auth0\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "cognito" => "\"cognito\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+    }
+}
+
+config_words! {
     /// How a token is bound to its sender.
     BoundWord {
         /// The token must be bound to the client certificate (RFC 8705).
