@@ -34,7 +34,7 @@ reasons! {
     MethodRefused = "method-refused",
     /// `:authority` is not a plain host with an optional port.
     AuthorityMalformed = "authority-malformed",
-    /// The path has more than one reading (escaped or doubled slashes, dot segments, `;`, escapes of escapes, raw bytes), or
+    /// The path has more than one reading (doubled slashes, escaped ones where no route takes them, dot segments, `;`, escapes of escapes, raw bytes), or
     /// looks like the path of a route that demands more than the one it leads to.
     PathAmbiguous = "path-ambiguous",
     /// No resource is configured for this host.

@@ -37,6 +37,23 @@ config_words! {
 }
 
 config_words! {
+    /// What is demanded of a resource as a whole.
+    ResourceProfileWord {
+        /// FAPI 2.0 Security Profile (Final): PS256, ES256 or Ed25519, bound tokens only, a leeway of 10 to 60 seconds,
+        /// `x-fapi-interaction-id` on every answer.
+        Fapi2 = "fapi2",
+    }
+    refused {
+        "rfc9068" => "\"rfc9068\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "keycloak" => "\"keycloak\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "entra" => "\"entra\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "okta" => "\"okta\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "auth0" => "\"auth0\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+        "cognito" => "\"cognito\" says how an issuer writes tokens, not what a resource demands", "Write it on the issuer.";
+    }
+}
+
+config_words! {
     /// How a token is bound to its sender.
     BoundWord {
         /// The token must be bound to the client certificate (RFC 8705).
@@ -79,6 +96,31 @@ impl TextKey for PathText {
 
     fn restrict(schema: &mut serde_json::Value) {
         set(schema, "pattern", "^/");
+    }
+}
+
+/// The name of a parameter of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ParameterName(pub(super) Box<str>);
+
+impl TextKey for ParameterName {
+    const WHAT: &'static str = "the name of a parameter";
+    const EXAMPLE: &'static str = r#"the name of a parameter, like "project" for {project}"#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        match text {
+            "**" => Err(Mistake::new("** stands for several segments", "Name a {parameter}, which stands for one.")),
+            _ if !text.is_empty() && text.bytes().all(letter) => Ok(Self(text.into())),
+            _ => Err(Mistake::new(
+                format!("{} is no name of a parameter", quoted(text)),
+                format!("Write {}.", Self::EXAMPLE),
+            )),
+        }
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[A-Za-z0-9_]+$");
     }
 }
 

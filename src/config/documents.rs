@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_saphyr::UserMessageFormatter;
 
 use crate::config::chains::of_mixed_trust;
+use crate::config::escaped_slashes;
 use crate::config::finding::Place;
 use crate::config::{Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
@@ -26,6 +27,8 @@ pub struct Document {
     around: Findings,
     /// The same, if it asks who peers are.
     mixed_trust: Option<Findings>,
+    /// The same, if a route takes escaped slashes.
+    hidden_slashes: Option<Findings>,
 }
 
 enum Content {
@@ -47,9 +50,10 @@ impl Document {
                 "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
             )),
         };
-        let around = |policy: &Policy| match &self.mixed_trust {
-            Some(findings) if policy.needs_identities => self.around.clone().and(findings),
-            _ => self.around.clone(),
+        let around = |policy: &Policy| {
+            let mixed_trust = self.mixed_trust.iter().filter(|_| policy.needs_identities);
+            let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
+            mixed_trust.chain(hidden_slashes).fold(self.around.clone(), Findings::and)
         };
         match judged {
             Ok(policy) => {
@@ -102,28 +106,43 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
             None => Content::Other("spec.pluginConfig is missing"),
         };
         let place = Some(format!("WasmPlugin {name}"));
-        return found.push(Document { place, content, around: Findings::default(), mixed_trust: None });
+        return found.push(Document {
+            place,
+            content,
+            around: Findings::default(),
+            mixed_trust: None,
+            hidden_slashes: None,
+        });
     }
     let before = found.len();
     let mut wasm = Vec::new();
     filters(&value, &mut wasm);
     // A proxy may have wasm filters of others. Where any says that it is Boundgate, those are meant.
     let named = wasm.iter().any(|filter| is_named(filter));
-    let mut mixed = of_mixed_trust(&value);
-    let mut mixed_trust = |wasm: &Object| {
-        let place = mixed.iter().position(|(filter, _)| std::ptr::eq(*filter, wasm))?;
-        Some(mixed.swap_remove(place).1)
+    let (mixed, hidden) = (of_mixed_trust(&value), escaped_slashes::hidden(&value));
+    let of = |findings: &[(&Object, Findings)], wasm: &Object| {
+        findings.iter().find(|(filter, _)| std::ptr::eq(*filter, wasm)).map(|(_, findings)| findings.clone())
     };
     wasm.retain(|wasm| !named || is_named(wasm));
     let mut repeated = Vec::new();
     repeated_marks(&value, &wasm, &mut repeated);
     let is_repeated = |wasm: &Object| repeated.iter().any(|other| std::ptr::eq(*other, wasm));
-    found.extend(wasm.iter().map(|wasm| filter(wasm, is_repeated(wasm), mixed_trust(wasm))));
+    found.extend(wasm.iter().map(|wasm| Document {
+        mixed_trust: of(&mixed, wasm),
+        hidden_slashes: of(&hidden, wasm),
+        ..filter(wasm, is_repeated(wasm))
+    }));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
         let content = Content::Value(value);
-        found.push(Document { place: None, content, around: Findings::default(), mixed_trust: None });
+        found.push(Document {
+            place: None,
+            content,
+            around: Findings::default(),
+            mixed_trust: None,
+            hidden_slashes: None,
+        });
     }
 }
 
@@ -148,7 +167,7 @@ fn is_named(wasm: &Object) -> bool {
 }
 
 /// `repeated`: another filter before it in its chain has the same mark.
-fn filter(wasm: &Object, repeated: bool, mixed_trust: Option<Findings>) -> Document {
+fn filter(wasm: &Object, repeated: bool) -> Document {
     let config = wasm.get("config");
     let name = config.and_then(|config| at(config, &["name"])).and_then(Value::as_text).unwrap_or("without a name");
     let mut around = Findings::default();
@@ -167,7 +186,8 @@ fn filter(wasm: &Object, repeated: bool, mixed_trust: Option<Findings>) -> Docum
             "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
         );
     }
-    Document { place: Some(format!("filter {name}")), content: content(wasm), around, mixed_trust }
+    let place = Some(format!("filter {name}"));
+    Document { place, content: content(wasm), around, mixed_trust: None, hidden_slashes: None }
 }
 
 fn content(wasm: &Object) -> Content {

@@ -1,7 +1,9 @@
 //! Every key of the configuration, declared once. In: nothing. Out: the structs that the rest of `config` compiles,
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
-use crate::config::access::{AccessWord, BoundWord, Method, ModeWord, PathText, PeerText, Scopes};
+use crate::config::access::{
+    AccessWord, BoundWord, Method, ModeWord, ParameterName, PathText, PeerText, ResourceProfileWord, Scopes,
+};
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
@@ -132,6 +134,8 @@ config_table! {
         name: Label = optional,
         /// Whether refusals are carried out, or only recorded.
         mode: ModeWord = default(ModeWord::Enforce),
+        /// What is demanded here as a whole, whatever the issuers and routes say.
+        profile: ResourceProfileWord = optional,
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.
@@ -171,6 +175,8 @@ config_table! {
         /// The paths: segments as they are, `{name}` for any one segment, `**` as the last for one or more. The most
         /// specific path decides.
         path: PathText = required,
+        /// The `{names}` in the path that also stand for identifiers with an escaped slash (`group%2Fname`).
+        slash_in: Vec<At<ParameterName>> = optional,
         /// The methods, in upper case; GET includes HEAD. Without it: all but CONNECT and TRACE.
         methods: Vec<At<Method>> = optional,
         /// Who may pass.

@@ -2,9 +2,9 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `routes` and `uses` check
-//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` what is
-//! wrong around them.
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `fapi`, `routes` and `uses` check
+//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` and
+//! `escaped_slashes` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
@@ -15,6 +15,9 @@ mod chains;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
+#[cfg(feature = "cli")]
+mod escaped_slashes;
+mod fapi;
 mod finding;
 mod issuers;
 mod keys;
@@ -110,6 +113,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
+        numbers_interactions: resources.iter().any(|resource| resource.profile.numbers_interactions()),
         resources,
         issuers: issuers.into_used(findings),
         limits: limits.into_used(findings),

@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::config::access::ModeWord;
+use crate::config::access::{ModeWord, ResourceProfileWord};
 use crate::config::caller::{FilterStateKey, HeaderName, Told};
 use crate::config::defined::Defined;
+use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
 use crate::config::routes;
 use crate::config::table::{Mistake, Named, TextKey};
 use crate::http::Authority;
-use crate::policy::{Fact, ForwardRule, Issuer, Limit, Mode, Origin, Resource, unrouted};
+use crate::policy::{Fact, ForwardRule, Issuer, Limit, Mode, Origin, Profile, Resource, unrouted};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
@@ -108,6 +109,13 @@ fn resource(
             );
         }
     }
+    let profile = match table.profile {
+        Some(ResourceProfileWord::Fapi2) => Profile::Fapi2,
+        None => Profile::None,
+    };
+    if profile == Profile::Fapi2 {
+        fapi::check(table, &trusted, findings);
+    }
     let first = hosts.first().map(|host| host.as_str());
     let name = table.name.as_ref().map(|name| &*name.0).or(first).unwrap_or_default();
     let routes = routes::compile(table, name, limits, findings);
@@ -120,6 +128,7 @@ fn resource(
             ModeWord::Enforce => Mode::Enforce,
             ModeWord::Report => Mode::Report,
         },
+        profile,
         realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{AccessWord, BoundWord};
+use crate::config::access::{AccessWord, BoundWord, ParameterName};
 use crate::config::defined::Defined;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
@@ -63,7 +63,8 @@ fn route(table: &RouteTable, resource: &str, limits: &Defined<Limit>, findings: 
     let methods = methods(table, findings);
     let access = access(table, findings);
     let limits = charges(table, limits, findings);
-    let pattern = table.path.as_ref()?.0.clone();
+    let mut pattern = table.path.as_ref()?.0.clone();
+    allow_slashes(table, &mut pattern, findings);
     let name = match (&table.name, &methods) {
         (Some(name), _) => name.0.to_string(),
         (None, MethodSet::Any) => pattern.to_string(),
@@ -78,6 +79,25 @@ fn route(table: &RouteTable, resource: &str, limits: &Defined<Limit>, findings: 
         limits,
         preflight: table.preflight,
     })
+}
+
+/// Lets the parameters that are named for it take escaped slashes.
+fn allow_slashes(table: &RouteTable, pattern: &mut Pattern, findings: &mut Findings) {
+    let Some(written) = &table.slash_in else { return };
+    let at = table.at.key("slash_in");
+    if written.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, which allows nothing", "Name parameters of the path, or remove the key.");
+    }
+    for At { value: ParameterName(name), at } in written {
+        if !pattern.allow_slash_in(name) {
+            let names: Vec<&str> = pattern.parameters().collect();
+            let remedy = match &names[..] {
+                [] => "It has none. Write {name} for the segment with the identifier.".to_owned(),
+                names => format!("It has {}.", names.join(", ")),
+            };
+            findings.add(at, format!("the path has no parameter {{{name}}}"), remedy);
+        }
+    }
 }
 
 /// Equal for two versions of a configuration in which the route matches the same requests.

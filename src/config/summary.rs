@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use crate::config::fapi;
 use crate::config::profiles::meaning;
 use crate::limit::TableMemory;
 use crate::policy::{Fact, Policy, TableSize};
 
 impl Policy {
-    /// What the profile of each issuer means, in the keys that say the same.
+    /// What the profile of each issuer means, in the keys that say the same, and what that of each resource demands.
     pub fn profiles(&self) -> impl Iterator<Item = String> {
-        self.issuers.iter().filter_map(|issuer| meaning(issuer))
+        let issuers = self.issuers.iter().filter_map(|issuer| meaning(issuer));
+        issuers.chain(self.resources.iter().filter_map(|resource| fapi::meaning(resource)))
     }
 
     /// What it serves, and how much memory its limits may come to take.

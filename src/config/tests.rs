@@ -1,11 +1,13 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
+mod fapi;
 mod forms;
 mod issuers;
 mod limits;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
+mod slashes;
 mod wrong;
 
 use serde_json::{Value, json};

@@ -30,7 +30,7 @@ config_words! {
     }
     refused {
         "fapi2" => "\"fapi2\" says what a resource demands, not how an issuer writes tokens",
-            "Name the server that makes the tokens, or leave it out for RFC 9068.";
+            "Write profile: fapi2 on the resource. Here, name the server that makes the tokens, or leave it out for RFC 9068.";
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod caller;
 mod fleet;
+mod interaction;
 mod limits;
 mod outcome;
 mod seen;
@@ -27,6 +28,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use interaction::InteractionId;
 pub use outcome::Outcome;
 pub use seen::Seen;
 pub use settling::{ended, responded};
@@ -39,9 +41,9 @@ use verify::verify;
 use crate::authz::Grant;
 use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
-use crate::http::{Head, HeadFault, HeaderMap, wants_grpc};
+use crate::http::{Authority, Head, HeadFault, HeaderMap, wants_grpc};
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Access, Fact, Issuer, Mode, Policy, Resource, Route, RouteMatch};
+use crate::policy::{Access, Fact, Issuer, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::presented;
@@ -199,6 +201,9 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.grpc = wants_grpc(&head);
+        if self.policy.numbers_interactions {
+            self.seen.interaction = self.interaction(&head, around);
+        }
         let peer = Peer::of(self.policy.peer, around.connection);
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
@@ -222,6 +227,20 @@ impl Exchange {
         let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into(), None, None))?;
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
+    }
+
+    /// The number of the interaction, where the resource wants one. Also of a request that is malformed otherwise, if its host
+    /// can be read: the answer carries it as well.
+    fn interaction(&self, head: &HeaderMap, around: &Surroundings<'_>) -> Option<InteractionId> {
+        let authority = Authority::parse(head.all(":authority").next()?).ok()?;
+        let profile = self.policy.resource(&authority)?.profile;
+        profile.numbers_interactions().then(|| InteractionId::of(head, || around.host.random()))
+    }
+
+    /// Tells the upstream a number that the caller did not send.
+    fn number_interaction(&self, upstream: &mut Upstream) {
+        let new = self.seen.interaction.iter().filter(|interaction| interaction.is_new());
+        upstream.set.extend(new.map(|new| (Profile::INTERACTION_ID.to_owned(), new.text().to_string())));
     }
 
     /// Without a route, what is refused still counts.
@@ -251,12 +270,15 @@ impl Exchange {
         refusal
     }
 
-    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either.
+    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either, nor do
+    /// escaped slashes that make a path ambiguous.
     fn refuse(&self, refusal: Refusal, resource: &Resource, head: &Head) -> Verdict {
         let refusal = self.seen.explain(refusal);
+        let with_slash = refusal.reason == Reason::PathAmbiguous && !head.path().with_slash().is_empty();
         match resource.mode {
-            Mode::Report if refusal.reason != Reason::MethodRefused => {
-                let upstream = Upstream::of_nobody(&resource.forward, head);
+            Mode::Report if refusal.reason != Reason::MethodRefused && !with_slash => {
+                let mut upstream = Upstream::of_nobody(&resource.forward, head);
+                self.number_interaction(&mut upstream);
                 Verdict::Report(refusal, upstream)
             }
             Mode::Report | Mode::Enforce => Verdict::Refuse(refusal),
@@ -279,7 +301,8 @@ impl Exchange {
         };
         let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
         let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
-        let upstream = Upstream::of(&way.resource.forward, &way.head, told)?;
+        let mut upstream = Upstream::of(&way.resource.forward, &way.head, told)?;
+        self.number_interaction(&mut upstream);
         let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
         };
@@ -361,7 +384,7 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
     match resource.routes.find(method, path) {
         RouteMatch::Found(route) => Ok((route.clone(), false)),
-        RouteMatch::LookAlike => Err(Reason::PathAmbiguous.into()),
+        RouteMatch::LookAlike | RouteMatch::SlashElsewhere => Err(Reason::PathAmbiguous.into()),
         RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }

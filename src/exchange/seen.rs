@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use crate::exchange::InteractionId;
 use crate::peer::PeerIdentity;
 use crate::peer::Thumbprint;
 use crate::policy::{Event, Limit, Resource, Route};
@@ -18,6 +19,8 @@ pub struct Seen {
     pub resource: Option<Rc<Resource>>,
     /// The route, once it was found.
     pub route: Option<Rc<Route>>,
+    /// The number of the interaction, where the resource has its answers carry one.
+    pub interaction: Option<InteractionId>,
     /// The path as it was judged, without the query: later filters may change it.
     pub path: Option<Box<str>>,
     /// The certificate of the connection, validated or not.

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod attacks;
+mod fapi;
 mod fleet;
 mod issuers;
 mod limits;

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::exchange::{Exchange, Outcome, Seen, Step, Surroundings, ended, responded};
+use crate::exchange::{Exchange, InteractionId, Outcome, Seen, Step, Surroundings, ended, responded};
 use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
 use crate::filter::host::{Envoy, now};
@@ -20,7 +20,7 @@ use crate::filter::plugin::Plugin;
 use crate::http::is_grpc;
 use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record};
-use crate::policy::{Dialects, Mark, Policy, Resource};
+use crate::policy::{Dialects, Mark, Policy, Profile, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
@@ -32,6 +32,8 @@ pub struct Stream {
     policy: Rc<Policy>,
     /// Whose rule says what may not stand in trailers either.
     resource: Option<Rc<Resource>>,
+    /// What its answer carries, whoever makes that.
+    interaction: Option<InteractionId>,
     /// Whether trailers came while the head waited; they go on with it.
     trailers_wait: bool,
 }
@@ -63,7 +65,7 @@ impl State {
 impl Stream {
     /// A stream in which nothing happened yet.
     fn new(policy: Rc<Policy>) -> Self {
-        Self { state: State::Answered, policy, resource: None, trailers_wait: false }
+        Self { state: State::Answered, policy, resource: None, interaction: None, trailers_wait: false }
     }
 
     /// Takes from the trailers what would not pass in the head either; whether the request may go on.
@@ -80,6 +82,18 @@ impl Stream {
             refuse(&Reason::FilterUnavailable.into(), false, self.policy.limit_fields);
         }
         stripped
+    }
+
+    /// Puts the number of the interaction on the response, whether it is the upstream's, the proxy's or our own.
+    fn number_interaction(&self) {
+        let waiting = || match &self.state {
+            State::Paused(exchange) => exchange.seen().interaction.as_ref(),
+            State::Forwarded(..) | State::Reported | State::Answered => None,
+        };
+        if let Some(interaction) = self.interaction.as_ref().or_else(waiting) {
+            // The response goes on without it if the proxy refuses it.
+            let _ = headers::set(Map::Response, Profile::INTERACTION_ID, interaction.text());
+        }
     }
 
     /// Whether the proxy may take what came to the next filter.
@@ -106,6 +120,7 @@ impl Stream {
     fn apply(&mut self, decided: Decided, plugin: &Plugin) -> State {
         let Decided { verdict, seen, at } = decided;
         self.resource.clone_from(&seen.resource);
+        self.interaction.clone_from(&seen.interaction);
         let verdict = carried_out(verdict, &self.policy.mark, plugin);
         plugin.metrics.decided(&verdict);
         set_filter_state(&self.policy.mark.audit, &audit_record(&seen, (&verdict).into()));
@@ -328,6 +343,9 @@ impl HttpContext for HttpStream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
+        if let Some(stream) = &self.stream {
+            stream.borrow().number_interaction();
+        }
         if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
             && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
         {

@@ -10,4 +10,4 @@ mod path;
 pub use authority::{Authority, AuthorityFault};
 pub use head::{Head, HeadFault, is_grpc, wants_grpc};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
-pub use path::{CanonicalPath, PathFault, is_segment, plain, unescaped};
+pub use path::{CanonicalPath, PathFault, SegmentSet, is_segment, plain, unescaped};

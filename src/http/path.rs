@@ -4,6 +4,9 @@
 //!
 //! `%7E`, `%7e` and `~` mean the same to whoever resolves escapes, and so do `|` and `%7C`, which browsers do not escape:
 //! [`plain`] has one spelling for each meaning. Refused is what means one thing to some servers and another to others.
+//!
+//! A slash may be escaped (`group%2Fname`), because some identifiers have one. Which segments have is said with the path: only
+//! a route whose parameter takes them may be found for it. No matching ever resolves it.
 
 use std::borrow::Cow;
 
@@ -17,6 +20,29 @@ const MAX_SEGMENTS: usize = 64;
 pub struct CanonicalPath {
     path: Box<str>,
     query: Option<Box<[u8]>>,
+    with_slash: SegmentSet,
+}
+
+/// Some of the segments of a path or of a pattern, by their number from the left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentSet(u64);
+
+impl SegmentSet {
+    /// Puts segment `number` in, from 0. No path has one that does not fit.
+    pub fn insert(&mut self, number: usize) {
+        let bit = u32::try_from(number).ok().and_then(|number| 1_u64.checked_shl(number));
+        self.0 |= bit.unwrap_or_default();
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of these are among `others`.
+    pub fn is_within(self, others: Self) -> bool {
+        self.0 & !others.0 == 0
+    }
 }
 
 /// Why a path has no one reading.
@@ -40,7 +66,8 @@ pub enum PathFault {
     EscapedEscape,
     /// Escapes that are no UTF-8.
     NotText,
-    /// An escape of a character that servers read in different ways: `/`, `\`, `;`, controls.
+    /// An escape of a character that servers read in different ways: `\`, `;`, controls; or of a `/` that is not
+    /// between two parts of an identifier.
     DangerousEscape,
 }
 
@@ -56,15 +83,21 @@ impl CanonicalPath {
         }
         let inside = path.strip_prefix(b"/").ok_or(PathFault::NotAbsolute)?;
         let mut segments = inside.split(|byte| *byte == b'/').peekable();
-        let mut count = 0_usize;
+        let (mut count, mut slashes) = (0_usize, 0_usize);
+        let mut with_slash = SegmentSet::default();
         while let Some(segment) = segments.next() {
-            count = count.saturating_add(1);
             if segment.is_empty() && segments.peek().is_some() {
                 return Err(PathFault::EmptySegment);
             }
-            check(segment)?;
+            let inside = check(segment)?;
+            if inside > 0 {
+                with_slash.insert(count);
+            }
+            count = count.saturating_add(1);
+            slashes = slashes.saturating_add(inside);
         }
-        if count > MAX_SEGMENTS {
+        // Also as a server counts them that resolves escapes first.
+        if count.saturating_add(slashes) > MAX_SEGMENTS {
             return Err(PathFault::TooLong);
         }
         if query.is_some_and(|query| query.iter().any(|byte| !matches!(byte, b'!'..=b'~') || *byte == b'#')) {
@@ -72,12 +105,17 @@ impl CanonicalPath {
         }
         // Every byte was found to be ASCII.
         let path = std::str::from_utf8(path).map_err(|_| PathFault::RawByte)?;
-        Ok(Self { path: path.into(), query: query.map(Into::into) })
+        Ok(Self { path: path.into(), query: query.map(Into::into), with_slash })
     }
 
     /// The segments, as they are written; the last one is empty behind a trailing slash.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.path.strip_prefix('/').unwrap_or_default().split('/')
+    }
+
+    /// The segments with an escaped slash in them.
+    pub fn with_slash(&self) -> SegmentSet {
+        self.with_slash
     }
 
     /// The path without the query.
@@ -98,12 +136,13 @@ impl CanonicalPath {
     }
 }
 
-/// Whether `text` can be a segment of a path of one reading.
+/// Whether `text` can be a segment of a path that every server takes apart alike.
 pub fn is_segment(text: &str) -> bool {
-    !text.is_empty() && check(text.as_bytes()).is_ok()
+    !text.is_empty() && check(text.as_bytes()) == Ok(0)
 }
 
-fn check(segment: &[u8]) -> Result<(), PathFault> {
+/// The number of escaped slashes in a segment of one reading.
+fn check(segment: &[u8]) -> Result<usize, PathFault> {
     let plain = unescaped(segment);
     if matches!(&*plain, b"." | b"..") {
         return Err(PathFault::DotSegment);
@@ -126,12 +165,21 @@ fn check(segment: &[u8]) -> Result<(), PathFault> {
     }
     // An overlong `/` or `.` is one to some decoders.
     let text = std::str::from_utf8(&plain).map_err(|_| PathFault::NotText)?;
-    if text.chars().any(char::is_control) { Err(PathFault::DangerousEscape) } else { Ok(()) }
+    if text.chars().any(char::is_control) { Err(PathFault::DangerousEscape) } else { slashes(text) }
+}
+
+/// The number of slashes in a resolved segment. Where they make an empty part or a dot segment, also as Windows reads one, a
+/// server that resolves escapes first reads a path of another shape.
+fn slashes(text: &str) -> Result<usize, PathFault> {
+    let mut parts = text.split('/');
+    let number = parts.clone().skip(1).count();
+    let is_none = |part: &str| part.trim_matches(['.', ' ']).is_empty();
+    if number > 0 && parts.any(is_none) { Err(PathFault::DangerousEscape) } else { Ok(number) }
 }
 
 fn check_escape(digits: [u8; 2]) -> Result<(), PathFault> {
     let byte = escaped(digits).ok_or(PathFault::BrokenEscape)?;
-    let dangerous = matches!(byte, 0..=0x1f | 0x7f | b'/' | b'\\' | b';');
+    let dangerous = matches!(byte, 0..=0x1f | 0x7f | b'\\' | b';');
     if dangerous { Err(PathFault::DangerousEscape) } else { Ok(()) }
 }
 
@@ -273,8 +321,6 @@ mod tests {
             ("/a%", BrokenEscape),
             ("/a%2", BrokenEscape),
             ("/a%zz", BrokenEscape),
-            ("/a%2Fb", DangerousEscape),
-            ("/a%2fb", DangerousEscape),
             ("/a%5C", DangerousEscape),
             ("/a%3B", DangerousEscape),
             ("/a%00", DangerousEscape),
@@ -296,13 +342,74 @@ mod tests {
             ("/a/%2E", DotSegment),
             ("/%2e./b", DotSegment),
             ("/a%u002e", BrokenEscape),
-            ("/a%2fb%C3", DangerousEscape),
+            ("/a%2fb%C3", NotText),
+            ("/a%3Bb%C3", DangerousEscape),
         ] {
             assert_eq!(fault(path), Some(expected), "{path}");
         }
         assert_eq!(fault(&"/a".repeat(65)), Some(TooLong));
         assert_eq!(fault(&format!("/{}", "a".repeat(9000))), Some(TooLong));
         assert_eq!(fault(&format!("/?{}", "a".repeat(9000))), Some(TooLong));
+    }
+
+    #[test]
+    fn an_escaped_slash_stays_inside_its_segment() {
+        let read = |path: &str| {
+            let path = CanonicalPath::parse(path.as_bytes()).unwrap();
+            (path.segments().map(str::to_owned).collect::<Vec<_>>(), path.with_slash())
+        };
+        for (path, segments, number) in [
+            ("/projects/group%2Fname", &["projects", "group%2Fname"][..], 1),
+            ("/group%2fsub%2Fname/x", &["group%2fsub%2Fname", "x"], 0),
+            ("/a/b/.c%2F..d%2Fe./f", &["a", "b", ".c%2F..d%2Fe.", "f"], 2),
+        ] {
+            let mut expected = SegmentSet::default();
+            expected.insert(number);
+            assert_eq!(read(path), (segments.iter().map(|text| (*text).to_owned()).collect(), expected), "{path}");
+        }
+        assert!(read("/a/b").1.is_empty());
+        assert_eq!((plain("a%2fb"), plain("%61%2Fb")), ("a%2Fb".into(), "a%2Fb".into()));
+        assert!(!is_segment("a%2Fb"), "no pattern has one as it is");
+    }
+
+    #[test]
+    fn an_escaped_slash_that_makes_another_path_where_it_is_resolved_is_refused() {
+        use PathFault::*;
+        for (path, expected) in [
+            ("/a/%2F", DangerousEscape),
+            ("/a/%2Fb", DangerousEscape),
+            ("/a/b%2f", DangerousEscape),
+            ("/a/b%2F%2fc", DangerousEscape),
+            ("/a/%2f%2f", DangerousEscape),
+            ("/a/..%2F", DangerousEscape),
+            ("/a/..%2Fb", DangerousEscape),
+            ("/a/b%2F..", DangerousEscape),
+            ("/a/b%2F..%2Fc", DangerousEscape),
+            ("/a/%2e%2e%2f", DangerousEscape),
+            ("/a/%2e%2e%2fb", DangerousEscape),
+            ("/a/b%2F%2e", DangerousEscape),
+            ("/a/.%2Fb", DangerousEscape),
+            ("/a/b%2F.%2e%2Fc", DangerousEscape),
+            ("/a/..%20%2Fb", DangerousEscape),
+            ("/a/b%2F...", DangerousEscape),
+            ("/a/b%2F%20", DangerousEscape),
+            ("/a/b%2Fc%5C..", DangerousEscape),
+            ("/a/b%2F%3Bc", DangerousEscape),
+            ("/a/b%2Fc%00", DangerousEscape),
+            ("/a/b%2Fc;d", Parameter),
+            ("/a/b%252Fc", EscapedEscape),
+            ("/a/b%2Fc%252F..", EscapedEscape),
+            ("/a/b%25%32%46c", EscapedEscape),
+            ("/a/%2525%2F%2F", EscapedEscape),
+            ("/a/%2F%C0%AF", NotText),
+            ("/a/%u002f", BrokenEscape),
+            ("/%2F/a", DangerousEscape),
+            ("/%2Fevil.example/a", DangerousEscape),
+        ] {
+            assert_eq!(fault(path), Some(expected), "{path}");
+        }
+        assert_eq!(fault(&format!("/a{}", "%2Fa".repeat(63))), None);
+        assert_eq!(fault(&format!("/a{}", "%2Fa".repeat(64))), Some(TooLong));
     }
 
     #[test]
@@ -413,11 +520,35 @@ mod tests {
         #[test]
         fn unescaping_an_accepted_path_once_more_changes_nothing_that_routes(path in "(/([a-c.2eEfF5]|%25|%2[eEfF5]|%){0,6}){1,4}") {
             if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
-                for segment in path.segments() {
+                let mut with_slash = SegmentSet::default();
+                for (number, segment) in path.segments().enumerate() {
                     let plain = unescaped(segment.as_bytes()).into_owned();
-                    prop_assert!(!plain.contains(&b'/') && !matches!(&plain[..], b"." | b".."));
+                    if plain.contains(&b'/') {
+                        with_slash.insert(number);
+                    }
+                    prop_assert!(!matches!(&plain[..], b"." | b".."));
                     prop_assert_eq!(&*unescaped(&plain), &plain[..]);
                 }
+                prop_assert_eq!(path.with_slash(), with_slash);
+            }
+        }
+
+        /// A server that resolves escapes before it takes the path apart gets more segments, and otherwise the same ones in
+        /// the same order: none that it removes, and none that removes another.
+        #[test]
+        fn an_escaped_slash_only_divides(
+            path in "(/([ab]|%2[fF]|%2[eE]|[.]|%5[cC]|%20|%25|%252[fF]){1,6}){1,3}"
+        ) {
+            if let Ok(path) = CanonicalPath::parse(path.as_bytes()) {
+                let resolved = unescaped(path.as_str().as_bytes()).into_owned();
+                let resolved = String::from_utf8(resolved).unwrap();
+                let parts: Vec<&str> = resolved.strip_prefix('/').unwrap().split('/').collect();
+                prop_assert!(parts.iter().all(|part| !matches!(*part, "" | "." | "..")), "{}", resolved);
+                let divided: Vec<String> = path.segments().flat_map(|segment| {
+                    let plain = String::from_utf8(unescaped(segment.as_bytes()).into_owned()).unwrap();
+                    plain.split('/').map(str::to_owned).collect::<Vec<_>>()
+                }).collect();
+                prop_assert_eq!(parts, divided);
             }
         }
     }

@@ -23,6 +23,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Bounded<'a, MAX_PATH_CHARS>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    interaction_id: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<Bounded<'a>>,
@@ -95,6 +97,7 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
         resource: seen.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
         route: seen.route.as_ref().map(|route| Bounded(&route.origin.name)),
         path: seen.path.as_deref().map(Bounded),
+        interaction_id: seen.interaction.as_ref().map(|interaction| Bounded(interaction.text())),
         iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
         client_id: claims.map(|claims| Bounded(&claims.client_id)),
         sub: claims.map(|claims| Bounded(&claims.subject)),

@@ -11,6 +11,7 @@ mod forward;
 mod issuer;
 mod limit;
 mod mark;
+mod profile;
 mod quota;
 mod resource;
 mod route;
@@ -30,6 +31,7 @@ pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use mark::Mark;
+pub use profile::Profile;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
@@ -74,6 +76,8 @@ pub struct Policy {
     pub peer: PeerSource,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
+    /// Whether the answers of a resource carry the number of the interaction.
+    pub numbers_interactions: bool,
     /// What the filter marks with that it let a request through.
     pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
@@ -112,6 +116,12 @@ impl Policy {
     /// none has says nothing: an address, or a name of the mesh.
     pub fn misdirects(&self, server_name: &str, resource: &Resource) -> bool {
         !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
+    }
+
+    /// Whether a route takes identifiers with escaped slashes.
+    pub fn takes_slashes(&self) -> bool {
+        let mut routes = self.resources.iter().flat_map(|resource| resource.routes.iter());
+        routes.any(|route| route.pattern.takes_slashes())
     }
 
     /// What the operator chose against safety, told at each load.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::Authority;
-use crate::policy::{Charge, ForwardRule, Issuer, Origin, Routes};
+use crate::policy::{Charge, ForwardRule, Issuer, Origin, Profile, Routes};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Resource {
     pub origin: Origin,
     /// Whether refusals are carried out.
     pub mode: Mode,
+    /// What is demanded beyond issuers and routes.
+    pub profile: Profile,
     /// The authorities it is served under.
     pub hosts: Vec<Authority>,
     /// `realm` of challenges (RFC 6750 §3).

@@ -3,7 +3,7 @@
 //! Literal before `{parameter}` before `**`. The most specific matching *pattern* decides, whatever its methods: a
 //! `**` never takes over a method that the pattern above it does not list, so it cannot widen it.
 //! Literals are compared in their plain spelling: `/a%3Ab` does not lead around `/a:b`. A path that a server could take for
-//! one of a stricter route leads nowhere.
+//! one of a stricter route leads nowhere. An escaped slash leads to a parameter that takes it, or nowhere.
 
 mod look_alike;
 mod pattern;
@@ -40,6 +40,8 @@ pub enum RouteMatch<'r> {
     Found(&'r Rc<Route>),
     /// A route that demands less than the one whose path it looks like.
     LookAlike,
+    /// An escaped slash stands where no route takes one.
+    SlashElsewhere,
     /// The pattern is there, for these methods: sorted, each once.
     MethodNotAllowed(Vec<String>),
     /// Nothing.
@@ -50,10 +52,39 @@ impl Routes {
     /// The route of the most specific pattern that matches `path`, if it is there for `method`.
     pub fn find(&self, method: &str, path: &CanonicalPath) -> RouteMatch<'_> {
         let segments: Vec<Cow<'_, str>> = path.segments().map(plain).collect();
-        let Some(candidates) = self.root.candidates(&segments) else { return RouteMatch::None };
+        let candidates = self.root.candidates(&segments).unwrap_or_default();
+        if !path.with_slash().is_empty() {
+            return self.find_with_slash(method, path, &segments, candidates);
+        }
+        if candidates.is_empty() {
+            return RouteMatch::None;
+        }
         match candidates.iter().find(|route| route.methods.contains(method)) {
             Some(route) => match &self.look_alikes {
                 Some(others) if others.outrank(route, method, &segments) => RouteMatch::LookAlike,
+                Some(_) | None => RouteMatch::Found(route),
+            },
+            None => RouteMatch::MethodNotAllowed(allowed(candidates)),
+        }
+    }
+
+    /// The same for a path with escaped slashes. The one pattern that decides has to take each of them; and a server that
+    /// resolves them first must not find a path there that has a route of its own, unless that asks for no more.
+    fn find_with_slash<'r>(
+        &self,
+        method: &str,
+        path: &CanonicalPath,
+        segments: &[Cow<'_, str>],
+        candidates: &'r [Rc<Route>],
+    ) -> RouteMatch<'r> {
+        if !candidates.iter().any(|route| route.pattern.takes_slashes_of(path)) {
+            return RouteMatch::SlashElsewhere;
+        }
+        match candidates.iter().find(|route| route.methods.contains(method)) {
+            Some(route) if !route.pattern.takes_slashes_of(path) => RouteMatch::SlashElsewhere,
+            Some(route) => match &self.look_alikes {
+                Some(others) if others.outrank(route, method, segments) => RouteMatch::LookAlike,
+                Some(others) if others.outrank_divided(route, method, segments, &self.root) => RouteMatch::LookAlike,
                 Some(_) | None => RouteMatch::Found(route),
             },
             None => RouteMatch::MethodNotAllowed(allowed(candidates)),
@@ -230,6 +261,7 @@ mod tests {
         match routes.find(method, &CanonicalPath::parse(path.as_bytes()).unwrap()) {
             RouteMatch::Found(route) => route.origin.name.to_string(),
             RouteMatch::LookAlike => String::from("look-alike"),
+            RouteMatch::SlashElsewhere => String::from("slash"),
             RouteMatch::MethodNotAllowed(allowed) => format!("only {}", allowed.join(" ")),
             RouteMatch::None => String::from("none"),
         }
@@ -278,6 +310,50 @@ mod tests {
         let mut builder = RoutesBuilder::new();
         builder.add(route("/a%7Cb", &[], false)).unwrap();
         assert!(builder.add(route("/a|b", &[], false)).is_err(), "one path in two spellings");
+    }
+
+    /// The same, with parameters that take escaped slashes.
+    fn with_slash_in(paths: &[(&str, &[&str], &[&str])]) -> Routes {
+        let mut builder = RoutesBuilder::new();
+        for (path, methods, names) in paths {
+            let mut route = route(path, methods, false);
+            names.iter().for_each(|name| assert!(route.pattern.allow_slash_in(name), "{name}"));
+            builder.add(route).unwrap();
+        }
+        builder.finish().0
+    }
+
+    #[test]
+    fn an_escaped_slash_leads_to_a_parameter_that_takes_it_and_nowhere_else() {
+        let routes = with_slash_in(&[
+            ("/projects/{project}", &["GET"], &["project"]),
+            ("/projects/{name}", &["PUT"], &[]),
+            ("/projects/{project}/files/{file}", &[], &["file"]),
+            ("/projects/{project}/**", &[], &["project"]),
+            ("/other/{x}", &[], &[]),
+            ("/**", &[], &[]),
+        ]);
+        for (path, expected) in [
+            ("/projects/group%2Fname", "/projects/{project}"),
+            ("/projects/group%2fsub%2Fname", "/projects/{project}"),
+            ("/%70rojects/a%2Fb", "/projects/{project}"),
+            ("/projects/7/files/src%2Fmain.rs", "/projects/{project}/files/{file}"),
+            ("/projects/a%2Fb/files/7", "slash"),
+            ("/projects/a%2Fb/files/c%2Fd", "slash"),
+            ("/projects/a%2Fb/hooks", "/projects/{project}/**"),
+            ("/projects/a%2Fb/hooks/c%2Fd", "slash"),
+            ("/projects%2F7", "slash"),
+            ("/other/a%2Fb", "slash"),
+            ("/a%2Fb", "slash"),
+            ("/nowhere/a%2Fb", "slash"),
+        ] {
+            assert_eq!(find(&routes, "GET", path), expected, "{path}");
+        }
+        assert_eq!(find(&routes, "PUT", "/projects/a%2Fb"), "slash", "of another route of the same paths");
+        assert_eq!(find(&routes, "PUT", "/projects/a"), "/projects/{name}");
+        assert_eq!(find(&routes, "DELETE", "/projects/a%2Fb"), "only GET HEAD PUT");
+        assert_eq!(find(&with_slash_in(&[("/a", &[], &[])]), "GET", "/a%2Fb"), "slash", "not even unknown");
+        assert!(!Pattern::parse("/a/{x}/**").unwrap().allow_slash_in("y"));
     }
 
     #[test]

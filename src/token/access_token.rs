@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::host::Host;
-use crate::jose::{Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
+use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
 use crate::json::Value;
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
@@ -20,7 +20,7 @@ pub struct Unverified<'t> {
 
 impl<'t> Unverified<'t> {
     /// Parses the token and finds its issuer among those trusted by `resource`; then what kind of token it is, and `alg`, by
-    /// the rules of that issuer (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11, §3.12).
+    /// the rules of that issuer and of the resource (RFC 9068 §4, RFC 8725 §3.1, §3.8, §3.11, §3.12).
     pub fn parse(token: &'t [u8], resource: &Resource) -> Result<Self, Reason> {
         let jws = Compact::parse(token).map_err(reason)?;
         let claimed = claimed_issuer(&jws.payload)?;
@@ -29,7 +29,8 @@ impl<'t> Unverified<'t> {
         if !is_access_token(&issuer.form, &jws) {
             return Err(Reason::TypUnacceptable);
         }
-        if !issuer.algorithms.contains(&jws.header.algorithm) {
+        let algorithm = jws.header.algorithm;
+        if !issuer.algorithms.contains(&algorithm) || !resource.profile.admits(algorithm) {
             return Err(Reason::AlgorithmNotAllowed);
         }
         Ok(Self { jws, issuer })
@@ -48,8 +49,9 @@ impl<'t> Unverified<'t> {
     /// Verifies with the first of `keys` that fits (RFC 7515 §5.2), then reads the claims.
     pub fn verify(self, keys: &[Rc<VerifyingKey>], host: &dyn Host, native: Native) -> Result<AccessToken, Reason> {
         let key = keys.iter().find(|key| key.verify(&self.jws, host, native)).ok_or(Reason::SignatureInvalid)?.clone();
+        let algorithm = self.jws.header.algorithm;
         let claims = Claims::parse(self.jws.payload, &self.issuer)?;
-        Ok(AccessToken { issuer: self.issuer, evidence: Evidence::Signature(key), claims })
+        Ok(AccessToken { issuer: self.issuer, evidence: Evidence::Signature { key, algorithm }, claims })
     }
 }
 
@@ -57,7 +59,12 @@ impl<'t> Unverified<'t> {
 #[derive(Debug)]
 enum Evidence {
     /// A signature that this key of the issuer made: good as long as the key is the issuer's.
-    Signature(Rc<VerifyingKey>),
+    Signature {
+        /// The key.
+        key: Rc<VerifyingKey>,
+        /// What it was used with: some keys are good for several.
+        algorithm: Algorithm,
+    },
 }
 
 /// A token that its issuer was found to stand by.
@@ -93,13 +100,17 @@ impl AccessToken {
     /// Whether its evidence still holds, with the keys that its issuer has now, if there are any.
     pub fn still_vouched(&self, keys: Option<&KeySet>) -> bool {
         match &self.evidence {
-            Evidence::Signature(key) => keys.is_some_and(|keys| keys.contains(key)),
+            Evidence::Signature { key, .. } => keys.is_some_and(|keys| keys.contains(key)),
         }
     }
 
-    /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4).
+    /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4), whichever it was verified for.
     pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
         let issuer = self.trusted_by(resource).ok_or(Reason::IssuerUntrusted)?;
+        let Evidence::Signature { algorithm, .. } = &self.evidence;
+        if !resource.profile.admits(*algorithm) {
+            return Err(Reason::AlgorithmNotAllowed);
+        }
         let claims = &self.claims;
         if now.wall >= claims.expires.plus(issuer.leeway) {
             return Err(Reason::TokenExpired);

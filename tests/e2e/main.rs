@@ -10,6 +10,7 @@ mod budgets;
 mod configuration;
 mod connections;
 mod expectations;
+mod fapi;
 mod grpc;
 mod interlock;
 mod issuers;

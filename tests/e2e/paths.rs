@@ -84,6 +84,69 @@ async fn another_spelling_of_a_path_leads_to_the_same_route() {
     refused(&bed, &answer, 400, "path-ambiguous").await;
 }
 
+fn with_projects(config: &mut serde_json::Value) {
+    let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
+    routes.push(json!({"path": "/projects/{project}", "slash_in": ["project"], "scopes": ["read:orders"]}));
+    routes.push(json!({"path": "/projects/{project}/hooks", "scopes": ["admin"]}));
+    routes.push(json!({"path": "/projects/{project}/files/**", "scopes": ["read:orders"]}));
+}
+
+#[tokio::test]
+async fn an_escaped_slash_in_an_identifier_reaches_the_upstream_as_it_came() {
+    let bed = Testbed::start(with(with_projects)).await;
+    let token = alices_token(&bed).await;
+    for client in [bed.client("alice"), bed.client("alice").http2()] {
+        for path in ["/projects/group%2Fname", "/projects/group%2fsub%2Fna%2dme?x=%2F", "/%70rojects/.a%2Fb.c"] {
+            let answer = client.get(path).token(&token).send().await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            assert_eq!(bed.upstream.received().last().unwrap().path, path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_escaped_slash_that_another_server_reads_as_another_path_is_refused() {
+    let bed = Testbed::start(with(with_projects)).await;
+    let token = alices_token(&bed).await;
+    for client in [bed.client("alice"), bed.client("alice").http2()] {
+        for path in [
+            "/projects/..%2Fhealthz",
+            "/projects/group%2F..",
+            "/projects/a%2F..%2F..%2Fhealthz",
+            "/projects/%2e%2e%2fhealthz",
+            "/projects/%2f%2fevil.example",
+            "/projects/.%2Fname",
+            "/projects/%2Fname",
+            "/projects/name%2F",
+            "/projects/group%5Cname",
+            "/projects/group%252Fname",
+            "/projects/group%2Fname%00",
+            "/projects/7%2Fhooks",
+            "/projects/7%2FHooks.json",
+            "/projects%2F7",
+            "/projects/7/files/a%2Fb",
+            "/projects/a%2Fb/files/c",
+            "/orders/7%2F8",
+            "/nowhere%2F8",
+        ] {
+            let answer = client.get(path).token(&token).send().await;
+            refused(&bed, &answer, 400, "path-ambiguous").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_escaped_slash_elsewhere_is_refused_while_refusals_are_only_reported() {
+    let bed = Testbed::start(with(|config| {
+        with_projects(config);
+        config["resources"][0]["mode"] = json!("report");
+    }))
+    .await;
+    for path in ["/orders/7%2F8", "/projects/7%2Fhooks", "/projects/..%2Fhealthz"] {
+        refused(&bed, &bed.client("alice").get(path).send().await, 400, "path-ambiguous").await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_configured_is_refused() {
     let bed = bed().await;

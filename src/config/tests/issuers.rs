@@ -127,7 +127,7 @@ fn keys_about_tokens_are_checked() {
         (json!({"profile": "keyclok"}), r#"profile: "keyclok" is unknown here. Did you mean "keycloak"?"#.to_owned()),
         (
             json!({"profile": "fapi2"}),
-            r#"profile: "fapi2" says what a resource demands, not how an issuer writes tokens. Name the server that makes the tokens, or leave it out for RFC 9068."#.to_owned(),
+            r#"profile: "fapi2" says what a resource demands, not how an issuer writes tokens. Write profile: fapi2 on the resource. Here, name the server that makes the tokens, or leave it out for RFC 9068."#.to_owned(),
         ),
         (json!({"typ": []}), "typ: a list of 0. Write 1 to 16.".to_owned()),
         (json!({"claims": {"aud": "azp"}}), "claims.aud: stands at the top of every token, under this name. Remove it.".to_owned()),

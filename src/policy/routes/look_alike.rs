@@ -13,6 +13,9 @@ use super::{Node, Segment};
 use crate::http::unescaped;
 use crate::policy::Route;
 
+/// An escaped slash in the plain spelling of a segment.
+const ESCAPED_SLASH: &str = "%2F";
+
 /// The routes by folded patterns.
 #[derive(Debug)]
 pub(super) struct LookAlikes {
@@ -64,16 +67,36 @@ impl LookAlikes {
         if !self.unfolded_patterns && segments.iter().all(|segment| is_folded(segment)) && has_plain_end(segments) {
             return false;
         }
+        self.any_reading(segments, |path| self.leads_elsewhere(found, method, path))
+    }
+
+    /// The same for a path with escaped slashes, as a server reads it that resolves them before it takes the path apart. That
+    /// is a path of another shape, so it does not matter which pattern is asked first.
+    pub(super) fn outrank_divided(
+        &self,
+        found: &Rc<Route>,
+        method: &str,
+        segments: &[Cow<'_, str>],
+        unfolded: &Node,
+    ) -> bool {
+        let divided = segments.iter().flat_map(|segment| segment.split(ESCAPED_SLASH)).map(Cow::Borrowed);
+        let divided: Vec<Cow<'_, str>> = divided.collect();
+        let lead_to_more = |routes: &Node, path: &[Cow<'_, str>]| {
+            let routes = routes.candidates(path).unwrap_or_default();
+            let is_found = routes.iter().any(|route| Rc::ptr_eq(route, found));
+            !routes.is_empty() && !is_found && demand_more(routes.iter(), found, method)
+        };
+        lead_to_more(unfolded, &divided) || self.any_reading(&divided, |path| lead_to_more(&self.folded, path))
+    }
+
+    /// Whether it holds for a path of these segments as some server folds it.
+    fn any_reading(&self, segments: &[Cow<'_, str>], holds: impl Fn(&[Cow<'_, str>]) -> bool) -> bool {
         let folded: Vec<Cow<'_, str>> = segments.iter().map(|segment| fold(segment)).collect();
         // A last segment of nothing but dots and spaces is as good as none.
         let is_none = |last: &str| last.trim_matches(['.', ' ']).is_empty();
         let without_slash = folded.split_last().filter(|(last, front)| is_none(last) && !front.is_empty());
         let paths = [Some(&*folded), without_slash.map(|(_, front)| front)];
-        let outranks = |path: &[Cow<'_, str>]| {
-            self.leads_elsewhere(found, method, path)
-                || without_suffix(path).any(|path| self.leads_elsewhere(found, method, &path))
-        };
-        paths.into_iter().flatten().any(outranks)
+        paths.into_iter().flatten().any(|path| holds(path) || without_suffix(path).any(|path| holds(&path)))
     }
 
     fn leads_elsewhere(&self, found: &Rc<Route>, method: &str, folded: &[Cow<'_, str>]) -> bool {
@@ -85,9 +108,14 @@ impl LookAlikes {
         if before.peek().is_none() {
             return false;
         }
-        let mut of_method = before.filter(|route| route.methods.contains(method)).peekable();
-        of_method.peek().is_none() || of_method.any(|route| !found.demands_all_of(route))
+        demand_more(before, found, method)
     }
+}
+
+/// Whether these routes do not take the method, or one that does demands what `found` does not.
+fn demand_more<'r>(routes: impl Iterator<Item = &'r Rc<Route>>, found: &Route, method: &str) -> bool {
+    let mut of_method = routes.filter(|route| route.methods.contains(method)).peekable();
+    of_method.peek().is_none() || of_method.any(|route| !found.demands_all_of(route))
 }
 
 /// The path without the suffix of its last segment: behind the first dot, and behind the last.
@@ -145,7 +173,7 @@ mod tests {
         TokenRule,
     };
 
-    /// Pattern, methods (none: all), scope; `-` is public.
+    /// Pattern, methods (none: all), scope; `-` is public. A parameter `p` takes escaped slashes.
     type Written<'w> = (&'w str, &'w [&'w str], &'w str);
 
     fn routes(written: &[Written<'_>]) -> Routes {
@@ -161,7 +189,8 @@ mod tests {
                 _ => Access::Token(TokenRule { binding: BindingRule::Mtls, scopes, peers: None }),
             };
             let origin = Origin { name: format!("{path} {scope}").into(), path: "".into() };
-            let pattern = Pattern::parse(path).unwrap();
+            let mut pattern = Pattern::parse(path).unwrap();
+            pattern.allow_slash_in("p");
             let limits = Charges::default();
             builder
                 .add(Route { origin, identity: "".into(), pattern, methods, access, limits, preflight: false })
@@ -174,6 +203,7 @@ mod tests {
         match routes.find(method, &CanonicalPath::parse(path.as_bytes()).unwrap()) {
             RouteMatch::Found(route) => route.origin.name.to_string(),
             RouteMatch::LookAlike => "look-alike".to_owned(),
+            RouteMatch::SlashElsewhere => "slash".to_owned(),
             RouteMatch::MethodNotAllowed(_) => "method".to_owned(),
             RouteMatch::None => "none".to_owned(),
         }
@@ -270,6 +300,52 @@ mod tests {
     }
 
     #[test]
+    fn an_escaped_slash_does_not_lead_around_the_route_that_a_server_sees_without_it() {
+        let routes = routes(&[
+            ("/projects/{p}", &[], "read"),
+            ("/projects/{id}/hooks", &[], "admin"),
+            ("/projects/{id}/Tokens", &[], "-"),
+            ("/projects/{id}/open", &[], "-"),
+            ("/projects/{id}/same", &[], "read"),
+            ("/projects/{id}/gone", &["DELETE"], "read"),
+            ("/projects/{id}/tokens/**", &[], "admin"),
+            ("/files/{p}/**", &[], "files"),
+            ("/open/{p}", &[], "-"),
+            ("/open/x/**", &[], "x"),
+        ]);
+        for path in [
+            "/projects/7%2Fhooks",
+            "/projects/7%2fHooks",
+            "/projects/7%2Fhooks.json",
+            "/projects/7%2Fhooks%20",
+            "/projects/7%2F%68ooks",
+            "/projects/7%2Ftokens%2Fnew",
+            "/projects/7%2Fgone",
+            "/open/x%2Fsecret",
+            "/open/X%2Fsecret",
+        ] {
+            assert_eq!(find(&routes, "GET", path), "look-alike", "{path}");
+        }
+        for (path, expected) in [
+            ("/projects/group%2Fname", "/projects/{p} read"),
+            ("/projects/group%2Fsub%2Fname", "/projects/{p} read"),
+            ("/projects/7%2Fopen", "/projects/{p} read"),
+            ("/projects/7%2Fsame", "/projects/{p} read"),
+            ("/files/a%2Fb/c", "/files/{p}/** files"),
+            ("/open/y%2Fsecret", "/open/{p} -"),
+        ] {
+            assert_eq!(find(&routes, "GET", path), expected, "{path}");
+        }
+        assert_eq!(find(&routes, "DELETE", "/projects/7%2Fgone"), "/projects/{p} read");
+    }
+
+    #[test]
+    fn a_path_without_its_escapes_is_compared_as_it_is_written_too() {
+        let routes = routes(&[("/{p}", &[], "read"), ("/a/Keys", &[], "-"), ("/a/**", &[], "admin")]);
+        assert_eq!(find(&routes, "GET", "/a%2Fkeys"), "look-alike", "to a server that folds nothing");
+    }
+
+    #[test]
     fn a_limit_is_not_left_behind_either_if_it_can_refuse() {
         let config = serde_json::json!({
             "resources": [{"hosts": ["a"], "routes": [
@@ -322,6 +398,33 @@ mod tests {
     }
 
     proptest! {
+        /// Whatever the routes: what an escaped slash leads to demands all that the route demands which the same path leads to
+        /// without escapes, where there is one.
+        #[test]
+        fn an_escaped_slash_never_leads_to_less(
+            patterns in prop::collection::btree_map("(/([ab]|\\{p\\}|\\{x\\})){1,3}(/\\*\\*)?", 0..4_u8, 1..6),
+            path in "(/[ab]|%2F[ab]|%2f[aB]){1,4}",
+        ) {
+            let mut builder = RoutesBuilder::new();
+            for (text, scope) in &patterns {
+                let Ok(mut pattern) = Pattern::parse(text) else { continue };
+                pattern.allow_slash_in("p");
+                let scopes = ScopeRule { all: vec![scope.to_string().into()], any: Vec::new() };
+                let access = Access::Token(TokenRule { binding: BindingRule::Mtls, scopes, peers: None });
+                let origin = Origin { name: text.as_str().into(), path: "".into() };
+                let limits = Charges::default();
+                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, limits, preflight: false });
+            }
+            let routes = builder.finish().0;
+            let Ok(canonical) = CanonicalPath::parse(path.as_bytes()) else { return Ok(()) };
+            let RouteMatch::Found(found) = routes.find("GET", &canonical) else { return Ok(()) };
+            let resolved = path.replace("%2F", "/").replace("%2f", "/");
+            let resolved = CanonicalPath::parse(resolved.as_bytes()).unwrap();
+            if let RouteMatch::Found(meant) = routes.find("GET", &resolved) {
+                prop_assert!(found.demands_all_of(meant), "{} {} {}", path, found.origin.name, meant.origin.name);
+            }
+        }
+
         /// Whatever the routes: a canonical path and what some server takes for it never lead to two routes of which the
         /// second demands less.
         #[test]

@@ -3,14 +3,18 @@
 
 use std::fmt;
 
-use crate::http::{is_segment, plain};
+use crate::http::{CanonicalPath, SegmentSet, is_segment, plain};
 
 /// The most segments of a pattern: no path has more.
 const MAX_SEGMENTS: usize = 64;
 
 /// The paths of a route: `/orders/{id}`, `/users/{user}/**`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<Segment>);
+pub struct Pattern {
+    segments: Vec<Segment>,
+    /// The parameters that may stand for a segment with an escaped slash.
+    slash_in: SegmentSet,
+}
 
 /// One segment of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +76,38 @@ impl Pattern {
             }
             segments.push(segment);
         }
-        if segments.len() > MAX_SEGMENTS { Err(PatternFault::TooLong) } else { Ok(Self(segments)) }
+        if segments.len() > MAX_SEGMENTS {
+            return Err(PatternFault::TooLong);
+        }
+        Ok(Self { segments, slash_in: SegmentSet::default() })
+    }
+
+    /// Lets the parameter `name` take identifiers with an escaped slash; whether there is such a parameter.
+    pub fn allow_slash_in(&mut self, name: &str) -> bool {
+        let is_named = |segment: &Segment| matches!(segment, Segment::Parameter(own) if **own == *name);
+        let number = self.segments.iter().position(is_named);
+        if let Some(number) = number {
+            self.slash_in.insert(number);
+        }
+        number.is_some()
+    }
+
+    /// The names of its parameters.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Parameter(name) => Some(&**name),
+            Segment::Literal(_) | Segment::Rest => None,
+        })
+    }
+
+    /// Whether it has a parameter that takes escaped slashes.
+    pub fn takes_slashes(&self) -> bool {
+        !self.slash_in.is_empty()
+    }
+
+    /// Whether all escaped slashes of a path that it matches stand in parameters that take them.
+    pub fn takes_slashes_of(&self, path: &CanonicalPath) -> bool {
+        path.with_slash().is_within(self.slash_in)
     }
 
     /// Whether this is a `**` whose paths include all paths of `other`, and more.
@@ -81,13 +116,13 @@ impl Pattern {
     }
 
     fn includes(&self, other: &Self) -> bool {
-        let Some((Segment::Rest, prefix)) = self.0.split_last() else { return false };
+        let Some((Segment::Rest, prefix)) = self.segments.split_last() else { return false };
         let fits = |pair: (&Segment, &Segment)| match pair {
             (Segment::Literal(mine), Segment::Literal(theirs)) => plain(mine) == plain(theirs),
             (Segment::Parameter(_), Segment::Literal(_) | Segment::Parameter(_)) => true,
             (Segment::Literal(_) | Segment::Parameter(_) | Segment::Rest, _) => false,
         };
-        other.0.len() > prefix.len() && prefix.iter().zip(&other.0).all(fits)
+        other.segments.len() > prefix.len() && prefix.iter().zip(&other.segments).all(fits)
     }
 
     /// As it is written, but without the names of its parameters.
@@ -97,7 +132,7 @@ impl Pattern {
             Segment::Parameter(_) => "/{}".to_owned(),
             Segment::Rest => "/**".to_owned(),
         };
-        self.0.iter().map(segment).collect()
+        self.segments.iter().map(segment).collect()
     }
 
     /// Whether it is asked before `other` for a path that both match: literal, `{parameter}`, `**`, from the left.
@@ -107,14 +142,14 @@ impl Pattern {
             Some(Segment::Parameter(_)) => 1,
             Some(Segment::Rest) => 0,
         };
-        let ranks =
-            (0..self.0.len().max(other.0.len())).map(|place| (rank(self.0.get(place)), rank(other.0.get(place))));
+        let (mine, theirs) = (&self.segments, &other.segments);
+        let ranks = (0..mine.len().max(theirs.len())).map(|place| (rank(mine.get(place)), rank(theirs.get(place))));
         ranks.into_iter().find(|(mine, theirs)| mine != theirs).is_some_and(|(mine, theirs)| mine > theirs)
     }
 
     /// Its segments.
     pub fn segments(&self) -> &[Segment] {
-        &self.0
+        &self.segments
     }
 }
 
@@ -126,7 +161,7 @@ fn parameter(written: &str) -> Result<&str, PatternFault> {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|segment| match segment {
+        self.segments.iter().try_for_each(|segment| match segment {
             Segment::Literal(text) => write!(f, "/{text}"),
             Segment::Parameter(name) => write!(f, "/{{{name}}}"),
             Segment::Rest => f.write_str("/**"),
