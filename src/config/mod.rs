@@ -17,6 +17,7 @@ mod defined;
 pub mod documents;
 mod finding;
 mod issuers;
+mod jwks;
 mod keys;
 mod limits;
 mod moment;

@@ -2,6 +2,7 @@
 
 mod forms;
 mod issuers;
+mod jwks;
 mod limits;
 mod parts;
 #[cfg(feature = "cli")]
