@@ -8,6 +8,7 @@ mod bad_input;
 mod budgets;
 mod configuration;
 mod connections;
+mod discovery;
 mod expectations;
 mod grpc;
 mod interlock;
