@@ -153,6 +153,8 @@ impl Bounds {
     pub const TOKEN: Self = Self { depth: 16, values: 512, members: 256 };
     /// A JWK set.
     pub const KEYS: Self = Self { depth: 8, values: 16_384, members: 256 };
+    /// The metadata of an authorization server.
+    pub const METADATA: Self = Self { depth: 8, values: 4_096, members: 512 };
     /// A configuration.
     pub const CONFIG: Self = Self { depth: 32, values: 200_000, members: 10_000 };
 

@@ -4,7 +4,7 @@
 use crate::config::finding::quoted;
 use crate::config::table::{Mistake, TextKey};
 use crate::config::values::set;
-use crate::http::Authority;
+use crate::http::{Authority, HttpsUrl};
 
 /// The name of a cluster of Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,37 +41,13 @@ impl TextKey for Identifier {
     }
 }
 
-/// An absolute https URL without user information and fragment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HttpsUrl {
-    pub(super) text: Box<str>,
-    pub(super) authority: Authority,
-    /// Path and query; `/` where the URL has none.
-    pub(super) path: Box<str>,
-}
-
 impl TextKey for HttpsUrl {
     const WHAT: &'static str = "an https URL";
     const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let wrong =
-            |finding: &str| Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE));
-        let Some(rest) = text.strip_prefix("https://") else { return Err(wrong("does not begin with https://")) };
-        if text.len() > 2048
-            || !text.bytes().all(|byte| byte.is_ascii_graphic())
-            || text.contains(['"', '<', '>', '\\', '^', '`', '{', '|', '}'])
-        {
-            return Err(wrong("has characters that no URL has, or too many"));
-        }
-        if text.contains('#') {
-            return Err(wrong("has a fragment"));
-        }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-        let authority = Authority::parse(host.as_bytes()).map_err(|_| wrong("has no valid host"))?;
-        let path = if path.starts_with('/') { path.into() } else { format!("/{path}") };
-        Ok(Self { text: text.into(), authority, path: path.into() })
+        HttpsUrl::parse(text)
+            .map_err(|fault| Mistake::new(format!("{} {fault}", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
     }
 
     fn restrict(schema: &mut serde_json::Value) {
@@ -81,14 +57,14 @@ impl TextKey for HttpsUrl {
 
 /// An issuer identifier (RFC 8414 §2): an https URL without query and fragment, compared as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct IssuerUrl(pub(super) Box<str>);
+pub(super) struct IssuerUrl(pub(super) HttpsUrl);
 
 impl TextKey for IssuerUrl {
     const WHAT: &'static str = "an https URL";
     const EXAMPLE: &'static str = r#"the exact "iss" of its tokens, like "https://as.example.com""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let url = HttpsUrl::parse(text)
+        let url = <HttpsUrl as TextKey>::parse(text)
             .map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
         if text.contains('?') {
             return Err(Mistake::new(
@@ -96,7 +72,7 @@ impl TextKey for IssuerUrl {
                 format!("Write {}.", Self::EXAMPLE),
             ));
         }
-        Ok(Self(url.text))
+        Ok(Self(url))
     }
 
     fn restrict(schema: &mut serde_json::Value) {
@@ -120,16 +96,5 @@ impl TextKey for Host {
         Authority::parse(text.as_bytes())
             .map(Self)
             .map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_taken_apart_for_the_fetch() {
-        let url = HttpsUrl::parse("https://AS.example.com:443?x=1").ok().unwrap();
-        assert_eq!((url.authority.as_str(), &*url.path), ("as.example.com", "/?x=1"));
     }
 }

@@ -1,12 +1,12 @@
 //! Issuers: which keys belong to them, and what their trust is made of. In: their tables. Out: [`Issuer`]s by name.
 
 use crate::config::defined::Defined;
-use crate::config::finding::{Findings, Place};
-use crate::config::keys::{IssuerTable, JwksTable};
-use crate::config::profiles;
+use crate::config::finding::Findings;
+use crate::config::keys::IssuerTable;
 use crate::config::table::Named;
+use crate::config::{jwks, profiles};
 use crate::jose::Algorithm;
-use crate::policy::{Issuer, JwksSource, KeySource, Origin, TrustId};
+use crate::policy::{Issuer, KeySource, Origin, TrustId};
 
 pub(super) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findings) -> Defined<Issuer> {
     Defined::compile("issuer", written, findings, issuer)
@@ -17,7 +17,7 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     let keys = keys(table, &algorithms, findings);
     let (form, max_lifetime) = profiles::form(table, findings);
     profiles::check(&form, table, findings);
-    let issuer = table.issuer.as_ref()?.0.clone();
+    let issuer = table.issuer.as_ref()?.0.text.clone();
     let (keys, keys_text) = keys?;
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
@@ -66,8 +66,7 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             None
         }
         (true, false) => {
-            let source = remote(table.jwks.as_ref()?, findings)?;
-            let text = format!("from {:?} https://{}{}", source.cluster, source.authority, source.path);
+            let (source, text) = jwks::source(table.jwks.as_ref()?, table.issuer.as_ref(), findings)?;
             Some((KeySource::Remote(source), text))
         }
         (false, true) => {
@@ -84,24 +83,4 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             Some((KeySource::Inline(keys.clone()), format!("of digest {digest}")))
         }
     }
-}
-
-fn remote(table: &JwksTable, findings: &mut Findings) -> Option<JwksSource> {
-    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
-        let at: Place = table.at.key("max_stale");
-        findings.add(
-            &at,
-            "shorter than refresh, so that keys would end before they are fetched anew",
-            "Raise max_stale or lower refresh.",
-        );
-    }
-    let uri = table.uri.as_ref()?;
-    Some(JwksSource {
-        cluster: table.cluster.as_ref()?.0.clone(),
-        authority: uri.authority.as_str().into(),
-        path: uri.path.clone(),
-        refresh: table.refresh.0,
-        max_stale: table.max_stale.0,
-        timeout: table.timeout.0,
-    })
 }

@@ -7,6 +7,7 @@ use crate::config::access::{
 use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
+use crate::config::jwks::DiscoveryWord;
 use crate::config::limits::{EventWord, OlderWord};
 use crate::config::moment::Moment;
 use crate::config::peer::PeerFrom;
@@ -16,6 +17,7 @@ use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table,
 use crate::config::token_form::{OptionalWord, Places, ProfileWord, SaysWhat, TokenClaim, TypTexts};
 use crate::config::trust::{AlgorithmName, InlineKeys};
 use crate::config::values::{Count, DayTimesText, Label, Name, Outcome, Rate, Size, Span};
+use crate::http::HttpsUrl;
 use crate::json::{Object, Value};
 
 config_table! {
@@ -92,7 +94,7 @@ config_table! {
         /// Tokens that were issued before this moment are refused: for an emergency.
         not_issued_before: Moment = optional,
     }
-    later { "introspection", "revocation", "discovery", "dpop" }
+    later { "introspection", "revocation", "dpop" }
 }
 
 config_table! {
@@ -113,8 +115,12 @@ config_table! {
     JwksTable {
         /// The cluster of Envoy that the fetch goes to.
         cluster: Cluster = required,
-        /// Its URL. Host and path are sent; where to connect is the cluster's matter.
-        uri: HttpsUrl = required,
+        /// Its URL. Host and path are sent; where to connect is the cluster's matter. Either this or `discovery`.
+        uri: HttpsUrl = optional,
+        /// The metadata of the issuer that names the URL (`jwks_uri`). Either this or `uri`.
+        discovery: DiscoveryWord = optional,
+        /// Hosts besides the issuer's own that the metadata may name, and for each the cluster that leads there.
+        hosts: Named<Cluster> = optional,
         /// The age after which keys are fetched anew.
         refresh: Span<30, 86_400> = default(Span::seconds(600)),
         /// The age up to which keys are used while fetches fail. At least `refresh`.

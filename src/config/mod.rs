@@ -20,6 +20,7 @@ mod escaped_slashes;
 mod fapi;
 mod finding;
 mod issuers;
+mod jwks;
 mod keys;
 mod limits;
 mod moment;

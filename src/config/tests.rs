@@ -3,6 +3,7 @@
 mod fapi;
 mod forms;
 mod issuers;
+mod jwks;
 mod limits;
 mod parts;
 #[cfg(feature = "cli")]

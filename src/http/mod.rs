@@ -1,13 +1,15 @@
 //! HTTP as this filter reads it: where a request goes and what its head says, in one reading only. In: header bytes as
-//! the proxy holds them. Out: [`HeaderMap`], [`Head`], [`Authority`], [`CanonicalPath`].
+//! the proxy holds them. Out: [`HeaderMap`], [`Head`], [`Authority`], [`CanonicalPath`], [`HttpsUrl`].
 //! Not here: which routes exist (`policy`).
 
 mod authority;
 mod head;
 mod header_map;
 mod path;
+mod url;
 
 pub use authority::{Authority, AuthorityFault};
 pub use head::{Head, HeadFault, is_grpc, wants_grpc};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
 pub use path::{CanonicalPath, PathFault, SegmentSet, is_segment, plain, unescaped};
+pub use url::{HttpsUrl, HttpsUrlFault};

@@ -71,12 +71,8 @@ pub enum KeySource {
 /// A remote JWK set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksSource {
-    /// Envoy's cluster that the fetch goes to.
-    pub cluster: Box<str>,
-    /// `:authority` of the fetch.
-    pub authority: Box<str>,
-    /// `:path` of the fetch.
-    pub path: Box<str>,
+    /// Where it is.
+    pub at: JwksAt,
     /// Age after which keys are fetched anew.
     pub refresh: Duration,
     /// Age up to which keys are used while fetches fail.
@@ -85,17 +81,72 @@ pub struct JwksSource {
     pub timeout: Duration,
 }
 
+/// Where a JWK set is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JwksAt {
+    /// There.
+    Configured(Endpoint),
+    /// Where the issuer's metadata says.
+    Discovered(Discovery),
+}
+
+/// The metadata of an issuer, and what is believed of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discovery {
+    /// Where it is.
+    pub metadata: Endpoint,
+    /// The exact `issuer` it must be of (RFC 8414 §3.3).
+    pub issuer: Box<str>,
+    /// The hosts that keys may be at, the issuer's own among them, each with Envoy's cluster that leads there.
+    pub hosts: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Something that is fetched over https.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Envoy's cluster that the fetch goes to.
+    pub cluster: Box<str>,
+    /// `:authority` of the fetch.
+    pub authority: Box<str>,
+    /// `:path` of the fetch.
+    pub path: Box<str>,
+}
+
+impl fmt::Display for Endpoint {
+    /// As a URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+impl Endpoint {
+    /// At the host of the issuer of [`JwksSource::example`].
+    pub(crate) fn example(path: &str) -> Self {
+        Self { cluster: "as".into(), authority: "as.example.com".into(), path: path.into() }
+    }
+}
+
 #[cfg(test)]
 impl JwksSource {
     /// Fetched every ten minutes, good for an hour.
     pub(crate) fn example() -> Self {
         Self {
-            cluster: "as".into(),
-            authority: "as.example.com".into(),
-            path: "/jwks".into(),
+            at: JwksAt::Configured(Endpoint::example("/jwks")),
             refresh: Duration::from_secs(600),
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
         }
+    }
+
+    /// The same, where the metadata of `https://as.example.com` names it, which may also say `keys.example.com`.
+    pub(crate) fn discovered() -> Self {
+        let hosts = [("as.example.com", "as"), ("keys.example.com", "keys")];
+        let discovery = Discovery {
+            metadata: Endpoint::example("/.well-known/openid-configuration"),
+            issuer: "https://as.example.com".into(),
+            hosts: hosts.map(|(host, cluster)| (host.into(), cluster.into())).into(),
+        };
+        Self { at: JwksAt::Discovered(discovery), ..Self::example() }
     }
 }

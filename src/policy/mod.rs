@@ -26,7 +26,7 @@ pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
 pub use fact::Fact;
 pub use forward::ForwardRule;
-pub use issuer::{Issuer, JwksSource, KeySource, TrustId};
+pub use issuer::{Discovery, Endpoint, Issuer, JwksAt, JwksSource, KeySource, TrustId};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::limit::fleet::{Ask, AskId};
 use crate::policy::TrustId;
+use crate::worker::key_store::Part;
 use crate::worker::{Fetch, HttpAnswer};
 
 /// A call, by our number. The proxy's number is the filter's business.
@@ -41,8 +42,8 @@ pub enum Answered {
 /// What a call is for.
 #[derive(Clone, Debug)]
 pub(super) enum For {
-    /// The keys of an issuer.
-    Keys(TrustId),
+    /// The keys of an issuer, or where they are.
+    Keys(TrustId, Part),
     /// Permits of a service.
     Permits(AskId),
 }

@@ -1,15 +1,50 @@
-//! Why a fetch of keys brought none, and what the operator can do about it. In: the end of a fetch. Out: the key set, or a
-//! fault whose text names the remedy. What the server sent is quoted, short and without what could forge a log line.
+//! Why a fetch of keys, or of the metadata that says where they are, brought none, and what the operator can do about it. In: the end of
+//! a fetch. Out: what it was for, or a fault whose text names the remedy. What the server sent is quoted, short and without what
+//! could forge a log line.
 
 use std::fmt;
 
 use crate::jose::{KeySet, KeySetFault};
+use crate::policy::{Discovery, Endpoint};
 use crate::worker::fetch::{FetchFailed, HttpAnswer};
+use crate::worker::metadata::{MetadataFault, keys_endpoint};
 
 /// The most characters of an answer that are quoted.
 const MAX_QUOTE: usize = 120;
 /// RFC 1952 §2.3.1.
 const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// What was fetched, and by which key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sought {
+    /// Keys, at `uri`.
+    Keys,
+    /// Keys, where the metadata says.
+    DiscoveredKeys,
+    /// Metadata, which `discovery` names.
+    Metadata,
+}
+
+impl Sought {
+    /// What may be wrong where something else than expected is found.
+    fn place(self) -> &'static str {
+        match self {
+            Sought::Keys => "\"uri\"",
+            Sought::DiscoveredKeys => "the \"jwks_uri\" of the issuer's metadata",
+            Sought::Metadata => "\"discovery\"",
+        }
+    }
+}
+
+impl fmt::Display for Sought {
+    /// What it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sought::Keys | Sought::DiscoveredKeys => "keys",
+            Sought::Metadata => "metadata",
+        })
+    }
+}
 
 /// See the module.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,11 +57,25 @@ pub(super) enum FetchFault {
     /// In this coding.
     Encoded(String),
     Keys(KeySetFault, String),
+    Metadata(MetadataFault),
 }
 
 impl FetchFault {
     /// The key set that a fetch brought.
     pub(super) fn or_keys(answer: Result<HttpAnswer, FetchFailed>) -> Result<KeySet, Self> {
+        let body = Self::or_body(answer)?;
+        KeySet::parse(&body).map_err(|fault| FetchFault::Keys(fault, quote(&body)))
+    }
+
+    /// Where the metadata that a fetch brought says that keys are.
+    pub(super) fn or_endpoint(
+        answer: Result<HttpAnswer, FetchFailed>,
+        discovery: &Discovery,
+    ) -> Result<Endpoint, Self> {
+        keys_endpoint(&Self::or_body(answer)?, discovery).map_err(FetchFault::Metadata)
+    }
+
+    fn or_body(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
         let answer = answer.map_err(FetchFault::Call)?;
         match answer.status {
             200 => {}
@@ -42,57 +91,78 @@ impl FetchFault {
         if answer.body.starts_with(GZIP) {
             return Err(FetchFault::Encoded("gzip".to_owned()));
         }
-        KeySet::parse(&answer.body).map_err(|fault| FetchFault::Keys(fault, quote(&answer.body)))
+        Ok(answer.body)
+    }
+
+    /// What happened, and what to do.
+    pub(super) fn text(&self, sought: Sought) -> String {
+        Told { fault: self, sought }.to_string()
     }
 }
 
 /// The beginning of what a server sent, in characters that a log line may have.
-fn quote(bytes: &[u8]) -> String {
+pub(super) fn quote(bytes: &[u8]) -> String {
     let beginning = bytes.get(..MAX_QUOTE).unwrap_or(bytes);
     let plain = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' };
     beginning.iter().map(plain).collect()
 }
 
-impl fmt::Display for FetchFault {
-    /// What happened, and what to do.
+struct Told<'f> {
+    fault: &'f FetchFault,
+    sought: Sought,
+}
+
+impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        let place = self.sought.place();
+        match self.fault {
             FetchFault::Call(FetchFailed::NotSent) => {
                 f.write_str("the fetch was not sent. Is the cluster defined and has it an endpoint?")
             }
-            FetchFault::Call(FetchFailed::NoAnswer) => f.write_str(
-                "the fetch was reset or its answer too large. Does the server speak the cluster's protocol, and is \"uri\" right?",
+            FetchFault::Call(FetchFailed::NoAnswer) => write!(
+                f,
+                "the fetch was reset or its answer too large. Does the server speak the cluster's protocol, and is {place} right?"
             ),
             FetchFault::Call(FetchFailed::Lost) => f.write_str("the fetch never ended"),
-            FetchFault::Redirect(place) => write!(
-                f,
-                "the server redirects to \"{place}\", and redirects are not followed. Write where the keys are into \"uri\", and let the cluster lead there"
-            ),
+            FetchFault::Redirect(to) => {
+                let remedy = match self.sought {
+                    Sought::DiscoveredKeys => "Have the metadata name",
+                    Sought::Keys | Sought::Metadata => "Write into \"uri\"",
+                };
+                write!(
+                    f,
+                    "the server redirects to \"{to}\", and redirects are not followed. {remedy} where the keys are, and let the cluster lead there"
+                )
+            }
             FetchFault::Encoded(coding) => write!(
                 f,
                 "the answer has the content coding \"{coding}\", which was not asked for and is not read. Switch off compression for it at the server or at what stands before it"
             ),
             FetchFault::Status(status, body) => {
-                let remedy = match status {
-                    401 | 403 => "The server must let everybody read its keys, or at least this proxy",
-                    400..=499 => "Is \"uri\" right?",
-                    504 => "Nothing came within \"timeout\": raise it, or see why the server is slow",
-                    503 => {
-                        "Is the server up, and does the cluster lead to it, with its TLS, its \"sni\" and a \"connect_timeout\" that is long enough?"
-                    }
-                    _ => "See the server's log; it is asked again",
-                };
                 write!(f, "the fetch was answered with status {status}")?;
                 if !body.is_empty() {
                     write!(f, " and \"{body}\"")?;
                 }
-                write!(f, ". {remedy}")
+                match status {
+                    401 | 403 => {
+                        let sought = self.sought;
+                        write!(f, ". The server must let everybody read its {sought}, or at least this proxy")
+                    }
+                    400..=499 => write!(f, ". Is {place} right?"),
+                    504 => {
+                        f.write_str(". Nothing came within \"timeout\": raise it, or see why the server is slow")
+                    }
+                    503 => f.write_str(
+                        ". Is the server up, and does the cluster lead to it, with its TLS, its \"sni\" and a \"connect_timeout\" that is long enough?",
+                    ),
+                    _ => f.write_str(". See the server's log; it is asked again"),
+                }
             }
             FetchFault::Keys(fault @ KeySetFault::TooLarge, _) => {
-                write!(f, "{fault}. Is \"uri\" right? Else have the server publish only what verifies access tokens")
+                write!(f, "{fault}. Is {place} right? Else have the server publish only what verifies access tokens")
             }
             FetchFault::Keys(fault @ (KeySetFault::NotJson(_) | KeySetFault::NotKeySet), body) => {
-                write!(f, "{fault}. Is \"uri\" right? The answer begins with \"{body}\"")
+                write!(f, "{fault}. Is {place} right? The answer begins with \"{body}\"")
             }
             FetchFault::Keys(fault @ KeySetFault::TooMany, _) => {
                 write!(f, "{fault}. Have the server withdraw those that no longer sign")
@@ -100,6 +170,7 @@ impl fmt::Display for FetchFault {
             FetchFault::Keys(fault @ KeySetFault::NoUsableKey(_), _) => {
                 write!(f, "{fault}. Have the server sign with one of the issuer's \"algorithms\" and publish that key")
             }
+            FetchFault::Metadata(fault) => fault.fmt(f),
         }
     }
 }
@@ -107,10 +178,15 @@ impl fmt::Display for FetchFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{JwksAt, JwksSource};
     use crate::worker::fetch::AnswerFields;
 
     fn text(status: u16, fields: AnswerFields, body: &[u8]) -> String {
-        FetchFault::or_keys(Ok(HttpAnswer { status, fields, body: body.to_vec() })).unwrap_err().to_string()
+        FetchFault::or_keys(answer(status, fields, body)).unwrap_err().text(Sought::Keys)
+    }
+
+    fn answer(status: u16, fields: AnswerFields, body: &[u8]) -> Result<HttpAnswer, FetchFailed> {
+        Ok(HttpAnswer { status, fields, body: body.to_vec() })
     }
 
     fn none() -> AnswerFields {
@@ -141,6 +217,29 @@ mod tests {
         ] {
             assert!(text.contains(what) && text.contains(remedy), "{text}");
             assert!(text.len() < 500, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_metadata_names_the_keys_the_remedy_is_not_in_the_uri() {
+        let JwksAt::Discovered(discovery) = JwksSource::discovered().at else { panic!() };
+        let metadata = |status, fields, body: &[u8]| {
+            FetchFault::or_endpoint(answer(status, fields, body), &discovery).unwrap_err().text(Sought::Metadata)
+        };
+        let location = AnswerFields { location: Some(b"https://login.example.com/".to_vec()), ..none() };
+        let keys = FetchFault::or_keys(answer(404, none(), b"")).unwrap_err().text(Sought::DiscoveredKeys);
+        let other = br#"{"issuer":"https://as.example.com","jwks_uri":"https://evil.example.com/"}"#;
+        for (text, what, remedy) in [
+            (metadata(404, none(), b""), "status 404", "Is \"discovery\" right?"),
+            (metadata(302, location, b""), "redirects to \"https://login.example.com/\"", "into \"uri\""),
+            (metadata(403, none(), b""), "status 403", "read its metadata"),
+            (metadata(200, none(), b"<html>"), "metadata is not JSON", "\"discovery\""),
+            (metadata(200, none(), br#"{"keys":[]}"#), "no text \"issuer\"", "\"discovery\""),
+            (metadata(200, none(), br#"{"issuer":"https://x"}"#), "that of \"https://x\"", "Write \"issuer\""),
+            (metadata(200, none(), other), "at \"evil.example.com\"", "into \"hosts\""),
+            (keys, "status 404", "Is the \"jwks_uri\" of the issuer's metadata right?"),
+        ] {
+            assert!(text.contains(what) && text.contains(remedy) && text.len() < 500, "{text}");
         }
     }
 

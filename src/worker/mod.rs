@@ -10,10 +10,12 @@
 //! for the next attempt, as long as it may.
 
 mod calls;
+mod document;
 mod fetch;
 mod fetch_fault;
-mod key_news;
 mod key_store;
+mod metadata;
+mod news;
 mod refresh;
 mod tally;
 mod waits;
@@ -28,7 +30,8 @@ pub use tally::{Counter, Gauge, Tally};
 pub use waits::{Batch, Room, Told, Woken};
 
 use calls::{Calls, For};
-use key_store::{IssuerKeys, KeysNews};
+use document::Outcome;
+use key_store::{IssuerKeys, Part};
 use waits::{On, Waits};
 
 use crate::host::Host;
@@ -153,9 +156,9 @@ impl Worker {
             KeySource::Remote(source) => {
                 let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
                 let keys = self.keys.entry(issuer.trust.clone()).or_insert_with(new);
-                let (lookup, fetch) = keys.lookup(header, host, now.mono);
-                if fetch {
-                    self.fetch(&issuer.trust, now.mono);
+                let lookup = keys.lookup(header, host, now.mono);
+                if matches!(lookup, KeyLookup::Wait) {
+                    self.fetch(&issuer.trust, true, host, now.mono);
                 }
                 lookup
             }
@@ -302,12 +305,12 @@ impl Worker {
     /// The end of a call, however it ended, and of the waits for it. Nobody's, if the call is unknown.
     pub fn answered(&mut self, call: CallId, answer: Result<Answered, FetchFailed>, host: &dyn Host, now: Now) {
         match self.calls.end(call) {
-            Some(For::Keys(trust)) => {
+            Some(For::Keys(trust, part)) => {
                 let answer = answer.and_then(|answer| match answer {
                     Answered::Http(answer) => Ok(answer),
                     Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
                 });
-                self.fetched(&trust, answer, host, now);
+                self.fetched(&trust, part, answer, host, now);
             }
             Some(For::Permits(ask)) => {
                 let answer = match answer {
@@ -332,7 +335,7 @@ impl Worker {
         let settled = self.leases.tick(now.mono);
         self.settle(settled, now);
         let lost = |purpose: &For| match purpose {
-            For::Keys(trust) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(now.mono)),
+            For::Keys(trust, part) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(*part, now.mono)),
             For::Permits(ask) => !self.leases.awaits(*ask),
         };
         let lost: Vec<CallId> =
@@ -340,12 +343,10 @@ impl Worker {
         for call in lost {
             self.answered(call, Err(FetchFailed::Lost), host, now);
         }
-        let due = |(trust, keys): &(&TrustId, &IssuerKeys)| {
-            keys.is_due(now.mono) && keys.claims_turn(self.waits.wants_keys(trust), host, now.mono)
-        };
-        let due: Vec<TrustId> = self.keys.iter().filter(due).map(|(trust, _)| trust.clone()).collect();
+        let due = self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono));
+        let due: Vec<TrustId> = due.map(|(trust, _)| trust.clone()).collect();
         for trust in due {
-            self.fetch(&trust, now.mono);
+            self.fetch(&trust, self.waits.wants_keys(&trust), host, now.mono);
         }
         self.waits.tick(now.mono);
     }
@@ -390,24 +391,40 @@ impl Worker {
         self.calls.under_way().map(|(call, _)| call).collect()
     }
 
-    fn fetch(&mut self, trust: &TrustId, now: MonoNanos) {
+    /// Queues the fetch that the keys of an issuer need next, if one may start.
+    fn fetch(&mut self, trust: &TrustId, waited_for: bool, host: &dyn Host, now: MonoNanos) {
         let Some(keys) = self.keys.get_mut(trust) else { return };
-        let fetch = keys.start(now);
-        self.calls.send(For::Keys(trust.clone()), Message::Fetch(fetch));
+        if let Some((part, fetch)) = keys.begin(waited_for, host, now) {
+            self.calls.send(For::Keys(trust.clone(), part), Message::Fetch(fetch));
+        }
     }
 
-    fn fetched(&mut self, trust: &TrustId, answer: Result<HttpAnswer, FetchFailed>, host: &dyn Host, now: Now) {
+    fn fetched(
+        &mut self,
+        trust: &TrustId,
+        part: Part,
+        answer: Result<HttpAnswer, FetchFailed>,
+        host: &dyn Host,
+        now: Now,
+    ) {
         let Some(keys) = self.keys.get_mut(trust) else { return };
-        match keys.answer(answer, host, now.mono) {
-            KeysNews::Loaded => self.tally.count(Counter::KeyFetchOk),
-            KeysNews::Failed(why) => {
-                self.tally.count(Counter::KeyFetchFailed);
+        let (ok, failed) = match part {
+            Part::Keys => (Counter::KeyFetchOk, Counter::KeyFetchFailed),
+            Part::Metadata => (Counter::MetadataFetchOk, Counter::MetadataFetchFailed),
+        };
+        match keys.answer(part, answer, host, now.mono) {
+            Outcome::Loaded => self.tally.count(ok),
+            Outcome::Failed(why) => {
+                self.tally.count(failed);
                 if let Some(why) = why {
                     log::warn!("{why}");
                 }
             }
         }
-        if keys.set(now.mono).is_some() {
+        if part == Part::Metadata {
+            self.fetch(trust, self.waits.wants_keys(trust), host, now.mono);
+        }
+        if self.keys.get(trust).is_some_and(|keys| !keys.is_under_way() && keys.set(now.mono).is_some()) {
             self.waits.keys(trust);
         }
     }

@@ -28,6 +28,10 @@ counters! {
     KeyFetchOk = "key_fetch_ok",
     /// A fetch of a JWK set failed, or brought nothing usable.
     KeyFetchFailed = "key_fetch_failed",
+    /// The metadata of an issuer was fetched.
+    MetadataFetchOk = "metadata_fetch_ok",
+    /// A fetch of metadata failed, or what it brought is not believed.
+    MetadataFetchFailed = "metadata_fetch_failed",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
     /// A rate-limit service was called.

@@ -1,7 +1,8 @@
 //! Tokens that their issuer does not write as RFC 9068 has them, in the form that a profile or keys describe, and the switch for
-//! an emergency. Real servers: `tests/interop`.
+//! an emergency; and which of several issuers a token is held to. Real servers: `tests/interop`.
 
-use boundgate_testbed::{Claims, EnvoyConfig, Testbed, Update};
+use base64::Engine;
+use boundgate_testbed::{Algorithm, Claims, EnvoyConfig, SigningKeys, Testbed, Update};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -66,4 +67,42 @@ async fn one_key_ends_all_older_tokens_at_once_and_no_newer_one() {
     assert_eq!(bed.envoy.details(&answer).await, "boundgate:issued-too-early");
     assert_eq!((answer.status, bed.upstream.count()), (401, 1));
     assert_eq!(bed.client("alice").get("/orders/7").token(&alices_token(&bed).await).send().await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_of_one_issuer_do_not_vouch_for_another_of_the_same_resource() {
+    let (other, keys) = ("https://other.example.com", SigningKeys::new(99));
+    let config = with(|config| {
+        config["issuers"]["other"] =
+            json!({"issuer": other, "keys": {"keys": [keys.jwk(Algorithm::Es256)]}, "algorithms": ["ES256"]});
+        config["resources"][0]["issuers"] = json!(["main", "other"]);
+    });
+    let bed = Testbed::start(config).await;
+    let alice = bed.client("alice");
+    let claims = bed.authority.claims().bound_to(alice.identity().unwrap()).scope("read:orders");
+    // The same content, signed by the other issuer's key under its name.
+    let by_other = |claims: &Claims| {
+        let token = claims.clone().sign();
+        let [mut header, payload] = [0, 1].map(|part| decoded(token.split('.').nth(part).unwrap()));
+        header["kid"] = json!(keys.kid(Algorithm::Es256));
+        keys.sign(Algorithm::Es256, &header, &payload)
+    };
+    let (mine, others) = (claims.clone(), claims.set("iss", other));
+    for wrong in [by_other(&mine), others.clone().sign()] {
+        let answer = alice.get("/orders/7").token(&wrong).send().await;
+        refused(&bed, &answer, 401, "key-unknown").await;
+    }
+    for nearly in ["https://as.example.com/", "https://AS.example.com"] {
+        let answer = alice.get("/orders/7").token(&mine.clone().set("iss", nearly).sign()).send().await;
+        refused(&bed, &answer, 401, "issuer-untrusted").await;
+    }
+    for right in [mine.sign(), by_other(&others)] {
+        let answer = alice.get("/orders/7").token(&right).send().await;
+        assert_eq!(answer.status, 200, "{}", bed.envoy.details(&answer).await);
+    }
+}
+
+fn decoded(part: &str) -> Value {
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
 }

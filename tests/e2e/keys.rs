@@ -14,10 +14,14 @@ pub async fn keys_loaded(bed: &Testbed, vms: usize) {
     eventually("the keys are loaded", || bed.authority.jwks_fetches() >= vms).await;
 }
 
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+async fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    within(Duration::from_secs(20), what, holds).await;
+}
+
+async fn within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !holds() {
-        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -204,15 +208,58 @@ async fn the_first_requests_wait_for_a_key_server_that_is_slow_to_start() {
     let mut config = config();
     config["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
     let bed = Testbed::start_with(|authority| {
-        // Longer than Envoy waits for a connection: the first fetches fail.
+        // Longer than this Envoy waits for a connection: the first fetches fail.
         authority.warms_up(Duration::from_secs(3));
-        EnvoyConfig::new(config)
+        EnvoyConfig::new(config).edit(|envoy| {
+            let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
+            clusters.iter_mut().for_each(|cluster| cluster["connect_timeout"] = json!("1s"));
+        })
     })
     .await;
     let alice = bed.client("alice");
     let token = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap()).sign();
     assert_eq!(many(&alice, &token, 5).join_all().await, [200; 5]);
     bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_failed", 1).await.unwrap();
+}
+
+/// The cluster as it is shipped gives a connection that long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_server_whose_first_handshake_takes_three_seconds_is_waited_for() {
+    let mut config = config();
+    config["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
+    let bed = Testbed::start_with(|authority| {
+        authority.first_handshake_takes(Duration::from_secs(3));
+        EnvoyConfig::new(config)
+    })
+    .await;
+    let alice = bed.client("alice");
+    let token = bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap()).sign();
+    assert_eq!(many(&alice, &token, 5).join_all().await, [200; 5]);
+}
+
+/// Half a minute is the shortest time that may be configured, so this takes longer than any other test. What it asserts is only that
+/// nothing comes early.
+#[tokio::test]
+async fn keys_are_fetched_again_when_the_server_says_and_not_before() {
+    let (until, says) = (Duration::from_secs(30), Duration::from_secs(36));
+    let config = with(|config| {
+        let jwks = |query| json!({"cluster": "as", "uri": format!("https://as.example.com/jwks?{query}"), "refresh": "30s", "max_stale": "2m"});
+        let mut other = config["issuers"]["main"].clone();
+        (other["issuer"], other["jwks"]) = (json!("https://other.example.com"), jwks("silent"));
+        config["issuers"]["main"]["jwks"] = jwks("max-age=36");
+        config["issuers"]["other"] = other;
+        config["resources"][0]["issuers"] = json!(["main", "other"]);
+    });
+    let bed = Testbed::start(config).await;
+    // Main thread and worker fetch once each.
+    for (query, age) in [("silent", until), ("max-age=36", says)] {
+        within(age + Duration::from_secs(60), query, || bed.authority.jwks_fetches_with(query).len() >= 4).await;
+        let fetches = bed.authority.jwks_fetches_with(query);
+        let again = fetches[2].duration_since(fetches[0]);
+        assert!(again >= age, "{query}: {again:?}");
+    }
+    let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
+    assert_eq!(alice.get("/orders/7").token(&token).send().await.status, 200);
 }
 
 /// Prints the requests a minute that the server saw.
@@ -225,14 +272,14 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
     let redirect = JwksAnswer::Redirect("https://elsewhere.example.com/".into());
     let compressed = JwksAnswer::Bytes("application/json", vec![0x1f, 0x8b, 8, 0]);
     let cases = [
-        ("5xx", JwksAnswer::Status(500)),
-        ("garbage", JwksAnswer::html()),
-        ("huge", JwksAnswer::huge(300_000)),
-        ("compressed", compressed),
-        ("redirecting", redirect),
-        ("silent", JwksAnswer::Held),
+        ("5xx", JwksAnswer::Status(500), "See the server's log"),
+        ("garbage", JwksAnswer::html(), "Is \"uri\" right? The answer begins with \"<!DOCTYPE html>"),
+        ("huge", JwksAnswer::huge(300_000), "have the server publish only what verifies access tokens"),
+        ("compressed", compressed, "Switch off compression for it at the server"),
+        ("redirecting", redirect, "Write into \"uri\" where the keys are"),
+        ("silent", JwksAnswer::Held, "Nothing came within \"timeout\": raise it"),
     ];
-    for (number, (what, wrong)) in cases.into_iter().enumerate() {
+    for (number, (what, wrong, remedy)) in cases.into_iter().enumerate() {
         bed.authority.answer_jwks_with(wrong);
         let mut other = config();
         other["issuers"]["main"]["jwks"]["uri"] = json!(format!("https://as.example.com/jwks?{number}"));
@@ -245,6 +292,9 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
         }
         let (fetches, seconds) = (bed.authority.jwks_fetches() - before, since.elapsed().as_secs_f64());
         println!("{what}: {:.0} requests a minute at {WORKERS} workers", fetches as f64 / seconds * 60.0);
+        let place = format!("issuers.main.jwks: keys at https://as.example.com/jwks?{number} (cluster as): ");
+        let told = |line: &str| line.contains(&place) && line.contains(remedy);
+        eventually(remedy, || bed.envoy.log().lines().any(told)).await;
         // All workers at once, twice within the first second, and then once a second.
         assert!((fetches as f64) < f64::from(WORKERS + 1) + 3.0 + seconds / 0.75, "{fetches} in {seconds} s");
     }
@@ -288,6 +338,23 @@ async fn a_rotation_is_followed_at_once_and_the_old_keys_tokens_end() {
     let answer = alice.get("/orders/7").token(&old).send().await;
     assert_eq!(bed.envoy.details(&answer).await, "boundgate:key-unknown", "verified before, but its key is gone");
     assert_eq!(bed.upstream.count(), 2);
+}
+
+#[tokio::test]
+async fn while_old_and_new_keys_are_served_tokens_of_both_pass() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    let (known, unseen) = (alices_token(&bed).await, alices_token(&bed).await);
+    assert_eq!(alice.get("/orders/7").token(&known).send().await.status, 200);
+    let old = bed.authority.rotate_keys();
+    let keys = [bed.authority.keys().jwk(Algorithm::Es256), old.jwk(Algorithm::Es256)];
+    let both = json!({ "keys": keys }).to_string().into_bytes();
+    bed.authority.answer_jwks_with(JwksAnswer::Bytes("application/jwk-set+json", both));
+    let new = alices_token(&bed).await;
+    for token in [&new, &known, &unseen] {
+        let answer = alice.get("/orders/7").token(token).send().await;
+        assert_eq!(answer.status, 200, "{}", bed.envoy.details(&answer).await);
+    }
 }
 
 #[tokio::test]

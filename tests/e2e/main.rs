@@ -9,6 +9,7 @@ mod bad_input;
 mod budgets;
 mod configuration;
 mod connections;
+mod discovery;
 mod expectations;
 mod fapi;
 mod grpc;

@@ -1,9 +1,10 @@
 //! A real Keycloak and five lines of configuration: every kind of certificate-bound token passes with the right certificate
-//! and with no other, its other tokens never do, and new keys are found without a refusal.
+//! and with no other, its other tokens never do, new keys are found without a refusal, and nobody is refused while the server is gone.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use boundgate_testbed::{Client, EnvoyConfig, Keycloak, Pki, Testbed};
+use boundgate_testbed::{Client, EnvoyConfig, Keycloak, Pki, Testbed, Update};
 use serde_json::{Value, json};
 
 use crate::tell;
@@ -23,9 +24,9 @@ fn kinds() -> Vec<(&'static str, Value, &'static str, &'static str)> {
 }
 
 /// The five lines of docs/issuers.md, and a resource.
-fn config(keycloak: &Keycloak) -> EnvoyConfig {
+fn config(keycloak: &Keycloak) -> Value {
     let issuer = keycloak.issuer();
-    let config = json!({
+    json!({
         "issuers": {"sso": {
             "issuer": issuer,
             "jwks": {"cluster": "as", "uri": format!("{issuer}/protocol/openid-connect/certs")},
@@ -37,8 +38,7 @@ fn config(keycloak: &Keycloak) -> EnvoyConfig {
             "forward": {"headers": {"x-client-id": "client_id", "x-sub": "sub"}},
             "routes": [{"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"]}]
         }]
-    });
-    EnvoyConfig::new(config).cluster_at("as", keycloak.address())
+    })
 }
 
 fn part(token: &str, number: usize) -> Value {
@@ -55,14 +55,14 @@ fn text<'v>(value: &'v Value, member: &str) -> &'v str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     let pki = Pki::shared();
-    let keycloak = match Keycloak::start(&pki).await {
+    let mut keycloak = match Keycloak::start(&pki).await {
         Ok(keycloak) => keycloak,
         Err(why) => return tell(&format!("skipped: Keycloak: {why}")),
     };
     for (id, attributes, ..) in kinds() {
         keycloak.add_client(&pki, id, "CN=partner-a", &attributes).await;
     }
-    let bed = Testbed::start(config(&keycloak)).await;
+    let bed = Testbed::start(EnvoyConfig::new(config(&keycloak)).cluster_at("as", keycloak.address())).await;
     let client = bed.client("partner-a");
     let thief = bed.client("mallory");
 
@@ -70,6 +70,8 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     no_other_token_passes(&bed, &keycloak, &client).await;
     a_token_that_needs_a_proof_of_a_key_is_refused_also_with_its_certificate(&bed, &keycloak, &client).await;
     new_keys_are_found_without_a_refusal(&bed, &keycloak, &client).await;
+    nobody_is_refused_while_it_is_gone_nor_with_a_new_key_when_it_is_back(&bed, &mut keycloak, &client).await;
+    its_metadata_says_where_its_keys_are(&bed, &keycloak, &client).await;
 }
 
 async fn every_kind_passes_with_its_certificate_only(
@@ -163,4 +165,53 @@ async fn new_keys_are_found_without_a_refusal(bed: &Testbed, keycloak: &Keycloak
         passed.into_inner(),
         of_new_keys.into_inner()
     ));
+}
+
+async fn nobody_is_refused_while_it_is_gone_nor_with_a_new_key_when_it_is_back(
+    bed: &Testbed,
+    keycloak: &mut Keycloak,
+    client: &Client,
+) {
+    let [known, unseen] =
+        [keycloak.tokens(client, "es256", false).await, keycloak.tokens(client, "ps256", false).await];
+    let [known, unseen] = [&known, &unseen].map(|answer| text(answer, "access_token").to_owned());
+    passes(bed, client, &known, "before").await;
+    let stopped = Instant::now();
+    keycloak.stop();
+    for token in [&known, &unseen] {
+        passes(bed, client, token, "while it is gone").await;
+    }
+    keycloak.start_again(&bed.pki).await;
+    let gone = stopped.elapsed();
+    // Unknown keys cause one fetch in half a minute, and there was a rotation before.
+    tokio::time::sleep_until((stopped + Duration::from_secs(31)).into()).await;
+    // Before the filter has seen it again.
+    let config = json!({ "ecdsaEllipticCurveKey": ["P-256"] });
+    keycloak.add_key(&bed.pki, "ecdsa-generated", 300, config).await;
+    let answer = keycloak.tokens(client, "es256", false).await;
+    let new = text(&answer, "access_token");
+    assert_ne!(part(new, 0)["kid"], part(&known, 0)["kid"], "a new key");
+    for token in [new, &known, &unseen] {
+        passes(bed, client, token, "when it is back").await;
+    }
+    tell(&format!(
+        "Keycloak: gone for {:.0} s; none was refused meanwhile, nor with a new key after it",
+        gone.as_secs_f64()
+    ));
+}
+
+async fn its_metadata_says_where_its_keys_are(bed: &Testbed, keycloak: &Keycloak, client: &Client) {
+    let mut config = config(keycloak);
+    config["issuers"]["sso"]["jwks"] = json!({"cluster": "as", "discovery": "openid-configuration"});
+    assert!(matches!(bed.envoy.config_update(config).await, Ok(Update::Accepted)));
+    for id in ["as-installed", "es256"] {
+        let answer = keycloak.tokens(client, id, false).await;
+        passes(bed, client, text(&answer, "access_token"), "by discovery").await;
+    }
+    bed.envoy.stat_reaches("wasmcustom.boundgate.metadata_fetch_ok", 1).await.expect("it was asked");
+}
+
+async fn passes(bed: &Testbed, client: &Client, token: &str, when: &str) {
+    let answer = client.get("/orders/7").token(token).send().await;
+    assert_eq!(answer.status, 200, "{when}: {}", bed.envoy.details(&answer).await);
 }

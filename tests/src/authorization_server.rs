@@ -1,15 +1,15 @@
 //! A small OAuth 2.0 authorization server. In: client-credentials requests over mTLS (RFC 6749 §4.4, client
 //! authentication by certificate, RFC 8705 §2.1). Out: access tokens (RFC 9068) bound to the certificate of that
-//! connection (RFC 8705 §3), the JWK set and the metadata (RFC 8414).
+//! connection (RFC 8705 §3), the JWK set and the metadata (RFC 8414, and under the name that OpenID Connect Discovery has for it).
 //!
 //! For tests it can also misbehave: see [`JwksAnswer`], [`AuthorizationServer::stop`] and, for tokens that no honest
-//! server would issue, [`AuthorizationServer::claims`].
+//! server would issue, [`AuthorizationServer::claims`]. `GET /jwks?max-age=60` is answered with that in `Cache-Control`.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -28,10 +28,10 @@ use crate::signing::{Algorithm, SigningKeys};
 /// The issuer identifier.
 pub const ISSUER: &str = "https://as.example.com";
 
-/// How the server answers `GET /jwks`.
+/// How the server answers `GET /jwks`, or requests for its metadata.
 #[derive(Clone, Debug)]
 pub enum JwksAnswer {
-    /// With its keys.
+    /// As it should: with its keys, or the metadata.
     Keys,
     /// Not until another answer is set.
     Held,
@@ -65,8 +65,10 @@ struct State {
     keys: Mutex<Arc<SigningKeys>>,
     generation: AtomicUsize,
     issued: AtomicU64,
-    jwks_fetches: AtomicUsize,
+    jwks_fetches: Mutex<Vec<(String, Instant)>>,
     jwks_answer: watch::Sender<JwksAnswer>,
+    metadata_fetches: AtomicUsize,
+    metadata_answer: watch::Sender<JwksAnswer>,
 }
 
 impl AuthorizationServer {
@@ -81,8 +83,10 @@ impl AuthorizationServer {
             keys: Mutex::new(Arc::new(SigningKeys::new(1))),
             generation: AtomicUsize::new(1),
             issued: AtomicU64::new(0),
-            jwks_fetches: AtomicUsize::new(0),
+            jwks_fetches: Mutex::default(),
             jwks_answer: watch::Sender::new(JwksAnswer::Keys),
+            metadata_fetches: AtomicUsize::new(0),
+            metadata_answer: watch::Sender::new(JwksAnswer::Keys),
         };
         Self(Server::start(state, Some(tls(pki)), port).await)
     }
@@ -94,7 +98,23 @@ impl AuthorizationServer {
 
     /// How often `GET /jwks` was asked for.
     pub fn jwks_fetches(&self) -> usize {
-        self.0.service().jwks_fetches.load(Ordering::SeqCst)
+        self.0.service().jwks_fetches.lock().expect("nobody panicked with it").len()
+    }
+
+    /// When `GET /jwks` was asked for with this query.
+    pub fn jwks_fetches_with(&self, query: &str) -> Vec<Instant> {
+        let fetches = self.0.service().jwks_fetches.lock().expect("nobody panicked with it");
+        fetches.iter().filter(|(with, _)| with == query).map(|(_, when)| *when).collect()
+    }
+
+    /// How often the metadata was asked for.
+    pub fn metadata_fetches(&self) -> usize {
+        self.0.service().metadata_fetches.load(Ordering::SeqCst)
+    }
+
+    /// From now on requests for the metadata are answered so. Those that are held get this answer too.
+    pub fn answer_metadata_with(&self, answer: JwksAnswer) {
+        self.0.service().metadata_answer.send_replace(answer);
     }
 
     /// From now on `GET /jwks` is answered so. Requests that are held get this answer too.
@@ -140,6 +160,11 @@ impl AuthorizationServer {
         self.0.warms_up(lasts);
     }
 
+    /// Each handshake takes so long, until one has ended.
+    pub fn first_handshake_takes(&self, lasts: Duration) {
+        self.0.first_handshake_takes(lasts);
+    }
+
     /// Closes the port and every connection: from now on connections are refused.
     pub async fn stop(&self) {
         self.0.stop().await;
@@ -159,8 +184,10 @@ impl Service for State {
     ) -> Response<Body> {
         let response = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => self.token(request, peer).await,
-            (&Method::GET, "/jwks") => self.jwks().await,
-            (&Method::GET, "/.well-known/oauth-authorization-server") => json_response(200, &metadata()),
+            (&Method::GET, "/jwks") => self.jwks(request.uri().query().unwrap_or_default()).await,
+            (&Method::GET, "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration") => {
+                self.metadata().await
+            }
             _ => json_response(404, &json!({ "error": "not_found" })),
         };
         response.map(Full::boxed)
@@ -177,23 +204,20 @@ impl State {
         Claims::new(self.keys(), format!("token-{number}"))
     }
 
-    async fn jwks(&self) -> Response<Full<Bytes>> {
-        self.jwks_fetches.fetch_add(1, Ordering::SeqCst);
-        let mut answers = self.jwks_answer.subscribe();
-        let answer = answers.wait_for(|answer| !matches!(answer, JwksAnswer::Held)).await;
-        let answer = answer.expect("the sender lives as long as the server").clone();
-        let (status, kind, body) = match answer {
-            JwksAnswer::Keys => (200, "application/jwk-set+json", self.keys().jwks().to_string().into_bytes()),
-            JwksAnswer::Bytes(kind, body) => (200, kind, body),
-            JwksAnswer::Status(status) => (status, "text/plain", Vec::new()),
-            JwksAnswer::Redirect(place) => {
-                let response = Response::builder().status(302).header("location", place);
-                return response.body(Full::default()).expect("the place is a valid header value");
-            }
-            JwksAnswer::Held => unreachable!("waited for another answer"),
-        };
-        let response = Response::builder().status(status).header("content-type", kind);
-        response.body(Full::from(body)).expect("status and headers are valid")
+    async fn jwks(&self, query: &str) -> Response<Full<Bytes>> {
+        self.jwks_fetches.lock().expect("nobody panicked with it").push((query.to_owned(), Instant::now()));
+        let keys = || ("application/jwk-set+json", self.keys().jwks().to_string().into_bytes());
+        let mut response = answer(&self.jwks_answer, keys).await;
+        if let Some(age) = query.strip_prefix("max-age=") {
+            let value = format!("public, max-age={age}").parse().expect("a number is a valid header value");
+            response.headers_mut().insert("cache-control", value);
+        }
+        response
+    }
+
+    async fn metadata(&self) -> Response<Full<Bytes>> {
+        self.metadata_fetches.fetch_add(1, Ordering::SeqCst);
+        answer(&self.metadata_answer, || ("application/json", metadata().to_string().into_bytes())).await
     }
 
     async fn token(&self, request: Request<Incoming>, peer: Option<CertificateDer<'static>>) -> Response<Full<Bytes>> {
@@ -289,6 +313,31 @@ fn names_client(certificate: &CertificateDer<'_>, client: &str) -> bool {
 fn is_scope(text: &str) -> bool {
     let allowed = |c: char| matches!(c, '!'..='~') && c != '"' && c != '\\';
     text.split(' ').all(|token| !token.is_empty() && token.chars().all(allowed))
+}
+
+/// The answer that is set, once that is none that is held; `right`: type and body as they should be.
+async fn answer(
+    set: &watch::Sender<JwksAnswer>,
+    right: impl FnOnce() -> (&'static str, Vec<u8>),
+) -> Response<Full<Bytes>> {
+    let mut answers = set.subscribe();
+    let answer = answers.wait_for(|answer| !matches!(answer, JwksAnswer::Held)).await;
+    let answer = answer.expect("the sender lives as long as the server").clone();
+    let (status, kind, body) = match answer {
+        JwksAnswer::Keys => {
+            let (kind, body) = right();
+            (200, kind, body)
+        }
+        JwksAnswer::Bytes(kind, body) => (200, kind, body),
+        JwksAnswer::Status(status) => (status, "text/plain", Vec::new()),
+        JwksAnswer::Redirect(place) => {
+            let response = Response::builder().status(302).header("location", place);
+            return response.body(Full::default()).expect("the place is a valid header value");
+        }
+        JwksAnswer::Held => unreachable!("waited for another answer"),
+    };
+    let response = Response::builder().status(status).header("content-type", kind);
+    response.body(Full::from(body)).expect("status and headers are valid")
 }
 
 fn metadata() -> Value {

@@ -1,5 +1,6 @@
 //! A real Keycloak, as an administrator finds it after the installation. In: a PKI. Out: a server with a realm that issues
-//! certificate-bound tokens, its tokens, and more keys. It is fetched once, from Maven's registry, into `.run/tools`.
+//! certificate-bound tokens, its tokens, and more keys; it can be stopped and started again, and keeps its realm. It is fetched once, from
+//! Maven's registry, into `.run/tools`.
 //!
 //! One is enough for a test run: it takes a minute to start and a gigabyte of memory.
 
@@ -27,12 +28,14 @@ const REALM: &str = "partners";
 /// A user, and the password.
 const USER: &str = "carol";
 /// The longest that a start takes, on cores that are busy.
-const START: Duration = Duration::from_secs(300);
+const START: Duration = Duration::from_secs(600);
 
 /// A running Keycloak. It ends when dropped.
 #[derive(Debug)]
 pub struct Keycloak {
     child: Child,
+    java: PathBuf,
+    home: PathBuf,
     address: SocketAddr,
     folder: TempDir,
 }
@@ -47,31 +50,33 @@ impl Keycloak {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
         let address = port.expect("a free port");
 
-        let at = |file: &str| folder.path().join(file).display().to_string();
-        let log = File::create(folder.path().join("log")).expect("a file in a temporary folder");
-        let mut command = Command::new("sh");
-        command
-            .arg(home.join("bin/kc.sh"))
-            .args(["start-dev", "--db=dev-mem", "--http-enabled=false", "--https-client-auth=request"])
-            .args([
-                format!("--https-port={}", address.port()),
-                format!("--hostname=https://localhost:{}", address.port()),
-            ])
-            .arg(format!("--https-certificate-file={}", at("server.pem")))
-            .arg(format!("--https-certificate-key-file={}", at("server.key")))
-            .arg(format!("--https-trust-store-file={}", at("ca.pem")))
-            .env("JAVA_HOME", java)
-            .env("JAVA_OPTS_KC_HEAP", "-Xms128m -Xmx700m")
-            .env("KC_BOOTSTRAP_ADMIN_USERNAME", "admin")
-            .env("KC_BOOTSTRAP_ADMIN_PASSWORD", "admin")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be opened twice"))
-            .stderr(log);
-        let child = command.spawn().expect("there is a shell");
-        let mut keycloak = Self { child, address, folder };
+        let child = launch(&java, &home, &folder, address);
+        let mut keycloak = Self { child, java, home, address, folder };
         keycloak.ready(pki).await;
         keycloak.make_realm(pki).await;
         Ok(keycloak)
+    }
+
+    /// Ends it: from now on connections are refused.
+    pub fn stop(&mut self) {
+        // The script hands SIGTERM on to Java, also when both get SIGINT from a terminal.
+        if let Some(script) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = rustix::process::kill_process(script, Signal::TERM);
+        }
+        for _ in 0..6_000 {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port, with all that it had.
+    pub async fn start_again(&mut self, pki: &Pki) {
+        self.child = launch(&self.java, &self.home, &self.folder, self.address);
+        self.ready(pki).await;
     }
 
     /// Where it listens.
@@ -226,20 +231,34 @@ impl Keycloak {
 }
 
 impl Drop for Keycloak {
-    /// The script hands SIGTERM on to Java, also when both get SIGINT from a terminal.
     fn drop(&mut self) {
-        if let Some(script) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = rustix::process::kill_process(script, Signal::TERM);
-        }
-        for _ in 0..1_500 {
-            if let Ok(Some(_)) = self.child.try_wait() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
+}
+
+fn launch(java: &Path, home: &Path, folder: &TempDir, address: SocketAddr) -> Child {
+    let at = |file: &str| folder.path().join(file).display().to_string();
+    let log = File::create(folder.path().join("log")).expect("a file in a temporary folder");
+    let mut command = Command::new("sh");
+    command
+        .arg(home.join("bin/kc.sh"))
+        .args(["start-dev", "--db=dev-file", "--http-enabled=false", "--https-client-auth=request"])
+        .arg(format!("--db-url=jdbc:h2:file:{};NON_KEYWORDS=VALUE", at("database")))
+        .arg(format!("--https-port={}", address.port()))
+        .arg(format!("--hostname=https://localhost:{}", address.port()))
+        .arg(format!("--https-certificate-file={}", at("server.pem")))
+        .arg(format!("--https-certificate-key-file={}", at("server.key")))
+        .arg(format!("--https-trust-store-file={}", at("ca.pem")))
+        .env("JAVA_HOME", java)
+        .env("JAVA_OPTS_KC_HEAP", "-Xms128m -Xmx700m")
+        // It lives for a minute: the second compiler would cost more than it saves.
+        .env("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1")
+        .env("KC_BOOTSTRAP_ADMIN_USERNAME", "admin")
+        .env("KC_BOOTSTRAP_ADMIN_PASSWORD", "admin")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a file can be opened twice"))
+        .stderr(log);
+    command.spawn().expect("there is a shell")
 }
 
 async fn post_form(client: &Client, path: &str, form: String) -> Answer {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -76,11 +77,15 @@ pub(crate) struct Tls {
     warm_up: Arc<WarmUp>,
 }
 
-/// How long after the first connection no handshake ends, as on a machine that has just started.
+/// Why first handshakes are slow.
 #[derive(Default)]
 struct WarmUp {
+    /// How long after the first connection no handshake ends, as on a machine that has just started.
     lasts: Mutex<Duration>,
     first: OnceLock<Instant>,
+    /// How long each handshake takes until one has ended, as where the work itself is slow.
+    each: Mutex<Duration>,
+    ended: AtomicBool,
 }
 
 impl Tls {
@@ -92,7 +97,13 @@ impl Tls {
         let first = *self.warm_up.first.get_or_init(Instant::now);
         let lasts = *self.warm_up.lasts.lock().expect("nobody panicked with it");
         tokio::time::sleep_until((first + lasts).into()).await;
-        self.acceptor.accept(stream).await.ok()
+        if !self.warm_up.ended.load(Ordering::SeqCst) {
+            let each = *self.warm_up.each.lock().expect("nobody panicked with it");
+            tokio::time::sleep(each).await;
+        }
+        let stream = self.acceptor.accept(stream).await.ok()?;
+        self.warm_up.ended.store(true, Ordering::SeqCst);
+        Some(stream)
     }
 }
 
@@ -136,6 +147,13 @@ impl<S: Service> Server<S> {
     pub(crate) fn warms_up(&self, lasts: Duration) {
         if let Some(tls) = &self.tls {
             *tls.warm_up.lasts.lock().expect("nobody panicked with it") = lasts;
+        }
+    }
+
+    /// Each handshake takes so long, until one has ended.
+    pub(crate) fn first_handshake_takes(&self, lasts: Duration) {
+        if let Some(tls) = &self.tls {
+            *tls.warm_up.each.lock().expect("nobody panicked with it") = lasts;
         }
     }
 

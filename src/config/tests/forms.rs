@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{findings, good, policy, put, with};
 use crate::config::load;
-use crate::policy::{JwksSource, KeySource};
+use crate::policy::{Endpoint, JwksAt, JwksSource, KeySource};
 
 /// A value as `google.protobuf.Struct` on the wire, by the definition of that message: nothing here is shared with the
 /// decoder.
@@ -174,9 +174,10 @@ fn the_schema_has_requirements_defaults_and_descriptions() {
 #[test]
 fn a_jwks_source_is_what_the_fetch_sends() {
     let policy = policy(&with("/issuers/main/jwks/uri", json!("https://AS.example.com:8443/keys?v=1"))).unwrap();
-    let KeySource::Remote(JwksSource { cluster, authority, path, .. }) = &policy.issuers[0].keys else {
-        panic!("inline")
+    let KeySource::Remote(JwksSource { at: JwksAt::Configured(endpoint), .. }) = &policy.issuers[0].keys else {
+        panic!("inline or discovered")
     };
+    let Endpoint { cluster, authority, path } = endpoint;
     assert_eq!([&**cluster, authority, path], ["as", "as.example.com:8443", "/keys?v=1"]);
 }
 

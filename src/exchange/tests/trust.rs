@@ -1,5 +1,5 @@
-//! What a remembered token is worth when an issuer's trust changes, or when two resources trust it differently. As in
-//! the proxy, the old policy lives on while its listener drains.
+//! Which issuer's keys a token is held to, and what a remembered one is worth when an issuer's trust changes, or when two resources
+//! trust it differently. As in the proxy, the old policy lives on while its listener drains.
 
 use super::*;
 
@@ -119,6 +119,31 @@ fn two_entries_of_one_issuer_work_side_by_side_in_any_order() {
             forwarded(scene.run(&order_at(host)));
         }
         assert_eq!(verified(&mut scene), 2, "once for each trust");
+    }
+}
+
+#[test]
+fn issuers_of_one_resource_are_told_apart_by_their_exact_name_and_none_vouches_for_another() {
+    let [main, elsewhere] = ["https://as.example.com", "https://other.example.com"];
+    let mut config = config();
+    let mut other = config["issuers"]["main"].clone();
+    (other["issuer"], other["keys"]) = (json!(elsewhere), json!({"keys": [jwk("k", 2)]}));
+    config["issuers"]["other"] = other;
+    config["resources"][0]["issuers"] = json!(["main", "other"]);
+    let mut scene = Scene::new(&config);
+    let of =
+        |issuer: &str, seed| get("/orders/7").peer(ALICE).token(&token().claim("iss", json!(issuer)).signed_by(seed));
+    for _ in 0..2 {
+        for (issuer, own, foreign) in [(main, 1, 2), (elsewhere, 2, 1)] {
+            forwarded(scene.run(&of(issuer, own)));
+            assert_eq!(refused(scene.run(&of(issuer, foreign))).reason, Reason::SignatureInvalid, "{issuer}");
+        }
+    }
+    for nearly in ["https://as.example.com/", "https://AS.example.com", "https://as.example.com:443", "as.example.com"]
+    {
+        for seed in [1, 2] {
+            assert_eq!(refused(scene.run(&of(nearly, seed))).reason, Reason::IssuerUntrusted, "{nearly}");
+        }
     }
 }
 

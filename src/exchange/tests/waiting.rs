@@ -255,3 +255,95 @@ fn a_call_that_the_proxy_does_not_send_ends_at_the_next_tick() {
     assert!(scene.fetch().is_some(), "the next attempt");
     scene.leave(&mut exchange);
 }
+
+#[test]
+fn keys_are_fetched_again_when_their_server_says_and_not_before() {
+    for (says, due) in [("max-age=900", 900.0), ("max-age=60", 600.0), ("max-age=86400", 1800.0), ("no-cache", 600.0)] {
+        let mut scene = Scene::new(&remote_keys());
+        scene.tick();
+        let call = scene.fetch().unwrap();
+        let body = json!({ "keys": [jwk("k", 1)] }).to_string().into_bytes();
+        let fields = AnswerFields { cache_control: Some(says.as_bytes().to_vec()), ..AnswerFields::default() };
+        scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, fields, body })));
+        scene.seconds = due - 0.1;
+        scene.tick();
+        assert!(scene.fetch().is_none(), "{says}");
+        scene.seconds = due;
+        scene.tick();
+        assert!(scene.fetch().is_some(), "{says}");
+    }
+}
+
+/// The keys where the metadata of the issuer says.
+fn discovered_keys() -> Value {
+    let mut config = remote_keys();
+    config["issuers"]["main"]["jwks"] = json!({"cluster": "as", "discovery": "oauth-authorization-server"});
+    config
+}
+
+fn metadata(jwks_uri: &str) -> Result<Answered, FetchFailed> {
+    let body = json!({"issuer": "https://as.example.com", "jwks_uri": jwks_uri}).to_string().into_bytes();
+    Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() }))
+}
+
+#[test]
+fn requests_wait_until_the_metadata_has_said_where_the_keys_are_and_they_are_fetched() {
+    let mut scene = Scene::new(&discovered_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Wait));
+    let (call, path) = scene.fetch_from().unwrap();
+    assert_eq!(path, "/.well-known/oauth-authorization-server");
+    assert_eq!(
+        scene.answer(call, metadata("https://as.example.com/keys")),
+        [],
+        "nobody is named before the keys are there"
+    );
+    let (call, path) = scene.fetch_from().unwrap();
+    assert_eq!(path, "/keys");
+    assert_eq!(scene.answer_with_keys(call, &[jwk("k", 1)]), [ExchangeId(1)]);
+    assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+    assert!(scene.fetch().is_none());
+}
+
+#[test]
+fn keys_are_not_fetched_from_where_metadata_may_not_send_anybody() {
+    let mut scene = Scene::new(&discovered_keys());
+    let mut exchange = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut exchange, Some(ALICE));
+    while scene.seconds < 4.95 {
+        if let Some((call, path)) = scene.fetch_from() {
+            assert_eq!(path, "/.well-known/oauth-authorization-server");
+            assert_eq!(scene.answer(call, metadata("https://169.254.169.254/keys")), []);
+        }
+        scene.seconds += 0.1;
+        scene.tick();
+    }
+    scene.seconds = 5.1;
+    scene.tick();
+    let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
+    assert_eq!(refused(verdict).reason, Reason::KeysUnavailable);
+}
+
+#[test]
+fn a_rotation_is_found_by_way_of_the_metadata_and_the_old_keys_tokens_end() {
+    let mut scene = Scene::new(&discovered_keys());
+    let mut first = scene.exchange(&get("/orders/7").peer(ALICE).token(&token()));
+    scene.poll(&mut first, Some(ALICE));
+    let call = scene.fetch().unwrap();
+    scene.answer(call, metadata("https://as.example.com/keys"));
+    let call = scene.fetch().unwrap();
+    scene.answer_with_keys(call, &[jwk("k", 1)]);
+    assert!(matches!(scene.poll(&mut first, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+
+    scene.seconds = 60.0;
+    let mut next = scene
+        .exchange(&get("/orders/7").peer(ALICE).token(&token().header("kid", json!("new")).signed_by(2)).number(2));
+    assert!(matches!(scene.poll(&mut next, Some(ALICE)), Step::Wait));
+    let (call, _) = scene.fetch_from().unwrap();
+    assert_eq!(scene.answer(call, metadata("https://as.example.com/moved")), []);
+    let (call, path) = scene.fetch_from().unwrap();
+    assert_eq!(path, "/moved");
+    assert_eq!(scene.answer_with_keys(call, &[jwk("new", 2)]), [ExchangeId(2)]);
+    assert!(matches!(scene.poll(&mut next, Some(ALICE)), Step::Done(Verdict::Forward(_))));
+    assert_eq!(refused(scene.run(&get("/orders/7").peer(ALICE).token(&token()).number(3))).reason, Reason::KeyUnknown);
+}

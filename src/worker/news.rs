@@ -1,6 +1,6 @@
-//! What the workers of a proxy tell each other about the keys of an issuer: nothing that a verification rests on, because
-//! other plugins may write there as well. In: what a worker found out. Out: what is known. Not here: what follows from
-//! it (`key_store`, `refresh`).
+//! What the workers of a proxy tell each other about a document that each fetches for itself: nothing that a verification rests
+//! on, because other plugins may write there as well. In: what a worker found out. Out: what is known. Not here: what follows
+//! from it (`document`, `refresh`).
 
 use crate::host::{Expect, Host};
 use crate::policy::TrustId;
@@ -8,27 +8,34 @@ use crate::time::MonoNanos;
 use crate::worker::refresh::Trouble;
 
 /// Where it stands in shared data; with the number of its layout.
-const PREFIX: &str = "boundgate/keys/2/";
+const KEYS: &str = "boundgate/keys/2/";
+const METADATA: &str = "boundgate/metadata/2/";
 /// So often a worker tries to tell the others: as often as it may lose against all of them at once.
 const TELLINGS: usize = 16;
 
 /// What is known.
 #[derive(Default)]
 pub(super) struct News {
-    /// When an unknown `kid` last caused a fetch.
+    /// When a request last caused a fetch out of turn.
     pub(super) asked: Option<MonoNanos>,
-    /// Of the newest set any worker loaded; 0 before.
+    /// Of the newest content that any worker loaded; 0 before.
     pub(super) digest: u64,
     /// Failures since the last success.
     pub(super) trouble: Trouble,
 }
 
-/// The place where the workers tell each other about one issuer.
+/// The place where the workers tell each other about one document.
 pub(super) struct NewsOf(String);
 
 impl NewsOf {
-    pub(super) fn new(trust: &TrustId) -> Self {
-        Self(format!("{PREFIX}{trust}"))
+    /// The keys of an issuer.
+    pub(super) fn keys(trust: &TrustId) -> Self {
+        Self(format!("{KEYS}{trust}"))
+    }
+
+    /// Its metadata.
+    pub(super) fn metadata(trust: &TrustId) -> Self {
+        Self(format!("{METADATA}{trust}"))
     }
 
     pub(super) fn read(&self, host: &dyn Host) -> News {
@@ -74,19 +81,20 @@ mod tests {
 
     #[test]
     fn what_one_worker_tells_another_reads() {
-        let (host, place) = (FakeHost::default(), NewsOf::new(&TrustId::of("issuer")));
+        let (host, place) = (FakeHost::default(), NewsOf::keys(&TrustId::of("issuer")));
         let trouble = Trouble::default().and(at(1.0).mono, at(2.0).mono);
         place.tell(&host, |news| News { trouble, ..news });
         assert!(place.change(&host, |news| Some(News { asked: Some(at(3.0).mono), digest: 7, ..news })));
         assert!(!place.change(&host, |_| None));
-        let news = NewsOf::new(&TrustId::of("issuer")).read(&host);
+        let news = NewsOf::keys(&TrustId::of("issuer")).read(&host);
         assert_eq!((news.asked, news.digest, news.trouble), (Some(at(3.0).mono), 7, trouble));
-        assert_eq!(NewsOf::new(&TrustId::of("other")).read(&host).digest, 0);
+        assert_eq!(NewsOf::keys(&TrustId::of("other")).read(&host).digest, 0);
+        assert_eq!(NewsOf::metadata(&TrustId::of("issuer")).read(&host).digest, 0);
     }
 
     #[test]
     fn any_scribble_reads_as_something() {
-        let (host, place) = (FakeHost::default(), NewsOf::new(&TrustId::of("issuer")));
+        let (host, place) = (FakeHost::default(), NewsOf::keys(&TrustId::of("issuer")));
         for scribble in [&[][..], &[1; 3], &[0xff; 16], &[0xff; 40], &[1; 100]] {
             host.overwrite(&place.0, scribble);
             let _ = place.read(&host);

@@ -1,0 +1,137 @@
+//! Where the keys of an issuer are fetched. In: its table and the issuer. Out: a [`JwksSource`], and what the trust in the keys says
+//! about it. Not here: keys that stand in the configuration (`trust`).
+
+use crate::config::addresses::IssuerUrl;
+use crate::config::finding::{Findings, quoted};
+use crate::config::keys::JwksTable;
+use crate::config::table::{Mistake, TextKey, Written, config_words, described, unknown_word};
+use crate::http::{Authority, HttpsUrl};
+use crate::policy::{Discovery, Endpoint, JwksAt, JwksSource};
+
+config_words! {
+    /// The metadata of an issuer that names its keys.
+    DiscoveryWord {
+        /// `<issuer>/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
+        OpenId = "openid-configuration",
+        /// `/.well-known/oauth-authorization-server` between host and path of the issuer (RFC 8414).
+        OAuth = "oauth-authorization-server",
+    }
+    refused {
+    }
+}
+
+impl DiscoveryWord {
+    /// The path of the metadata of `issuer`. A slash at its end goes before anything is added.
+    fn path(self, issuer: &HttpsUrl) -> String {
+        let (own, word) = (issuer.path.strip_suffix('/').unwrap_or(&issuer.path), self.word());
+        match self {
+            Self::OpenId => format!("{own}/.well-known/{word}"),
+            Self::OAuth => format!("/.well-known/{word}{own}"),
+        }
+    }
+}
+
+/// The source, and the text that the trust says about it.
+pub(super) fn source(
+    table: &JwksTable,
+    issuer: Option<&IssuerUrl>,
+    findings: &mut Findings,
+) -> Option<(JwksSource, String)> {
+    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
+        findings.add(
+            &table.at.key("max_stale"),
+            "shorter than refresh, so that keys would end before they are fetched anew",
+            "Raise max_stale or lower refresh.",
+        );
+    }
+    let (at, text) = match (table.wrote("uri"), table.wrote("discovery")) {
+        (true, true) => {
+            findings.add(&table.at.key("discovery"), "stands beside uri", "Write one of both.");
+            return None;
+        }
+        (false, false) => {
+            findings.add(
+                &table.at,
+                "has neither uri nor discovery",
+                "Write uri: https://..., where the keys are, or discovery: openid-configuration to have the issuer's metadata name it.",
+            );
+            return None;
+        }
+        (true, false) => configured(table, findings)?,
+        (false, true) => discovered(table, issuer, findings)?,
+    };
+    Some((JwksSource { at, refresh: table.refresh.0, max_stale: table.max_stale.0, timeout: table.timeout.0 }, text))
+}
+
+fn configured(table: &JwksTable, findings: &mut Findings) -> Option<(JwksAt, String)> {
+    if table.wrote("hosts") {
+        findings.add(
+            &table.at.key("hosts"),
+            "stands beside uri, which names the host already",
+            "Remove it, or write discovery instead of uri.",
+        );
+    }
+    let uri = table.uri.as_ref()?;
+    let endpoint = Endpoint {
+        cluster: table.cluster.as_ref()?.0.clone(),
+        authority: uri.authority.as_str().into(),
+        path: uri.path.clone(),
+    };
+    let text = format!("from {:?} {endpoint}", endpoint.cluster);
+    Some((JwksAt::Configured(endpoint), text))
+}
+
+fn discovered(table: &JwksTable, issuer: Option<&IssuerUrl>, findings: &mut Findings) -> Option<(JwksAt, String)> {
+    let mut hosts = Vec::new();
+    for (name, cluster) in table.hosts.iter().flat_map(|hosts| &hosts.0) {
+        let Ok(host) = Authority::parse(name.as_bytes()) else {
+            findings.add(
+                &cluster.at,
+                format!("{} is no host", quoted(name)),
+                "Write the host of the keys, with its port unless that is 443, and the cluster that leads there.",
+            );
+            continue;
+        };
+        if issuer.is_some_and(|issuer| issuer.0.authority == host) {
+            findings.add(&cluster.at, "the issuer's own host, which cluster leads to", "Remove it.");
+        }
+        hosts.extend(cluster.value.as_ref().map(|cluster| (Box::from(host.as_str()), cluster.0.clone())));
+    }
+    let (issuer, cluster) = (&issuer?.0, &table.cluster.as_ref()?.0);
+    let authority: Box<str> = issuer.authority.as_str().into();
+    let path = table.discovery.as_ref()?.path(issuer).into();
+    let metadata = Endpoint { cluster: cluster.clone(), authority: authority.clone(), path };
+    let text = format!("named by {cluster:?} {metadata} or at {hosts:?}");
+    hosts.insert(0, (authority, cluster.clone()));
+    Some((JwksAt::Discovered(Discovery { metadata, issuer: issuer.text.clone(), hosts }), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_where_its_standard_says() {
+        for (issuer, openid, oauth) in [
+            ("https://as.example.com", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"),
+            ("https://as.example.com/", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"),
+            (
+                "https://as.example.com/realms/a",
+                "/realms/a/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/realms/a",
+            ),
+            (
+                "https://as.example.com/realms/a/",
+                "/realms/a/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server/realms/a",
+            ),
+        ] {
+            let url = HttpsUrl::parse(issuer).unwrap();
+            assert_eq!(
+                (DiscoveryWord::OpenId.path(&url), DiscoveryWord::OAuth.path(&url)),
+                (openid.to_owned(), oauth.to_owned()),
+                "{issuer}"
+            );
+        }
+    }
+}
