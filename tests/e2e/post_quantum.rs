@@ -72,6 +72,24 @@ async fn a_client_that_would_rather_not_gets_the_hybrid_group_all_the_same() {
     assert_eq!((answer.status, answer.key_exchange()), (200, Some(X25519MlKem768)));
 }
 
+/// Of ML-KEM-768: the key that a client sends, and the ciphertext that a server answers with.
+const ENCAPSULATION_KEY: usize = 1184;
+const CIPHERTEXT: usize = 1088;
+
+#[tokio::test]
+async fn the_hybrid_group_makes_the_first_flight_of_either_side_a_kilobyte_longer() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    let hybrid = alice.key_exchange(&[X25519MlKem768, X25519]).handshake().await.unwrap();
+    let classical = alice.key_exchange(&[X25519]).handshake().await.unwrap();
+    assert!(
+        (ENCAPSULATION_KEY..ENCAPSULATION_KEY + 64).contains(&(hybrid[0] - classical[0])),
+        "{hybrid:?} {classical:?}"
+    );
+    // The server's signature has not always the same length.
+    assert!((CIPHERTEXT - 8..CIPHERTEXT + 8).contains(&(hybrid[1] - classical[1])), "{hybrid:?} {classical:?}");
+}
+
 #[tokio::test]
 async fn a_resumed_session_agrees_on_keys_anew_by_the_hybrid_group() {
     let bed = bed().await;

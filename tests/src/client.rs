@@ -14,10 +14,11 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -28,6 +29,7 @@ use crate::http1::{self, Fields, Response, Stream};
 use crate::key_exchange::{self, KeyExchange, provider};
 use crate::pki::{Identity, Pki};
 use crate::server::Body;
+use crate::wire::Counted;
 
 /// A server that says nothing for this long has said everything.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -157,6 +159,12 @@ impl Client {
         Ok(received)
     }
 
+    /// Makes a new connection and counts the bytes of its TLS handshake, flight by flight, the client's first.
+    pub async fn handshake(&self) -> io::Result<Vec<usize>> {
+        let stream = Counted::new(TcpStream::connect(self.address).await?);
+        Ok(self.shake_hands(self.tls.as_ref().expect("a client with TLS"), stream).await?.get_ref().0.flights())
+    }
+
     fn with_tls(mut self, change: impl FnOnce(&mut Tls)) -> Self {
         if let Some(tls) = &mut self.tls {
             change(tls);
@@ -170,13 +178,17 @@ impl Client {
         stream.set_nodelay(true)?;
         let client = stream.local_addr()?;
         let Some(tls) = &self.tls else { return Ok((Box::new(stream), Link { client, resumed: false, group: None })) };
-        let host = self.authority.split(':').next().unwrap_or_default().to_owned();
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(tls.config.clone()).connect(name, stream).await?;
+        let stream = self.shake_hands(tls, stream).await?;
         let connection = stream.get_ref().1;
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let group = connection.negotiated_key_exchange_group().and_then(|group| KeyExchange::named(group.name()));
         Ok((Box::new(stream), Link { client, resumed, group }))
+    }
+
+    async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &Tls, stream: S) -> io::Result<TlsStream<S>> {
+        let host = self.authority.split(':').next().unwrap_or_default().to_owned();
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        TlsConnector::from(tls.config.clone()).connect(name, stream).await
     }
 
     async fn open(&self) -> io::Result<Connection> {

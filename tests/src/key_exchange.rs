@@ -1,6 +1,6 @@
 //! The key exchange of TLS. In: which groups an end offers. Out: what rustls needs, and the name that Envoy gives a group.
 //!
-//! X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem) is put together here, because ring has no ML-KEM: what either end sends
+//! X25519MLKEM768 (RFC 10024) is put together here, because ring has no ML-KEM: what either end sends
 //! and what both come to is the ML-KEM-768 part with the X25519 part behind it.
 
 use std::sync::Arc;

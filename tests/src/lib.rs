@@ -22,6 +22,7 @@ mod server;
 mod signing;
 mod steps;
 mod upstream;
+mod wire;
 
 pub use answer::Answer;
 pub use authorization_server::{AuthorizationServer, ISSUER, JwksAnswer};
