@@ -49,8 +49,10 @@ async fn clients_that_insist_on_the_hybrid_group_and_clients_that_lack_it_pass_w
         assert_eq!(line["upstream_tls_group"], "X25519MLKEM768");
     }
     assert_eq!(bed.upstream.count(), 6);
-    let fetches = bed.envoy.stat("cluster.as.ssl.curves.X25519MLKEM768").await;
-    assert!(fetches > 0, "the keys came over the hybrid group");
+    let counts = bed.envoy.stats(".ssl.curves.X25519MLKEM768").await;
+    assert!(counts["cluster.as.ssl.curves.X25519MLKEM768"] > 0, "the keys came over the hybrid group: {counts:?}");
+    let listener = counts.iter().find(|(name, _)| name.starts_with("listener.127.0.0.1_"));
+    assert_eq!(listener.map(|(_, count)| *count), Some(3), "{counts:?}");
 }
 
 #[tokio::test]
