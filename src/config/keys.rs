@@ -4,7 +4,7 @@
 use crate::config::access::{
     AccessWord, BoundWord, Method, ModeWord, ParameterName, PathText, PeerText, ResourceProfileWord, Scopes,
 };
-use crate::config::addresses::{Cluster, Host, HttpsUrl, Identifier, IssuerUrl};
+use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl};
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::finding::{Findings, Place};
 use crate::config::jwks::DiscoveryWord;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::http1::{Fields, Response};
+use crate::key_exchange::KeyExchange;
 
 /// A complete response.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Link {
     pub(crate) client: SocketAddr,
     /// Whether it resumed a TLS session.
     pub(crate) resumed: bool,
+    /// What its keys were agreed by.
+    pub(crate) group: Option<KeyExchange>,
 }
 
 impl Answer {
@@ -41,6 +44,11 @@ impl Answer {
     /// Whether its connection resumed a TLS session.
     pub fn resumed(&self) -> bool {
         self.link.resumed
+    }
+
+    /// The group of its connection's key exchange; none without TLS.
+    pub fn key_exchange(&self) -> Option<KeyExchange> {
+        self.link.group
     }
 
     /// The first header field of this name, as text.

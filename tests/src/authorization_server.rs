@@ -16,12 +16,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 
 use crate::claims::Claims;
-use crate::pki::{CLIENT_URI, Pki, provider, thumbprint};
+use crate::pki::{CLIENT_URI, Pki, thumbprint};
 use crate::server::{Body, Server, Service, Tls};
 use crate::signing::{Algorithm, SigningKeys};
 
@@ -88,7 +86,7 @@ impl AuthorizationServer {
             metadata_fetches: AtomicUsize::new(0),
             metadata_answer: watch::Sender::new(JwksAnswer::Keys),
         };
-        Self(Server::start(state, Some(tls(pki)), port).await)
+        Self(Server::start(state, Some(Tls::new(pki)), port).await)
     }
 
     /// Where it listens.
@@ -358,19 +356,4 @@ fn json_response(status: u16, body: &Value) -> Response<Full<Bytes>> {
         .header("content-type", "application/json")
         .header("cache-control", "no-store");
     response.body(Full::from(body.to_string())).expect("status and headers are valid")
-}
-
-fn tls(pki: &Pki) -> Tls {
-    let verifier = WebPkiClientVerifier::builder_with_provider(pki.roots(), provider())
-        .allow_unauthenticated()
-        .build()
-        .expect("the CA can be used");
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("ring has TLS 1.2 and 1.3")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![pki.server().der().clone()], pki.server().private_key())
-        .expect("the server's key fits its certificate");
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Tls::new(config)
 }

@@ -52,7 +52,8 @@ impl Testbed {
 
     async fn beside(authority: AuthorizationServer, config: EnvoyConfig) -> Result<Self, StartError> {
         let pki = Pki::shared();
-        let upstream = Upstream::start().await;
+        let upstream =
+            if config.upstream_has_tls() { Upstream::start_with_tls(&pki).await } else { Upstream::start().await };
         let surroundings = Surroundings { authorization_server: authority.address(), upstream: upstream.address() };
         let envoy = Envoy::start(config, &pki, surroundings).await?;
         Ok(Self { pki, authority, upstream, envoy })

@@ -14,10 +14,11 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -25,8 +26,10 @@ use tokio_rustls::rustls::{ClientConfig, HandshakeKind, RootCertStore};
 
 use crate::answer::{Answer, Link};
 use crate::http1::{self, Fields, Response, Stream};
-use crate::pki::{Identity, Pki, provider};
+use crate::key_exchange::{self, KeyExchange, provider};
+use crate::pki::{Identity, Pki};
 use crate::server::Body;
+use crate::wire::Counted;
 
 /// A server that says nothing for this long has said everything.
 const SILENCE: Duration = Duration::from_millis(500);
@@ -45,6 +48,7 @@ pub struct Client {
 struct Tls {
     roots: Arc<RootCertStore>,
     identity: Option<Arc<Identity>>,
+    groups: Vec<KeyExchange>,
     tls12: bool,
     resume: bool,
     /// Made of the fields above; kept because resumption needs the same one again.
@@ -66,8 +70,9 @@ impl Client {
     /// Somebody who calls a server whose certificate `pki` signed, with a certificate of his own or without.
     pub fn tls(address: SocketAddr, authority: &str, pki: &Pki, identity: Option<Arc<Identity>>) -> Self {
         let roots = pki.roots();
-        let config = config(&roots, identity.as_deref(), false, false, false);
-        let tls = Tls { roots, identity, tls12: false, resume: false, config };
+        let groups = key_exchange::CLASSICAL.to_vec();
+        let config = config(&roots, identity.as_deref(), &groups, false, false, false);
+        let tls = Tls { roots, identity, groups, tls12: false, resume: false, config };
         Self { tls: Some(tls), ..Self::plain(address, authority) }
     }
 
@@ -84,6 +89,11 @@ impl Client {
     /// The same client, limited to TLS 1.2.
     pub fn tls12(&self) -> Self {
         self.clone().with_tls(|tls| tls.tls12 = true)
+    }
+
+    /// The same client; it offers these groups for the key exchange, the first one most.
+    pub fn key_exchange(&self, groups: &[KeyExchange]) -> Self {
+        self.clone().with_tls(|tls| tls.groups = groups.to_vec())
     }
 
     /// The same client; it resumes TLS sessions of earlier connections.
@@ -149,10 +159,16 @@ impl Client {
         Ok(received)
     }
 
+    /// Makes a new connection and counts the bytes of its TLS handshake, flight by flight, the client's first.
+    pub async fn handshake(&self) -> io::Result<Vec<usize>> {
+        let stream = Counted::new(TcpStream::connect(self.address).await?);
+        Ok(self.shake_hands(self.tls.as_ref().expect("a client with TLS"), stream).await?.get_ref().0.flights())
+    }
+
     fn with_tls(mut self, change: impl FnOnce(&mut Tls)) -> Self {
         if let Some(tls) = &mut self.tls {
             change(tls);
-            tls.config = config(&tls.roots, tls.identity.as_deref(), tls.tls12, tls.resume, self.http2);
+            tls.config = config(&tls.roots, tls.identity.as_deref(), &tls.groups, tls.tls12, tls.resume, self.http2);
         }
         self
     }
@@ -161,12 +177,18 @@ impl Client {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let client = stream.local_addr()?;
-        let Some(tls) = &self.tls else { return Ok((Box::new(stream), Link { client, resumed: false })) };
+        let Some(tls) = &self.tls else { return Ok((Box::new(stream), Link { client, resumed: false, group: None })) };
+        let stream = self.shake_hands(tls, stream).await?;
+        let connection = stream.get_ref().1;
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let group = connection.negotiated_key_exchange_group().and_then(|group| KeyExchange::named(group.name()));
+        Ok((Box::new(stream), Link { client, resumed, group }))
+    }
+
+    async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &Tls, stream: S) -> io::Result<TlsStream<S>> {
         let host = self.authority.split(':').next().unwrap_or_default().to_owned();
         let name = ServerName::try_from(host).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(tls.config.clone()).connect(name, stream).await?;
-        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
-        Ok((Box::new(stream), Link { client, resumed }))
+        TlsConnector::from(tls.config.clone()).connect(name, stream).await
     }
 
     async fn open(&self) -> io::Result<Connection> {
@@ -344,12 +366,13 @@ fn fields(map: &hyper::HeaderMap) -> Fields {
 fn config(
     roots: &Arc<RootCertStore>,
     identity: Option<&Identity>,
+    groups: &[KeyExchange],
     tls12: bool,
     resume: bool,
     http2: bool,
 ) -> Arc<ClientConfig> {
     let versions = if tls12 { &[&TLS12][..] } else { &[&TLS13, &TLS12] };
-    let builder = ClientConfig::builder_with_provider(provider())
+    let builder = ClientConfig::builder_with_provider(provider(groups))
         .with_protocol_versions(versions)
         .expect("ring has TLS 1.2 and 1.3")
         .with_root_certificates(roots.clone());

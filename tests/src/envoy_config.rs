@@ -1,5 +1,6 @@
-//! The configuration of a test's Envoy. In: the shipped `envoy/boundgate.yaml` and what a test wants to be different.
-//! Out: a bootstrap without listeners, and the listeners, which Envoy gets by file so that they can be updated (LDS).
+//! The configuration of a test's Envoy. In: a shipped file, `envoy/boundgate.yaml` unless a test wants another, and
+//! what is to be different. Out: a bootstrap without listeners, and the listeners, which Envoy gets by file so that they
+//! can be updated (LDS).
 //!
 //! Not here: running it (`envoy`).
 
@@ -16,9 +17,12 @@ pub(crate) fn root() -> PathBuf {
     tests.parent().expect("tests/ has a parent").to_owned()
 }
 
-/// The shipped configuration as a value.
-fn shipped() -> Value {
-    let file = root().join("envoy/boundgate.yaml");
+/// The shipped configuration that the others repeat.
+const USUAL: &str = "envoy/boundgate.yaml";
+
+/// A shipped configuration as a value.
+fn shipped(file: &str) -> Value {
+    let file = root().join(file);
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     yaml(&text)
 }
@@ -39,7 +43,12 @@ pub enum PluginConfig {
 impl PluginConfig {
     /// The one in `envoy/boundgate.yaml`.
     pub fn shipped() -> Self {
-        let mut shipped = shipped();
+        Self::shipped_in(USUAL)
+    }
+
+    /// The one in a shipped file.
+    pub fn shipped_in(file: &str) -> Self {
+        let mut shipped = shipped(file);
         let listener = listener_mut(&mut shipped, MAIN);
         Self::Struct(filter_mut(listener, FILTER)["typed_config"]["config"]["configuration"]["value"].take())
     }
@@ -92,6 +101,7 @@ type Edit = Arc<dyn Fn(&mut Value) + Send + Sync>;
 /// How a test's Envoy differs from the shipped one.
 #[derive(Clone)]
 pub struct EnvoyConfig {
+    file: &'static str,
     plugin: PluginConfig,
     module: PathBuf,
     filter: bool,
@@ -120,6 +130,7 @@ impl EnvoyConfig {
     /// As shipped, with this configuration of the filter and one worker.
     pub fn new(plugin: impl Into<PluginConfig>) -> Self {
         Self {
+            file: USUAL,
             plugin: plugin.into(),
             module: root().join("dist/boundgate.wasm"),
             filter: true,
@@ -131,6 +142,11 @@ impl EnvoyConfig {
             drain_seconds: 1,
             edits: Vec::new(),
         }
+    }
+
+    /// As this shipped file has it, with one worker.
+    pub fn shipped_in(file: &'static str) -> Self {
+        Self { file, ..Self::new(PluginConfig::shipped_in(file)) }
     }
 
     /// This many workers.
@@ -204,9 +220,14 @@ impl EnvoyConfig {
         Self { plugin, ..self.clone() }
     }
 
+    /// Whether the proxy speaks TLS to the upstream.
+    pub(crate) fn upstream_has_tls(&self) -> bool {
+        named(&mut shipped(self.file)["static_resources"]["clusters"], "upstream")["transport_socket"].is_object()
+    }
+
     /// The bootstrap, and the listeners taken out of it. `folder` holds the PEM files and will hold `listeners.yaml`.
     pub(crate) fn render(&self, folder: &Path, surroundings: Surroundings) -> (Value, Vec<Value>) {
-        let mut config = shipped();
+        let mut config = shipped(self.file);
         set_endpoint(&mut config, "upstream", surroundings.upstream);
         set_endpoint(&mut config, "as", surroundings.authorization_server);
         array(&mut config["static_resources"]["listeners"]).retain(|listener| listener["name"] == MAIN);

@@ -18,8 +18,8 @@ use rcgen::{
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use time::{Duration, OffsetDateTime};
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{RootCertStore, crypto::CryptoProvider};
 
 /// URI that names a client: `spiffe://example.org/client/<client_id>`.
 pub(crate) const CLIENT_URI: &str = "spiffe://example.org/client/";
@@ -148,11 +148,6 @@ impl Default for Pki {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The cryptography of every TLS endpoint here.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(tokio_rustls::rustls::crypto::ring::default_provider())
 }
 
 /// base64url(SHA-256(certificate)), RFC 8705 §3.1.

@@ -21,7 +21,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::server::TlsStream;
+
+use crate::key_exchange::{self, provider};
+use crate::pki::Pki;
 
 /// Something was waited for and did not happen in time.
 #[derive(Debug)]
@@ -89,7 +93,20 @@ struct WarmUp {
 }
 
 impl Tls {
-    pub(crate) fn new(config: ServerConfig) -> Self {
+    /// With the certificate for servers. One of the client's is asked for, not demanded.
+    pub(crate) fn new(pki: &Pki) -> Self {
+        let provider = provider(key_exchange::EVERY);
+        let verifier = WebPkiClientVerifier::builder_with_provider(pki.roots(), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .expect("the CA can be used");
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has TLS 1.2 and 1.3")
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![pki.server().der().clone()], pki.server().private_key())
+            .expect("the server's key fits its certificate");
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self { acceptor: TlsAcceptor::from(Arc::new(config)), warm_up: Arc::default() }
     }
 

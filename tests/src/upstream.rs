@@ -1,4 +1,4 @@
-//! The service behind the proxy. In: requests, over HTTP/1.1 or HTTP/2 without TLS. Out: 200 with what it received as
+//! The service behind the proxy. In: requests, over HTTP/1.1 or HTTP/2, with TLS or without. Out: 200 with what it received as
 //! JSON, and a record of every request.
 //!
 //! The caller can steer it:
@@ -20,7 +20,8 @@ use hyper::{Request, Response};
 use serde_json::json;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use crate::server::{Body, Server, Service};
+use crate::pki::Pki;
+use crate::server::{Body, Server, Service, Tls};
 
 /// A request as it reached the upstream.
 #[derive(Clone, Debug)]
@@ -79,6 +80,11 @@ impl Upstream {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start() -> Self {
         Self(Server::start(Echo::default(), None, 0).await)
+    }
+
+    /// The same with TLS.
+    pub async fn start_with_tls(pki: &Pki) -> Self {
+        Self(Server::start(Echo::default(), Some(Tls::new(pki)), 0).await)
     }
 
     /// Where it listens.

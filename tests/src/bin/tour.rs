@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boundgate_testbed::{Answer, Client, PluginConfig, Request, Steps, Testbed};
+use boundgate_testbed::{Answer, Client, KeyExchange, PluginConfig, Request, Steps, Testbed};
 
 /// More requests than the shipped limit (burst 10, 5/s) can let through.
 const GREEDY: usize = 100;
@@ -58,6 +58,8 @@ impl Tour<'_> {
         self.step("alice: her own token", alice.get("/orders/7").token(&good), ADMITTED).await;
         let http2 = alice.http2();
         self.step("alice: the same over HTTP/2", http2.get("/orders/7").token(&good), ADMITTED).await;
+        let hybrid = alice.key_exchange(&[KeyExchange::X25519MlKem768]);
+        self.step("alice: hybrid key exchange", hybrid.get("/orders/7").token(&good), ADMITTED).await;
         let stolen = refused(401, "boundgate:binding-mismatch", "error=\"invalid_token\"");
         self.step("bob: alice's token, stolen", bob.get("/orders/7").token(&good), stolen).await;
         let without = refused(401, "boundgate:certificate-missing", "error=\"invalid_token\"");
@@ -124,10 +126,12 @@ impl Tour<'_> {
     }
 }
 
-/// The challenge, and what is said about limits.
+/// The challenge, what is said about limits, and a key exchange that is not the usual one.
 fn notes(answer: &Answer, challenge: String) -> String {
+    let hybrid = answer.key_exchange().filter(|group| *group == KeyExchange::X25519MlKem768);
+    let hybrid = hybrid.map(|group| format!("keys agreed by {}", group.name()));
     let limits = ["retry-after", "ratelimit", "ratelimit-policy"];
     let limits = limits.into_iter().filter_map(|name| Some(format!("{name}: {}", answer.header(name)?)));
     let challenge = Some(challenge).filter(|challenge| !challenge.is_empty());
-    challenge.into_iter().chain(limits).collect::<Vec<_>>().join("  ")
+    hybrid.into_iter().chain(challenge).chain(limits).collect::<Vec<_>>().join("  ")
 }
