@@ -22,6 +22,9 @@ use crate::envoy_config::{EnvoyConfig, PluginConfig, Surroundings, root, yaml};
 use crate::pki::Pki;
 use crate::server::{Timeout, eventually};
 
+/// A program of a hundred megabytes that comes from the disk for the first time, beside a compiler, takes its time.
+const START: Duration = Duration::from_secs(120);
+
 /// Envoy did not come up, or refused its configuration.
 #[derive(Debug)]
 pub struct StartError {
@@ -239,13 +242,13 @@ impl Envoy {
 
     /// Waits for the admin interface, the judgement on the listeners, and their ports.
     async fn serving(&mut self, admin_file: &Path, listeners: usize) -> Result<(), String> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + START;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("Envoy ended: {status}"));
             }
             if Instant::now() > deadline {
-                return Err(String::from("Envoy does not serve after 30 seconds"));
+                return Err(format!("Envoy does not serve after {START:?}"));
             }
             if let Some(address) = fs::read_to_string(admin_file).ok().and_then(|text| text.trim().parse().ok()) {
                 self.admin = Client::plain(address, "admin");

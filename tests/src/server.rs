@@ -39,7 +39,7 @@ impl fmt::Display for Timeout {
 
 impl std::error::Error for Timeout {}
 
-/// Waits until `condition` gives a value, at most ten seconds.
+/// Waits until `condition` gives a value, at most a minute: what will come is late on a machine whose cores are busy.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> Result<T, Timeout> {
     let wait = async {
         loop {
@@ -49,7 +49,7 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), wait).await.map_err(|_| Timeout(what.to_owned()))
+    tokio::time::timeout(Duration::from_secs(60), wait).await.map_err(|_| Timeout(what.to_owned()))
 }
 
 /// The body of a response, with or without trailers.

@@ -4,24 +4,16 @@
 //! Unlike there, counters expire without random delay; their names carry the window, so that changes no answer.
 
 use std::fmt::Write;
-use std::time::Duration;
-
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as WireUnit;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus, RateLimit};
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use envoy_types::pb::google::protobuf;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisError};
-use tokio::sync::Mutex;
-use tonic::Status;
+use std::io;
 
 use crate::clock::Clock;
+use crate::grpc::Status;
 use crate::limits::{Limits, Unit};
-
-/// Between two tries to reach a Redis that is gone.
-const RECONNECT: Duration = Duration::from_millis(50);
+use crate::messages::{
+    Code, DescriptorStatus, Duration, HeaderValue, RateLimit, RateLimitDescriptor, RateLimitRequest, RateLimitResponse,
+    Unit as WireUnit,
+};
+use crate::store::{Raise, Store};
 
 pub(crate) struct FixedWindows {
     limits: Vec<Limits>,
@@ -76,7 +68,6 @@ impl FixedWindows {
                         limit_remaining: left.and_then(|left| u32::try_from(left).ok()).unwrap_or(0),
                         // By the clock after the store's answer, as there.
                         duration_until_reset: Some(seconds(window - self.clock.unix().rem_euclid(*window))),
-                        quota: None,
                     }
                 }
             };
@@ -109,18 +100,17 @@ impl FixedWindows {
     }
 
     /// The counters after this request, one per limit met.
-    async fn count(&self, request: &RateLimitRequest, met: &[Met]) -> Result<Vec<u64>, RedisError> {
+    async fn count(&self, request: &RateLimitRequest, met: &[Met]) -> io::Result<Vec<u64>> {
         let now = self.clock.unix();
-        let mut pipeline = redis::pipe();
+        let mut raises = Vec::new();
         for (descriptor, met) in request.descriptors.iter().zip(met) {
             if let Met::Limit { window, .. } = met {
                 let counter = counter(&request.domain, descriptor, now - now.rem_euclid(*window));
-                let hits = descriptor.hits_addend.as_ref().map_or(u64::from(request.hits_addend.max(1)), |h| h.value);
-                pipeline.cmd("INCRBY").arg(&counter).arg(hits);
-                pipeline.cmd("EXPIRE").arg(&counter).arg(*window).ignore();
+                let by = descriptor.hits_addend.as_ref().map_or(u64::from(request.hits_addend.max(1)), |h| h.value);
+                raises.push(Raise { counter, by, expires: *window });
             }
         }
-        if pipeline.is_empty() { Ok(Vec::new()) } else { self.store.run(&pipeline).await }
+        if raises.is_empty() { Ok(Vec::new()) } else { self.store.raise(&raises).await }
     }
 }
 
@@ -160,8 +150,8 @@ fn headers(statuses: &[DescriptorStatus]) -> Vec<HeaderValue> {
     })
 }
 
-fn seconds(seconds: i64) -> protobuf::Duration {
-    protobuf::Duration { seconds, nanos: 0 }
+fn seconds(seconds: i64) -> Duration {
+    Duration { seconds, nanos: 0 }
 }
 
 fn to_wire(unit: Unit) -> WireUnit {
@@ -187,48 +177,4 @@ fn of_wire(unit: WireUnit) -> Option<Unit> {
         WireUnit::Month => Unit::Month,
         WireUnit::Year => Unit::Year,
     })
-}
-
-/// A connection to Redis. As there, the ask that finds it dead fails, and later ones wait until Redis is back, as long
-/// as their callers do; a Redis that is silent is waited for likewise.
-pub(crate) struct Store {
-    client: Client,
-    connection: Mutex<Option<MultiplexedConnection>>,
-}
-
-impl Store {
-    /// Does not connect yet.
-    pub(crate) fn new(url: &str) -> Result<Self, RedisError> {
-        Ok(Self { client: Client::open(url)?, connection: Mutex::default() })
-    }
-
-    async fn run(&self, pipeline: &redis::Pipeline) -> Result<Vec<u64>, RedisError> {
-        let mut connection = self.connection().await;
-        let answer = pipeline.query_async(&mut connection).await;
-        let Err(error) = answer else { return answer };
-        *self.connection.lock().await = None;
-        match self.connect().await {
-            // It died while nobody asked, and is back. That counts nothing twice: it came back empty.
-            Ok(mut connection) if error.is_connection_dropped() => pipeline.query_async(&mut connection).await,
-            _ => Err(error),
-        }
-    }
-
-    async fn connection(&self) -> MultiplexedConnection {
-        let mut connection = self.connection.lock().await;
-        loop {
-            if let Some(connection) = &*connection {
-                return connection.clone();
-            }
-            match self.connect().await {
-                Ok(new) => *connection = Some(new),
-                Err(_) => tokio::time::sleep(RECONNECT).await,
-            }
-        }
-    }
-
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        self.client.get_multiplexed_async_connection_with_config(&config).await
-    }
 }

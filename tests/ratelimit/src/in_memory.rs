@@ -7,14 +7,12 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use limitador::RateLimiter;
 use limitador::limit::{Context, Expression, Limit, Predicate};
-use tonic::Status;
 
+use crate::grpc::Status;
 use crate::limits::{ConfigError, Limits, Node};
+use crate::messages::{Code, HeaderValue, RateLimitRequest, RateLimitResponse};
 
 /// Counters kept at most.
 const COUNTERS: u64 = 1_000_000;

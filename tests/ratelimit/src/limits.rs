@@ -11,8 +11,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
 use serde::Deserialize;
+
+use crate::messages::Entry;
 
 /// The limits of one domain.
 #[derive(Clone, Debug, Deserialize)]

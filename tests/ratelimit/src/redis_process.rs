@@ -6,11 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
+
+/// On a machine whose cores are busy even Redis takes its time.
+const START: Duration = Duration::from_secs(60);
 
 /// A running Redis.
 #[derive(Debug)]
@@ -102,7 +105,8 @@ async fn launch(folder: &Path) -> Child {
         command.pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
     }
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
-    for _ in 0..2000 {
+    let deadline = Instant::now() + START;
+    while Instant::now() < deadline {
         if command_at(&socket, "PING").is_ok_and(|answer| answer == "+PONG\r\n") {
             return child;
         }
@@ -112,6 +116,7 @@ async fn launch(folder: &Path) -> Child {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let _ = child.kill();
+    let _ = child.wait();
     panic!("Redis does not answer:\n{}", fs::read_to_string(log).unwrap_or_default());
 }
 

@@ -8,23 +8,26 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
-use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use tonic::body::Body;
-use tonic::codegen::Service as _;
 
 use crate::clock::Clock;
-use crate::fixed_windows::{FixedWindows, Store};
+use crate::fixed_windows::FixedWindows;
+use crate::grpc::{self, Body, Code, Status};
+#[cfg(feature = "limitador")]
 use crate::in_memory::InMemory;
 use crate::limits::Limits;
+use crate::messages::RateLimitResponse;
 use crate::service::{Answer, Asked, Decider, Service};
+use crate::store::Store;
+
+/// The one method there is.
+const METHOD: &str = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
 /// Which real server is stood for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub enum Mode {
         redis_url: String,
     },
     /// Limitador with its counters in memory.
+    #[cfg(feature = "limitador")]
     Limitador,
 }
 
@@ -95,6 +99,7 @@ impl RateLimitServer {
                 let store = Store::new(redis_url).map_err(|error| StartError(format!("{redis_url}: {error}")))?;
                 Decider::Fixed(FixedWindows::new(config.limits, store, config.clock, config.response_headers))
             }
+            #[cfg(feature = "limitador")]
             Mode::Limitador => {
                 let limiter = InMemory::new(&config.limits, config.response_headers);
                 Decider::Limitador(limiter.map_err(|error| StartError(error.to_string()))?)
@@ -203,17 +208,16 @@ async fn serve(stream: TcpStream, service: Arc<Service>) {
 }
 
 async fn answer(request: Request<Incoming>, service: Arc<Service>) -> Result<Response<Body>, Infallible> {
-    let response = RateLimitServiceServer::from_arc(service.clone()).call(request).await?;
-    Ok(match service.answer() {
-        Answer::Bytes(bytes) => response.map(|_| instead(&bytes)),
-        _ => response,
+    if request.uri().path() != METHOD {
+        let status = Status::new(Code::Unimplemented, "the one method here is ShouldRateLimit");
+        return Ok(grpc::answered::<RateLimitResponse>(Err(status)));
+    }
+    let answer = match grpc::read(request).await {
+        Ok(message) => service.should_rate_limit(message).await,
+        Err(status) => Err(status),
+    };
+    Ok(match (answer, service.answer()) {
+        (Ok(_), Answer::Bytes(bytes)) => grpc::bytes(&bytes),
+        (answer, _) => grpc::answered(answer),
     })
-}
-
-/// A gRPC message of these bytes, with status OK.
-fn instead(message: &[u8]) -> Body {
-    let length = u32::try_from(message.len()).expect("a message is shorter than 4 GiB");
-    let frame = [&[0], &length.to_be_bytes()[..], message].concat();
-    let trailers = HeaderMap::from_iter([(tonic::Status::GRPC_STATUS.clone(), HeaderValue::from_static("0"))]);
-    Body::new(Full::new(Bytes::from(frame)).with_trailers(async move { Some(Ok(trailers)) }))
 }

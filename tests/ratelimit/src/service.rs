@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use tokio::sync::watch;
-use tonic::{Code, Request, Response, Status};
 
 use crate::fixed_windows::FixedWindows;
+use crate::grpc::{Code, Status};
+#[cfg(feature = "limitador")]
 use crate::in_memory::InMemory;
+use crate::messages::{RateLimitRequest, RateLimitResponse};
 
 /// What callers get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,7 @@ impl From<&RateLimitRequest> for Asked {
 
 pub(crate) enum Decider {
     Fixed(FixedWindows),
+    #[cfg(feature = "limitador")]
     Limitador(InMemory),
 }
 
@@ -95,20 +96,15 @@ impl Service {
         let store_down = self.store_down.load(Ordering::Relaxed);
         match &self.decider {
             Decider::Fixed(_) if store_down => Err(Status::unknown("redis is down")),
+            #[cfg(feature = "limitador")]
             Decider::Limitador(_) if store_down => Err(Status::unavailable("Service unavailable")),
             Decider::Fixed(windows) => windows.decide(request, self.shadow.load(Ordering::Relaxed)).await,
+            #[cfg(feature = "limitador")]
             Decider::Limitador(limiter) => limiter.decide(request),
         }
     }
-}
 
-#[tonic::async_trait]
-impl RateLimitService for Service {
-    async fn should_rate_limit(
-        &self,
-        request: Request<RateLimitRequest>,
-    ) -> Result<Response<RateLimitResponse>, Status> {
-        let request = request.into_inner();
+    pub(crate) async fn should_rate_limit(&self, request: RateLimitRequest) -> Result<RateLimitResponse, Status> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         *self.last.lock().expect("nobody panicked with it") = Some(Asked::from(&request));
 
@@ -120,8 +116,8 @@ impl RateLimitService for Service {
         let _ = self.held.subscribe().wait_for(|held| !held).await;
         match self.answer() {
             Answer::Failure(code) => Err(Status::new(code, "as the test wanted")),
-            Answer::OverallCode(overall_code) => Ok(Response::new(RateLimitResponse { overall_code, ..decision? })),
-            Answer::Honest | Answer::Bytes(_) => decision.map(Response::new),
+            Answer::OverallCode(overall_code) => Ok(RateLimitResponse { overall_code, ..decision? }),
+            Answer::Honest | Answer::Bytes(_) => decision,
         }
     }
 }

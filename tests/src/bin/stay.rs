@@ -14,6 +14,7 @@ async fn main() -> io::Result<()> {
     let (alice, _bob) = (bed.client("alice"), bed.client("bob"));
     bed.pki.write_to(&folder.join("pki"))?;
     let token = bed.token(&alice).scope("read:orders").lifetime(900).issue().await;
+    bed.passes(&alice, "/orders/7", &token).await;
     fs::write(folder.join("token"), token)?;
 
     let connect = |host: &str, address: SocketAddr| format!("--connect-to {host}:443:{address}");

@@ -13,6 +13,7 @@ enum Kind {
     /// As envoyproxy/ratelimit: fixed windows in Redis.
     Fixed,
     /// As Limitador: in memory.
+    #[cfg(feature = "limitador")]
     Limitador,
 }
 
@@ -58,6 +59,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut own_redis = None;
     let mode = match (arguments.mode, arguments.redis) {
+        #[cfg(feature = "limitador")]
         (Kind::Limitador, _) => Mode::Limitador,
         (Kind::Fixed, Some(redis_url)) => Mode::Fixed { redis_url },
         (Kind::Fixed, None) => Mode::Fixed { redis_url: own_redis.insert(Redis::start().await).url() },

@@ -2,28 +2,32 @@
 
 use std::net::SocketAddr;
 
-use boundgate_ratelimit::envoy_types::pb;
-use pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
-use pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
-use pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus};
-use pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
-use pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use pb::google::protobuf::UInt64Value;
-use tonic::Status;
+use boundgate_ratelimit::messages::{
+    Code, DescriptorStatus, Entry, RateLimitDescriptor, RateLimitRequest, RateLimitResponse, UInt64Value,
+};
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
 
-/// A client; it connects when first used, and again after a failure.
+const METHOD: PathAndQuery = PathAndQuery::from_static("/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit");
+
+/// A client; it connects when first used, and again after a failure. Its gRPC is not the server's.
 #[derive(Clone)]
-pub struct Asking(RateLimitServiceClient<Channel>);
+pub struct Asking(Grpc<Channel>);
 
 impl Asking {
     pub fn of(address: SocketAddr) -> Self {
         let endpoint = Endpoint::new(format!("http://{address}")).expect("an address makes a URL");
-        Self(RateLimitServiceClient::new(endpoint.connect_lazy()))
+        Self(Grpc::new(endpoint.connect_lazy()))
     }
 
     pub async fn ask(&self, request: Ask) -> Result<RateLimitResponse, Status> {
-        self.0.clone().should_rate_limit(request.0).await.map(tonic::Response::into_inner)
+        let mut client = self.0.clone();
+        client.ready().await.map_err(|error| Status::unknown(error.to_string()))?;
+        let codec = ProstCodec::<RateLimitRequest, RateLimitResponse>::default();
+        client.unary(Request::new(request.0), METHOD, codec).await.map(Response::into_inner)
     }
 
     /// The answer in short: `OK` or `OVER`, with `rest N` where there is a limit; or the name of the gRPC code.

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use boundgate_ratelimit::{Answer, Config, Limits, Mode, RateLimitServer, Redis, Unit};
+use boundgate_ratelimit::{Answer, Code, Config, Limits, Mode, RateLimitServer, Redis, Unit};
 use tokio::time::timeout;
-use tonic::Code;
 
 use crate::asking::{Ask, Asking, codes};
 
