@@ -35,7 +35,7 @@ impl TextKey for AlgorithmName {
             "ESP256" | "ESP384" | "ESP512" | "ESB256" | "ESB320" | "ESB384" | "ESB512" => {
                 refused("is a name of COSE only (RFC 9864): no JWT carries it")
             }
-            "ES256K" | "Ed448" | "ML-DSA-44" | "ML-DSA-65" | "ML-DSA-87" => refused("is not supported yet"),
+            "ES256K" | "Ed448" => refused("is not supported yet"),
             _ => Err(unknown_word(text, &supported())),
         }
     }
@@ -129,7 +129,8 @@ fn check(key: &Value, at: &Place, findings: &mut Findings) {
     // Inserting into an empty object cannot meet a second member of that name.
     let _ = alone.insert("keys".to_owned(), Value::Array(vec![key.clone()]));
     if KeySet::from_value(&Value::Object(alone)).is_err() {
-        let remedy = "Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.";
+        let remedy =
+            "Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or ML-DSA.";
         findings.add(at, "this key cannot verify access tokens", remedy);
     }
 }

@@ -1,4 +1,4 @@
-//! Signature algorithms (RFC 7518 §3, RFC 8037 §3.1, RFC 9864). Only these have a name here, so nothing else can ever
+//! Signature algorithms (RFC 7518 §3, RFC 8037 §3.1, RFC 9864, RFC 9964). Only these have a name here, so nothing else can ever
 //! be configured or verified: no `none`, no HMAC, no algorithm that only COSE knows.
 
 /// An algorithm that access tokens may be signed with.
@@ -26,11 +26,17 @@ pub enum Algorithm {
     Ed25519,
     /// Ed25519 by its deprecated name; a name of its own, because it must be listed to be accepted.
     EdDsa,
+    /// ML-DSA-44: module lattices, for when quantum computers forge the signatures above (FIPS 204).
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 11] = [
+    pub const ALL: [Algorithm; 14] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -42,6 +48,9 @@ impl Algorithm {
         Self::Es512,
         Self::Ed25519,
         Self::EdDsa,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
     ];
 
     /// The registered name.
@@ -58,6 +67,9 @@ impl Algorithm {
             Self::Es512 => "ES512",
             Self::Ed25519 => "Ed25519",
             Self::EdDsa => "EdDSA",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
         }
     }
 

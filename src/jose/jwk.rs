@@ -1,4 +1,4 @@
-//! One JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). In: its members. Out: a [`VerifyingKey`], or why it is not
+//! One JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2, RFC 9964 §4). In: its members. Out: a [`VerifyingKey`], or why it is not
 //! one: keys of other kinds and for other uses are normal in a set, malformed ones are not used either.
 
 use std::fmt;
@@ -6,10 +6,11 @@ use std::fmt;
 use rsa::{BigUint, RsaPublicKey};
 
 use crate::jose::key::{Material, VerifyingKey};
+use crate::jose::ml_dsa::MlDsaKey;
 use crate::jose::{Algorithm, base64url};
 use crate::json::{Object, Value};
 
-/// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1; `priv` of the keys of ML-DSA).
+/// Members that only private and symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4.1, RFC 9964 §4).
 pub const PRIVATE_MEMBERS: [&str; 9] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"];
 /// RSA moduli (RFC 7518 §3.3), in bits. Above, one verification costs milliseconds.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -23,6 +24,8 @@ pub enum JwkFault {
     Use,
     /// `alg` is there and is none of [`Algorithm::ALL`].
     Algorithm,
+    /// `alg` is missing in a key of type `AKP`, whose kind it alone tells.
+    NoAlgorithm,
     /// It has private or symmetric members.
     Private,
     /// `kid` is there and no text.
@@ -35,9 +38,10 @@ impl fmt::Display for JwkFault {
     /// For operators; the sentence's subject is the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            JwkFault::Kind => "is no RSA, P-256, P-384, P-521 or Ed25519 key",
+            JwkFault::Kind => "is no RSA, P-256, P-384, P-521, Ed25519 or ML-DSA key",
             JwkFault::Use => "is not for verifying signatures, by its \"use\" or \"key_ops\"",
             JwkFault::Algorithm => "is for an \"alg\" that signs no access tokens here, or for one of another type",
+            JwkFault::NoAlgorithm => "is of type AKP and has no \"alg\", which tells what kind of key it is",
             JwkFault::Private => "has private or symmetric members",
             JwkFault::Kid => "has a \"kid\" that is no text",
             JwkFault::Numbers => "has numbers that are missing, out of range (RSA: 2048 to 8192 bits), not on the curve or not in their shortest base64url",
@@ -69,6 +73,7 @@ impl VerifyingKey {
             (Some("EC"), Some("P-384")) => p384(jwk)?,
             (Some("EC"), Some("P-521")) => p521(jwk)?,
             (Some("OKP"), Some("Ed25519")) => ed25519(jwk)?,
+            (Some("AKP"), _) => ml_dsa(jwk, pinned.ok_or(JwkFault::NoAlgorithm)?)?,
             _ => return Err(JwkFault::Kind),
         };
         let key = Self { kid, pinned, material, spki: spki.into() };
@@ -156,6 +161,22 @@ fn ed25519(jwk: &Object) -> Result<Key, JwkFault> {
     // Canonical, a point, and not of small order: such a key signs everything.
     key.validate().map_err(|_| JwkFault::Numbers)?;
     Ok((Material::Ed25519(key), [HEAD, &key[..]].concat()))
+}
+
+/// The last arc of the object identifier tells the kind (RFC 9881 §2).
+fn ml_dsa(jwk: &Object, algorithm: Algorithm) -> Result<Key, JwkFault> {
+    const IDENTIFIER: &[u8] = &[0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03];
+    let arc = match algorithm {
+        Algorithm::MlDsa44 => 17,
+        Algorithm::MlDsa65 => 18,
+        Algorithm::MlDsa87 => 19,
+        _ => return Err(JwkFault::Algorithm),
+    };
+    let bytes = number(jwk, "pub")?;
+    let key = MlDsaKey::new(algorithm, &bytes).ok_or(JwkFault::Numbers)?;
+    let identifier = tlv(0x30, &[IDENTIFIER, &[arc]].concat());
+    let spki = tlv(0x30, &[identifier, tlv(0x03, &[&[0][..], &bytes].concat())].concat());
+    Ok((Material::MlDsa(key), spki))
 }
 
 fn rsa(jwk: &Object) -> Result<Key, JwkFault> {
@@ -321,6 +342,29 @@ mod tests {
             (vec![9; 33], "33 octets"),
         ] {
             assert_eq!(key(&bytes), Some(JwkFault::Numbers), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_ml_dsa_names_its_algorithm_and_is_exactly_as_long_as_that_says() {
+        let key = |octets: usize| json!({"kty": "AKP", "pub": base64url::encode(&vec![7; octets])});
+        for (name, octets) in [("ML-DSA-44", 1312), ("ML-DSA-65", 1952), ("ML-DSA-87", 2592)] {
+            let named = |octets| with(key(octets), "alg", json!(name));
+            assert_eq!(fault(&named(octets)), None, "{name}");
+            for other in [0, 32, octets - 1, octets + 1, 1312, 1952, 2592].into_iter().filter(|other| *other != octets)
+            {
+                assert_eq!(fault(&named(other)), Some(JwkFault::Numbers), "{name}, {other} octets");
+            }
+            assert_eq!(fault(&key(octets)), Some(JwkFault::NoAlgorithm), "{name}");
+            assert_eq!(fault(&with(named(octets), "priv", json!("AAAA"))), Some(JwkFault::Private), "{name}");
+            assert_eq!(fault(&json!({"kty": "AKP", "alg": name})), Some(JwkFault::Numbers), "{name} without pub");
+            assert_eq!(fault(&with(p256(), "alg", json!(name))), Some(JwkFault::Algorithm), "{name} for a curve");
+            for (member, value) in [("use", json!("enc")), ("key_ops", json!(["sign"]))] {
+                assert_eq!(fault(&with(named(octets), member, value)), Some(JwkFault::Use), "{name}, {member}");
+            }
+        }
+        for alg in ["ES256", "HashML-DSA-44", "ML-DSA-44-ES256", "ml-dsa-44", "SLH-DSA-SHA2-128s", "ML-KEM-768"] {
+            assert_eq!(fault(&with(key(1312), "alg", json!(alg))), Some(JwkFault::Algorithm), "{alg}");
         }
     }
 

@@ -10,6 +10,7 @@ use rsa::{RsaPublicKey, pkcs1v15, pss};
 
 use crate::host::{Digest, Host, NativeVerdict};
 use crate::jose::jwk::two_integers;
+use crate::jose::ml_dsa::MlDsaKey;
 use crate::jose::{Algorithm, Compact, Native};
 
 /// A public key that may verify access tokens.
@@ -35,6 +36,7 @@ pub(super) enum Material {
     /// Only as bytes, for the proxy.
     P521,
     Ed25519(ed25519_compact::PublicKey),
+    MlDsa(MlDsaKey),
 }
 
 impl VerifyingKey {
@@ -54,8 +56,11 @@ impl VerifyingKey {
             | (Material::P384(_), Algorithm::Es384)
             | (Material::P521, Algorithm::Es512)
             | (Material::Ed25519(_), Algorithm::Ed25519 | Algorithm::EdDsa) => true,
-            (Material::Rsa { .. } | Material::P256(_) | Material::P384(_), _)
-            | (Material::P521 | Material::Ed25519(_), _) => false,
+            (Material::MlDsa(key), algorithm) => key.algorithm() == algorithm,
+            (
+                Material::Rsa { .. } | Material::P256(_) | Material::P384(_) | Material::P521 | Material::Ed25519(_),
+                _,
+            ) => false,
         };
         of_type && self.pinned.is_none_or(|pinned| pinned == algorithm)
     }
@@ -108,6 +113,7 @@ impl VerifyingKey {
                 ed25519_compact::Signature::from_slice(signature)
                     .is_ok_and(|signature| key.verify(message, &signature).is_ok())
             }
+            (Material::MlDsa(key), _) => key.verify(message, signature),
             _ => false,
         }
     }

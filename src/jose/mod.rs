@@ -1,4 +1,4 @@
-//! JOSE: strict base64url, algorithms, JSON Web Keys and signatures (RFC 7515, 7517, 7518, 8037, 9864).
+//! JOSE: strict base64url, algorithms, JSON Web Keys and signatures (RFC 7515, 7517, 7518, 8037, 9864, 9964).
 //!
 //! In: bytes of a compact JWS or of a JWK set. Out: typed parts and a proof that a key signed them.
 //! Not here: what the payload means (`token`), where key sets come from (`worker`).
@@ -9,6 +9,7 @@ mod compact;
 mod jwk;
 mod key;
 mod key_set;
+mod ml_dsa;
 mod native;
 #[cfg(test)]
 mod ring_host;

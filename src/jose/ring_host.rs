@@ -1,6 +1,9 @@
 //! Another implementation of the signatures, for tests. In: keys and signatures. Out: the verdict on which Rust, native
-//! code and ring agree. ring plays the proxy's native code: like Envoy's, it stems from BoringSSL.
+//! code and ring agree. ring plays the proxy's native code: like Envoy's, it stems from BoringSSL. For what it lacks there
+//! are other crates: p521 for ES512, fips204 for ML-DSA.
 
+use fips204::traits::{SerDes as _, Verifier as _};
+use fips204::{ml_dsa_44, ml_dsa_65, ml_dsa_87};
 use p521::ecdsa::signature::Verifier as _;
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -66,6 +69,23 @@ fn subject_public_key(spki: &[u8]) -> &[u8] {
     }
 }
 
+/// The verdict on a signature of ML-DSA.
+fn fips204(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
+    macro_rules! verify {
+        ($parameters:ident) => {{
+            // The key is all that stands behind a head of 22 octets.
+            let key = key.spki[22..].try_into().ok().and_then(|key| $parameters::PublicKey::try_from_bytes(key).ok());
+            let signature = <[u8; $parameters::SIG_LEN]>::try_from(&*jws.signature);
+            signature.is_ok_and(|signature| key.unwrap().verify(jws.signing_input, &signature, &[]))
+        }};
+    }
+    match jws.header.algorithm {
+        Algorithm::MlDsa44 => verify!(ml_dsa_44),
+        Algorithm::MlDsa65 => verify!(ml_dsa_65),
+        _ => verify!(ml_dsa_87),
+    }
+}
+
 /// The verdict of Rust, after asking native code and ring without a host for the same.
 #[track_caller]
 pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
@@ -91,6 +111,10 @@ pub fn agreed(key: &VerifyingKey, jws: &Compact<'_>) -> bool {
         Algorithm::Es384 => &signature::ECDSA_P384_SHA384_FIXED,
         Algorithm::Ed25519 | Algorithm::EdDsa => &signature::ED25519,
         Algorithm::Es512 => return native,
+        Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87 => {
+            assert_eq!(rust, key.fits(jws.header.algorithm) && fips204(key, jws), "Rust and fips204 disagree");
+            return rust;
+        }
     };
     let other = UnparsedPublicKey::new(algorithm, subject_public_key(&key.spki));
     let other = key.fits(jws.header.algorithm) && other.verify(jws.signing_input, &jws.signature).is_ok();

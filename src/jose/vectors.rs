@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::{Value as Json, json};
 
 use crate::jose::ring_host::agreed;
-use crate::jose::{Algorithm, Compact, Header, KeySet, base64url};
+use crate::jose::{Algorithm, Compact, Header, KeySet, PRIVATE_MEMBERS, base64url};
 
 /// The text of a vector file; `None`, and a line on stderr, where there is no folder of vectors.
 fn read(file: &str) -> Option<String> {
@@ -28,7 +28,7 @@ fn public_keys(jwk: &Json) -> Option<KeySet> {
     let mut set = if jwk.get("keys").is_some() { jwk.clone() } else { json!({ "keys": [jwk] }) };
     for key in set["keys"].as_array_mut()? {
         if key["kty"] != "oct" {
-            key.as_object_mut()?.retain(|name, _| !matches!(name.as_str(), "d" | "p" | "q" | "dp" | "dq" | "qi"));
+            key.as_object_mut()?.retain(|name, _| !PRIVATE_MEMBERS.contains(&name.as_str()));
         }
     }
     KeySet::parse(set.to_string().as_bytes()).ok()

@@ -11,7 +11,10 @@ pub fn config() -> Value {
         "issuers": {"main": {
             "issuer": "https://as.example.com",
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks", "timeout": "2s"},
-            "algorithms": ["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"],
+            "algorithms": [
+                "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519",
+                "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"
+            ],
             "max_lifetime": "15m"
         }},
         "resources": [{

@@ -1,6 +1,10 @@
 //! The keys of an authorization server. In: an algorithm and bytes. Out: JWS in compact form (RFC 7515 §7.1), and
 //! the JWK set (RFC 7517). Signs whatever it is given, so that tests can make every wrong token.
 //!
+//! An ordinary token is made as a whole by jwt-simple, which shares no code with the filter's reader. It writes headers
+//! of its own, does not know ES512, and calls Ed25519 by its old name only: every other token gets nothing but a
+//! signature, by the same keys.
+//!
 //! Not here: what a good access token says (`claims`).
 
 use std::fmt;
@@ -8,21 +12,22 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jwt_simple::algorithms::{
+    ECDSAP256KeyPairLike, ECDSAP384KeyPairLike, ES256KeyPair, ES384KeyPair, Ed25519KeyPair, EdDSAKeyPairLike,
+    MLDSA44KeyPair, MLDSA65KeyPair, MLDSA87KeyPair, MLDSAKeyPairLike, PS256KeyPair, PS384KeyPair, PS512KeyPair,
+    RS256KeyPair, RS384KeyPair, RS512KeyPair, RSAKeyPairLike,
+};
+use jwt_simple::claims::JWTClaims;
+use jwt_simple::common::HeaderOptions;
 use p521::ecdsa::signature::Signer as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use ring::rsa::KeyPair as RsaKeyPair;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
-    RSA_PSS_SHA512, RsaEncoding,
+    RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+    RsaKeyPair,
 };
-use rsa::RsaPrivateKey;
-use rsa::pkcs1::EncodeRsaPrivateKey;
-use rsa::rand_core::OsRng;
-use rsa::traits::PublicKeyParts;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// A signature algorithm (RFC 7518 §3.1, RFC 9864).
+/// A signature algorithm (RFC 7518 §3.1, RFC 9864, RFC 9964).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// ECDSA on P-256 with SHA-256.
@@ -45,11 +50,17 @@ pub enum Algorithm {
     Ps512,
     /// EdDSA on Curve25519.
     Ed25519,
+    /// ML-DSA-44.
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
 }
 
 impl Algorithm {
     /// All that an authorization server has keys for.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Es256,
         Self::Es384,
         Self::Es512,
@@ -60,6 +71,9 @@ impl Algorithm {
         Self::Ps384,
         Self::Ps512,
         Self::Ed25519,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
     ];
 
     /// The registered name: `alg` in headers and keys.
@@ -75,6 +89,9 @@ impl Algorithm {
             Self::Ps384 => "PS384",
             Self::Ps512 => "PS512",
             Self::Ed25519 => "Ed25519",
+            Self::MlDsa44 => "ML-DSA-44",
+            Self::MlDsa65 => "ML-DSA-65",
+            Self::MlDsa87 => "ML-DSA-87",
         }
     }
 
@@ -87,10 +104,13 @@ impl Algorithm {
 /// One key per algorithm; those of RSA share theirs, under a name for each.
 pub struct SigningKeys {
     generation: u32,
-    p256: EcdsaKeyPair,
-    p384: EcdsaKeyPair,
-    p521: p521::ecdsa::SigningKey,
+    es256: ES256KeyPair,
+    es384: ES384KeyPair,
+    es512: p521::ecdsa::SigningKey,
     ed25519: Ed25519KeyPair,
+    ml_dsa_44: MLDSA44KeyPair,
+    ml_dsa_65: MLDSA65KeyPair,
+    ml_dsa_87: MLDSA87KeyPair,
 }
 
 impl fmt::Debug for SigningKeys {
@@ -103,20 +123,22 @@ impl SigningKeys {
     /// New keys, named `es256-<generation>` and so on. The RSA key is the same for the whole process, because it
     /// takes long to make.
     pub fn new(generation: u32) -> Self {
-        let random = SystemRandom::new();
-        let ed25519 = Ed25519KeyPair::generate_pkcs8(&random).expect("an Ed25519 key can be made");
+        let kid = |algorithm| kid(algorithm, generation);
         Self {
             generation,
-            p256: ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
-            p384: ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, &random),
-            p521: p521_key(&random),
-            ed25519: Ed25519KeyPair::from_pkcs8(ed25519.as_ref()).expect("the key was just made"),
+            es256: ES256KeyPair::generate().with_key_id(&kid(Algorithm::Es256)),
+            es384: ES384KeyPair::generate().with_key_id(&kid(Algorithm::Es384)),
+            es512: p521_key(&SystemRandom::new()),
+            ed25519: Ed25519KeyPair::generate(),
+            ml_dsa_44: MLDSA44KeyPair::generate().with_key_id(&kid(Algorithm::MlDsa44)),
+            ml_dsa_65: MLDSA65KeyPair::generate().with_key_id(&kid(Algorithm::MlDsa65)),
+            ml_dsa_87: MLDSA87KeyPair::generate().with_key_id(&kid(Algorithm::MlDsa87)),
         }
     }
 
     /// The `kid` of the key for `algorithm`.
     pub fn kid(&self, algorithm: Algorithm) -> String {
-        format!("{}-{}", algorithm.name().to_ascii_lowercase(), self.generation)
+        kid(algorithm, self.generation)
     }
 
     /// The public keys, each with `kid`, `alg` and `use`.
@@ -126,29 +148,58 @@ impl SigningKeys {
 
     /// The public key for `algorithm`.
     pub fn jwk(&self, algorithm: Algorithm) -> Value {
-        let mut jwk = match algorithm {
-            Algorithm::Es256 => ec_jwk("P-256", self.p256.public_key().as_ref()),
-            Algorithm::Es384 => ec_jwk("P-384", self.p384.public_key().as_ref()),
-            Algorithm::Es512 => ec_jwk("P-521", self.p521.verifying_key().to_sec1_point(false).as_bytes()),
+        let text = match algorithm {
+            Algorithm::Es256 => self.es256.public_key().to_jwk(),
+            Algorithm::Es384 => self.es384.public_key().to_jwk(),
+            Algorithm::Es512 => ec_jwk("P-521", self.es512.verifying_key().to_sec1_point(false).as_bytes()).to_string(),
             Algorithm::Rs256
             | Algorithm::Rs384
             | Algorithm::Rs512
             | Algorithm::Ps256
             | Algorithm::Ps384
-            | Algorithm::Ps512 => rsa_key().jwk.clone(),
-            Algorithm::Ed25519 => {
-                json!({ "kty": "OKP", "crv": "Ed25519", "x": base64url(self.ed25519.public_key().as_ref()) })
-            }
+            | Algorithm::Ps512 => rsa_keys().rs256.public_key().to_jwk(),
+            Algorithm::Ed25519 => self.ed25519.public_key().to_jwk(),
+            Algorithm::MlDsa44 => self.ml_dsa_44.public_key().to_jwk(),
+            Algorithm::MlDsa65 => self.ml_dsa_65.public_key().to_jwk(),
+            Algorithm::MlDsa87 => self.ml_dsa_87.public_key().to_jwk(),
         };
+        let mut jwk: Value = serde_json::from_str(&text).expect("a JWK is JSON");
         jwk["kid"] = json!(self.kid(algorithm));
         jwk["alg"] = json!(algorithm.name());
         jwk["use"] = json!("sig");
         jwk
     }
 
-    /// `header.claims.signature` with both texts as `serde_json` writes them.
+    /// `header.claims.signature`.
     pub fn sign(&self, algorithm: Algorithm, header: &Value, claims: &Value) -> String {
-        self.sign_raw(algorithm, header.to_string().as_bytes(), claims.to_string().as_bytes())
+        self.sign_ordinary(algorithm, header, claims)
+            .unwrap_or_else(|| self.sign_raw(algorithm, header.to_string().as_bytes(), claims.to_string().as_bytes()))
+    }
+
+    /// The whole token by jwt-simple; `None` where it does not know the algorithm, or would write another header.
+    fn sign_ordinary(&self, algorithm: Algorithm, header: &Value, claims: &Value) -> Option<String> {
+        let (kid, typ) = (self.kid(algorithm), header["typ"].as_str()?);
+        if *header != json!({ "alg": algorithm.name(), "kid": kid, "typ": typ }) {
+            return None;
+        }
+        let claims = JWTClaims { custom: claims.as_object()?.clone(), ..JWTClaims::<Map<String, Value>>::new() };
+        let options = HeaderOptions { content_type: None, signature_type: Some(typ.to_owned()) };
+        let rsa = rsa_keys();
+        let token = match algorithm {
+            Algorithm::Es256 => self.es256.sign_with_options(claims, &options),
+            Algorithm::Es384 => self.es384.sign_with_options(claims, &options),
+            Algorithm::Rs256 => rsa.rs256.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::Rs384 => rsa.rs384.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::Rs512 => rsa.rs512.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::Ps256 => rsa.ps256.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::Ps384 => rsa.ps384.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::Ps512 => rsa.ps512.clone().with_key_id(&kid).sign_with_options(claims, &options),
+            Algorithm::MlDsa44 => self.ml_dsa_44.sign_with_options(claims, &options),
+            Algorithm::MlDsa65 => self.ml_dsa_65.sign_with_options(claims, &options),
+            Algorithm::MlDsa87 => self.ml_dsa_87.sign_with_options(claims, &options),
+            Algorithm::Es512 | Algorithm::Ed25519 => return None,
+        };
+        Some(token.expect("jwt-simple signs any claims"))
     }
 
     /// Signs any bytes as header and payload: malformed JSON, duplicate members, deep nesting.
@@ -160,18 +211,23 @@ impl SigningKeys {
 
     /// The raw signature over any bytes (for ECDSA r‖s, RFC 7518 §3.4).
     pub fn signature(&self, algorithm: Algorithm, input: &[u8]) -> Vec<u8> {
-        let random = SystemRandom::new();
         let rsa = |padding: &'static dyn RsaEncoding| {
-            let key = &rsa_key().pair;
+            let key = &rsa_keys().raw;
             let mut signature = vec![0; key.public().modulus_len()];
-            key.sign(padding, &random, input, &mut signature).expect("RSA signs anything");
+            key.sign(padding, &SystemRandom::new(), input, &mut signature).expect("RSA signs anything");
             signature
         };
         match algorithm {
-            Algorithm::Es256 => self.p256.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
-            Algorithm::Es384 => self.p384.sign(&random, input).expect("ECDSA signs anything").as_ref().to_vec(),
+            Algorithm::Es256 => {
+                let signature: p256::ecdsa::Signature = self.es256.key_pair().as_ref().sign(input);
+                signature.to_bytes().to_vec()
+            }
+            Algorithm::Es384 => {
+                let signature: p384::ecdsa::Signature = self.es384.key_pair().as_ref().sign(input);
+                signature.to_bytes().to_vec()
+            }
             Algorithm::Es512 => {
-                let signature: p521::ecdsa::Signature = self.p521.sign(input);
+                let signature: p521::ecdsa::Signature = self.es512.sign(input);
                 signature.to_bytes().to_vec()
             }
             Algorithm::Rs256 => rsa(&RSA_PKCS1_SHA256),
@@ -180,33 +236,50 @@ impl SigningKeys {
             Algorithm::Ps256 => rsa(&RSA_PSS_SHA256),
             Algorithm::Ps384 => rsa(&RSA_PSS_SHA384),
             Algorithm::Ps512 => rsa(&RSA_PSS_SHA512),
-            Algorithm::Ed25519 => self.ed25519.sign(input).as_ref().to_vec(),
+            Algorithm::Ed25519 => self.ed25519.key_pair().as_ref().sk.sign(input, None).to_vec(),
+            Algorithm::MlDsa44 => ml_dsa(&self.ml_dsa_44, input),
+            Algorithm::MlDsa65 => ml_dsa(&self.ml_dsa_65, input),
+            Algorithm::MlDsa87 => ml_dsa(&self.ml_dsa_87, input),
         }
     }
 }
 
-struct RsaKey {
-    pair: RsaKeyPair,
-    jwk: Value,
+fn kid(algorithm: Algorithm, generation: u32) -> String {
+    format!("{}-{generation}", algorithm.name().to_ascii_lowercase())
 }
 
-fn rsa_key() -> &'static RsaKey {
-    static KEY: OnceLock<RsaKey> = OnceLock::new();
-    KEY.get_or_init(|| {
-        let key = RsaPrivateKey::new(&mut OsRng, 2048).expect("an RSA key can be made");
-        let der = key.to_pkcs1_der().expect("an RSA key can be encoded");
-        let jwk = json!({
-            "kty": "RSA",
-            "n": base64url(&key.n().to_bytes_be()),
-            "e": base64url(&key.e().to_bytes_be()),
-        });
-        RsaKey { pair: RsaKeyPair::from_der(der.as_bytes()).expect("the key was just made"), jwk }
+fn ml_dsa(key: &impl MLDSAKeyPairLike, input: &[u8]) -> Vec<u8> {
+    key.key_pair().as_ref().sign(input).expect("ML-DSA signs anything")
+}
+
+/// One key, as each of the types that sign with it.
+struct RsaKeys {
+    rs256: RS256KeyPair,
+    rs384: RS384KeyPair,
+    rs512: RS512KeyPair,
+    ps256: PS256KeyPair,
+    ps384: PS384KeyPair,
+    ps512: PS512KeyPair,
+    /// For any bytes.
+    raw: RsaKeyPair,
+}
+
+fn rsa_keys() -> &'static RsaKeys {
+    static KEYS: OnceLock<RsaKeys> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let rs256 = RS256KeyPair::generate(2048).expect("an RSA key can be made");
+        let der = rs256.to_der().expect("an RSA key can be encoded");
+        let made = "the key was just made";
+        RsaKeys {
+            rs256,
+            rs384: RS384KeyPair::from_der(&der).expect(made),
+            rs512: RS512KeyPair::from_der(&der).expect(made),
+            ps256: PS256KeyPair::from_der(&der).expect(made),
+            ps384: PS384KeyPair::from_der(&der).expect(made),
+            ps512: PS512KeyPair::from_der(&der).expect(made),
+            raw: RsaKeyPair::from_pkcs8(&der).expect(made),
+        }
     })
-}
-
-fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm, random: &SystemRandom) -> EcdsaKeyPair {
-    let key = EcdsaKeyPair::generate_pkcs8(algorithm, random).expect("an EC key can be made");
-    EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), random).expect("the key was just made")
 }
 
 fn p521_key(random: &SystemRandom) -> p521::ecdsa::SigningKey {

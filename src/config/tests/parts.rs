@@ -34,12 +34,11 @@ fn issuers_are_checked() {
             "issuers.main.algorithms: an empty list, so that no token could pass. Write those the issuer signs with, like [ES256, PS256].",
         ],
     );
-    let supported = "Supported: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519, EdDSA.";
+    let supported = "Supported: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519, EdDSA, ML-DSA-44, ML-DSA-65, ML-DSA-87.";
     for (name, why) in [
         ("none", "would accept tokens without a signature"),
         ("HS256", "is symmetric: whoever can verify a token could also make one"),
         ("ESP256", "is a name of COSE only (RFC 9864): no JWT carries it"),
-        ("ML-DSA-65", "is not supported yet"),
     ] {
         let finding = format!("issuers.main.algorithms[0]: {name:?} {why}. {supported}");
         says("/issuers/main/algorithms", json!([name]), &[&finding]);
@@ -78,7 +77,7 @@ fn keys_in_the_configuration_are_checked_one_by_one() {
         findings(&inline(json!({ "keys": [private, { "kty": "EC" }, ed25519] }))),
         [
             "issuers.main.keys.keys[0].d: a secret, which does not belong into a configuration. Write the public part of the key only.",
-            "issuers.main.keys.keys[1]: this key cannot verify access tokens. Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519.",
+            "issuers.main.keys.keys[1]: this key cannot verify access tokens. Write a public key for signatures: RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 or ML-DSA.",
         ]
     );
     let akp = json!({ "kty": "AKP", "alg": "ML-DSA-65", "pub": "AAAA", "priv": "AAAA" });
