@@ -5,6 +5,7 @@
 mod attacks;
 mod fapi;
 mod fleet;
+mod flood;
 mod issuers;
 mod limits;
 mod peers;

@@ -40,7 +40,7 @@ fn load_keys(scene: &mut Scene, keys: &[Value]) {
 }
 
 /// How many tokens were verified since the last time.
-fn verified(scene: &mut Scene) -> u32 {
+pub(super) fn verified(scene: &mut Scene) -> u32 {
     let tally = scene.worker.take_tally();
     let missed = Counter::TokenCacheMiss as usize;
     tally.events().find(|(event, _)| *event == missed).map_or(0, |(_, count)| count)
