@@ -1,5 +1,5 @@
 //! The certified oidc-provider, which keeps to RFC 9068, without any profile: tokens of every algorithm, its other tokens, and
-//! a new key after the server was gone.
+//! a new key after the server was gone. Its metadata (RFC 8414) says where its keys are.
 
 use boundgate_testbed::{EnvoyConfig, OidcProvider, Pki, Testbed};
 use serde_json::json;
@@ -11,7 +11,7 @@ fn config(provider: &OidcProvider) -> EnvoyConfig {
     let config = json!({
         "issuers": {"as": {
             "issuer": issuer,
-            "jwks": {"cluster": "as", "uri": format!("{issuer}/jwks")},
+            "jwks": {"cluster": "as", "discovery": "oauth-authorization-server"},
             "algorithms": OidcProvider::CLIENTS.map(|(_, algorithm)| algorithm)
         }},
         "resources": [{
