@@ -23,7 +23,9 @@ use crate::host::ConnectionProperty;
 use crate::http::encode;
 use crate::jose::base64url;
 use crate::policy::{Dialects, FilterId};
-use crate::worker::{Answered, Batch, Call, CallId, Counter, FetchFailed, Gauge, HttpAnswer, Message, Pace};
+use crate::worker::{
+    AnswerFields, Answered, Batch, Call, CallId, Counter, FetchFailed, Gauge, HttpAnswer, Message, Pace,
+};
 
 const ALICE: [u8; 32] = [0xa1; 32];
 const BOB: [u8; 32] = [0xb0; 32];

@@ -256,6 +256,24 @@ fn a_call_that_the_proxy_does_not_send_ends_at_the_next_tick() {
     scene.leave(&mut exchange);
 }
 
+#[test]
+fn keys_are_fetched_again_when_their_server_says_and_not_before() {
+    for (says, due) in [("max-age=900", 900.0), ("max-age=60", 600.0), ("max-age=86400", 1800.0), ("no-cache", 600.0)] {
+        let mut scene = Scene::new(&remote_keys());
+        scene.tick();
+        let call = scene.fetch().unwrap();
+        let body = json!({ "keys": [jwk("k", 1)] }).to_string().into_bytes();
+        let fields = AnswerFields { cache_control: Some(says.as_bytes().to_vec()), ..AnswerFields::default() };
+        scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, fields, body })));
+        scene.seconds = due - 0.1;
+        scene.tick();
+        assert!(scene.fetch().is_none(), "{says}");
+        scene.seconds = due;
+        scene.tick();
+        assert!(scene.fetch().is_some(), "{says}");
+    }
+}
+
 /// The keys where the metadata of the issuer says.
 fn discovered_keys() -> Value {
     let mut config = remote_keys();
