@@ -1,8 +1,6 @@
 //! Keys that are where the issuer's metadata says: both well-known documents, hosts that are listed, and metadata that is not
 //! believed.
 
-use std::time::Duration;
-
 use boundgate_testbed::{EnvoyConfig, JwksAnswer, Testbed, Update};
 use serde_json::{Value, json};
 
@@ -121,7 +119,7 @@ async fn requests_wait_for_metadata_and_keys_and_go_on_when_both_are_there() {
 async fn the_first_requests_wait_where_the_metadata_fails_at_first() {
     let bed = Testbed::start_with(|authority| {
         authority.answer_metadata_with(JwksAnswer::Status(503));
-        EnvoyConfig::new(discovered(&json!({"timeout": "20s"})))
+        EnvoyConfig::new(discovered(&json!({"timeout": "30s"})))
     })
     .await;
     let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
@@ -129,5 +127,5 @@ async fn the_first_requests_wait_where_the_metadata_fails_at_first() {
     bed.envoy.stat_becomes("wasmcustom.boundgate.waiting", 1).await.unwrap();
     bed.envoy.stat_reaches("wasmcustom.boundgate.metadata_fetch_failed", 3).await.unwrap();
     bed.authority.answer_metadata_with(JwksAnswer::Keys);
-    assert_eq!(tokio::time::timeout(Duration::from_secs(15), request).await.unwrap().unwrap(), 200);
+    assert_eq!(request.await.unwrap(), 200);
 }
