@@ -39,6 +39,8 @@ config_table! {
         limit_fields: bool = default(true),
         /// Whether answers also carry X-RateLimit-Limit, -Remaining and -Reset, and in which dialect.
         x_ratelimit: OlderWord = default(OlderWord::Off),
+        /// How refusals reach callers.
+        refusals: RefusalsTable = table,
         /// What each worker remembers of tokens it has verified.
         token_cache: TokenCacheTable = table,
         /// The name in the filter state by which its interlock knows what this filter let through: `wasm.boundgate_<name>`.
@@ -282,6 +284,18 @@ config_table! {
 }
 
 config_table! {
+    /// How refusals reach callers.
+    RefusalsTable {
+        /// The longest body that the refusal of its request waits for: an answer before the end of the body closes an HTTP/1.1
+        /// connection. 0: none.
+        await_body: Size<0, 1_048_576> = default(Size::kibibytes(64)),
+        /// How long it waits at most.
+        within: Span<0, 10> = default(Span::seconds(1)),
+    }
+    later {}
+}
+
+config_table! {
     /// The table that all limits are counted in.
     LimitTableTable {
         /// How many identities it is sized for. Beyond that, newcomers inherit debts: limits get stricter, never
@@ -297,7 +311,7 @@ config_table! {
         /// How many tokens.
         entries: Count<16, 1_000_000> = default(Count(10_000)),
         /// How much memory they may take.
-        bytes: Size = default(Size::mebibytes(32)),
+        bytes: Size<65_536, 1_073_741_824> = default(Size::kibibytes(32 * 1024)),
     }
     later {}
 }

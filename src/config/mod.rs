@@ -47,7 +47,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{Dialects, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
+use crate::policy::{AwaitedBody, Dialects, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -124,6 +124,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         },
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
+        awaited_body: AwaitedBody { bytes: config.refusals.await_body.0, lasts: config.refusals.within.0 },
         token_cache: TokenCacheBounds {
             entries: config.token_cache.entries.0 as usize,
             bytes: config.token_cache.bytes.0 as usize,

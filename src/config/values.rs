@@ -191,20 +191,17 @@ pub(super) fn span_text(span: Duration) -> String {
     whole.unwrap_or_else(|| "0s".to_owned())
 }
 
-/// A size of memory between 64 KiB and 1 GiB: `512KiB`, `32MiB`, or bytes.
+/// A number of bytes between `MIN` and `MAX`: `512KiB`, `32MiB`, or bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size(pub(super) u32);
+pub(super) struct Size<const MIN: u64, const MAX: u64>(pub(super) u32);
 
-impl Size {
-    const MIN: u64 = 64 << 10;
-    const MAX: u64 = 1 << 30;
-
-    pub(super) const fn mebibytes(number: u32) -> Self {
-        Self(number << 20)
+impl<const MIN: u64, const MAX: u64> Size<MIN, MAX> {
+    pub(super) const fn kibibytes(number: u32) -> Self {
+        Self(number << 10)
     }
 }
 
-impl Key for Size {
+impl<const MIN: u64, const MAX: u64> Key for Size<MIN, MAX> {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
         let bytes = match value {
             Value::Integer(bytes) => u64::try_from(*bytes).ok(),
@@ -217,10 +214,10 @@ impl Key for Size {
             },
             _ => None,
         };
-        let size =
-            bytes.filter(|bytes| (Self::MIN..=Self::MAX).contains(bytes)).and_then(|bytes| u32::try_from(bytes).ok());
+        let size = bytes.filter(|bytes| (MIN..=MAX).contains(bytes)).and_then(|bytes| u32::try_from(bytes).ok());
         if size.is_none() {
-            findings.add(at, "this is no size in range", r#"Write one from "64KiB" to "1GiB"."#);
+            let remedy = format!(r#"Write one from "{}" to "{}"."#, size_text(MIN), size_text(MAX));
+            findings.add(at, "this is no size in range", remedy);
         }
         size.map(Self)
     }
@@ -230,10 +227,17 @@ impl Key for Size {
     }
 }
 
-impl Written for Size {
+impl<const MIN: u64, const MAX: u64> Written for Size<MIN, MAX> {
     fn written(&self) -> serde_json::Value {
-        format!("{}MiB", self.0 >> 20).into()
+        size_text(self.0.into()).into()
     }
+}
+
+/// A size in the largest unit that makes it whole.
+fn size_text(bytes: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    whole.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 /// A stretch of every day in UTC: `22:00-06:00`.

@@ -53,9 +53,10 @@ impl Plugin {
     }
 
     /// Has the root context `root` send what is in the outbox, now: also what nobody waits for yet, such as permits that
-    /// are asked for in advance. From a stream's callback only, with nothing borrowed.
+    /// are asked for in advance. Its ticks come as often as they are needed from then on. From a stream's callback only, with nothing borrowed.
     pub fn wake(&self, root: u32) {
-        if !self.worker.borrow().has_calls() {
+        let idle = |worker: &Worker| !worker.has_calls() && !worker.awaits_bodies();
+        if idle(&self.worker.borrow()) {
             return;
         }
         self.woken.set(true);
@@ -73,7 +74,7 @@ impl Plugin {
         self.worker.borrow_mut().next_call(now())
     }
 
-    /// Keeps a paused stream until its exchange is named.
+    /// Keeps a stream until its exchange is named, or its body has come.
     pub fn wait(&self, exchange: ExchangeId, stream: &Rc<RefCell<Stream>>) {
         self.waiting.borrow_mut().insert(exchange, stream.clone());
     }
@@ -98,6 +99,23 @@ impl Plugin {
             }
         }
         // Calls sent from here on belong to the root again. It is running, so this cannot fail.
+        let _ = abi::root::set_effective_context(root);
+    }
+
+    /// Answers refused requests whose bodies have come, or do not. From a root's callback `root` only.
+    pub fn answer(&self, root: u32) {
+        let now = now();
+        loop {
+            let Some(exchange) = self.worker.borrow().next_body(now.mono) else { break };
+            let stream = self.waiting.borrow_mut().remove(&exchange);
+            // Fails for a stream that the proxy has already destroyed.
+            let live = abi::root::set_effective_context(exchange.0).is_ok();
+            match stream.filter(|_| live) {
+                Some(stream) if stream.borrow_mut().answer(self, now) => {}
+                Some(stream) => self.wait(exchange, &stream),
+                None => self.worker.borrow_mut().leave_body(exchange),
+            }
+        }
         let _ = abi::root::set_effective_context(root);
     }
 

@@ -25,7 +25,7 @@ use crate::worker::{AnswerFields, Answered, CallId, Fetch, FetchFailed, HttpAnsw
 
 /// For refreshes and time-outs; a call that a stream needs is sent at once.
 const TICK: Duration = Duration::from_millis(100);
-/// While requests wait for a rate-limit service, whose time-outs are short.
+/// While requests wait for a rate-limit service, whose time-outs are short, or refusals for a body, which is soon there.
 const PRESSED_TICK: Duration = Duration::from_millis(5);
 /// While requests stand in line that may go on: what else the worker has to do comes between two batches.
 const BATCH_TICK: Duration = Duration::from_millis(1);
@@ -213,6 +213,7 @@ impl RootContext for Root {
         set_clock();
         plugin.worker.borrow_mut().tick(&Envoy, now());
         plugin.resume(self.id);
+        plugin.answer(self.id);
         self.send_calls(&plugin);
         plugin.publish();
     }

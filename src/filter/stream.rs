@@ -1,8 +1,9 @@
 //! One HTTP stream: reads its head once, polls its exchange, applies the verdict, adds fields to the response.
 //!
 //! ```text
-//! Fresh ──head──▶ Forwarded | Reported | Answered | Paused
-//! Paused ──the worker named it──▶ Forwarded | Reported | Answered | Paused
+//! Fresh ──head──▶ Forwarded | Reported | Refused | Answered | Paused
+//! Paused ──the worker named it──▶ Forwarded | Reported | Refused | Answered | Paused
+//! Refused ──its body has come, or does not──▶ Answered
 //! Forwarded ──response, trailers──▶ Forwarded        Answered: the response headers seen are our own
 //! ```
 
@@ -28,8 +29,13 @@ use crate::worker::ExchangeId;
 
 /// The part of a stream that the root context can reach while the stream waits.
 pub struct Stream {
+    id: ExchangeId,
     state: State,
     policy: Rc<Policy>,
+    /// Whether more than the head belongs to the request.
+    body_follows: bool,
+    /// What the proxy had counted of the request when the head came, where it had to wait.
+    head_bytes: Option<u64>,
     /// Whose rule says what may not stand in trailers either.
     resource: Option<Rc<Resource>>,
     /// What its answer carries, whoever makes that.
@@ -42,7 +48,16 @@ enum State {
     Paused(Box<Exchange>),
     Forwarded(Forwarded),
     Reported,
+    /// Not answered before its body has come: the connection would end with the answer.
+    Refused(Box<Refusal>, Form),
     Answered,
+}
+
+/// In which form an answer is wanted.
+#[derive(Clone, Copy)]
+struct Form {
+    grpc: bool,
+    dialects: Dialects,
 }
 
 struct Forwarded {
@@ -64,8 +79,9 @@ impl State {
 
 impl Stream {
     /// A stream in which nothing happened yet.
-    fn new(policy: Rc<Policy>) -> Self {
-        Self { state: State::Answered, policy, resource: None, interaction: None, trailers_wait: false }
+    fn new(id: ExchangeId, policy: Rc<Policy>, body_follows: bool) -> Self {
+        let (state, head_bytes) = (State::Answered, None);
+        Self { id, state, policy, body_follows, head_bytes, resource: None, interaction: None, trailers_wait: false }
     }
 
     /// Takes from the trailers what would not pass in the head either; whether the request may go on.
@@ -79,7 +95,8 @@ impl Stream {
         // Trailers that cannot be read are dropped (RFC 9110 6.5.1 allows it for any).
         let stripped = strip().is_some() || headers::clear(Map::RequestTrailers).is_ok();
         if !stripped {
-            refuse(&Reason::FilterUnavailable.into(), false, self.policy.limit_fields);
+            let form = Form { grpc: false, dialects: self.policy.limit_fields };
+            answer(&Reason::FilterUnavailable.into(), form);
         }
         stripped
     }
@@ -131,8 +148,37 @@ impl Stream {
                 State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
-            Verdict::Refuse(refusal) => refuse(&refusal, seen.grpc, self.policy.limit_fields),
+            Verdict::Refuse(refusal) => {
+                let form = Form { grpc: seen.grpc, dialects: self.policy.limit_fields };
+                if self.awaits_body(plugin) { State::Refused(Box::new(refusal), form) } else { answer(&refusal, form) }
+            }
         }
+    }
+
+    /// Whether a refusal is to wait for the body.
+    fn awaits_body(&self, plugin: &Plugin) -> bool {
+        let field = |name| headers::get(Map::Request, name).ok().flatten();
+        let rule = self.policy.awaited_body;
+        let wait = || {
+            let body = rule.of(field("content-length").as_deref(), field("expect").as_deref())?;
+            let came = request_bytes()?;
+            let complete = self.head_bytes.unwrap_or(came).saturating_add(body.into());
+            let mut worker = plugin.worker.borrow_mut();
+            (came < complete).then(|| worker.await_body(self.id, complete, rule.lasts, now().mono))
+        };
+        self.body_follows && wait().unwrap_or(false)
+    }
+
+    /// Answers the refused request if its body has come, or does not; `false` if it is to be looked at again. The stream must
+    /// be the effective context.
+    pub fn answer(&mut self, plugin: &Plugin, now: Now) -> bool {
+        let State::Refused(refusal, form) = &self.state else { return true };
+        // What cannot be counted is not waited for.
+        let over = plugin.worker.borrow_mut().body_came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
+        if over {
+            self.state = answer(refusal, *form);
+        }
+        over
     }
 }
 
@@ -194,7 +240,13 @@ fn send_upstream(upstream: &Upstream, mark: &Mark) -> Result<(), FilterFailed> {
     abi::property::set_filter_state(&mark.passed, "ok").map_err(|_| FilterFailed)
 }
 
-fn refuse(refusal: &Refusal, grpc: bool, dialects: Dialects) -> State {
+/// The bytes of the request that have come, more or less: with the same head, the difference is of the body.
+fn request_bytes() -> Option<u64> {
+    let bytes = abi::property::get(&["request", "total_size"])?;
+    bytes.try_into().ok().map(u64::from_le_bytes)
+}
+
+fn answer(refusal: &Refusal, Form { grpc, dialects }: Form) -> State {
     let answer: Answer = refusal.answer(grpc, dialects, now().wall);
     if abi::stream::send_local_response(&answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
@@ -207,7 +259,7 @@ fn refuse_unjudged() -> Action {
     let refusal = Refusal::from(Reason::FilterUnavailable);
     let seen = unread();
     set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
-    refuse(&refusal, seen.grpc, Dialects { draft: false, older: None });
+    answer(&refusal, Form { grpc: seen.grpc, dialects: Dialects { draft: false, older: None } });
     Action::Pause
 }
 
@@ -241,9 +293,9 @@ impl HttpStream {
         self.stream.as_ref().map_or(Action::Pause, |stream| stream.borrow().action())
     }
 
-    fn begin(&mut self) -> Action {
+    fn begin(&mut self, body_follows: bool) -> Action {
         let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
-        let mut stream = Stream::new(policy.clone());
+        let mut stream = Stream::new(self.id, policy.clone(), body_follows);
         let now = now();
         let decided = match headers::all(Map::Request) {
             Ok(head) => {
@@ -251,15 +303,16 @@ impl HttpStream {
                 let decided = poll(&mut exchange, plugin, now);
                 if decided.is_none() {
                     stream.state = State::Paused(Box::new(exchange));
+                    stream.head_bytes = request_bytes();
                 }
                 decided
             }
             Err(reason) => Some(Decided { verdict: Verdict::Refuse(reason.into()), seen: unread(), at: now.wall }),
         };
-        let waits = decided.is_none();
         if let Some(decided) = decided {
             stream.state = stream.apply(decided, plugin);
         }
+        let waits = matches!(stream.state, State::Paused(_) | State::Refused(..));
         let action = stream.action();
         let stream = Rc::new(RefCell::new(stream));
         if waits {
@@ -319,8 +372,8 @@ fn response_field(name: &'static str) -> Option<Vec<u8>> {
 impl Context for HttpStream {}
 
 impl HttpContext for HttpStream {
-    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let action = self.begin();
+    fn on_http_request_headers(&mut self, _: usize, ends: bool) -> Action {
+        let action = self.begin(!ends);
         if let Some((plugin, _)) = &self.setup {
             plugin.wake(self.root);
         }
@@ -391,6 +444,7 @@ impl HttpContext for HttpStream {
             State::Forwarded(forwarded) => {
                 ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
             }
+            State::Refused(..) => plugin.worker.borrow_mut().leave_body(self.id),
             State::Reported | State::Answered => {}
         }
     }

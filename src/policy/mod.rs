@@ -20,6 +20,7 @@ mod service;
 mod token_form;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
@@ -84,10 +85,30 @@ pub struct Policy {
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
     pub limit_fields: Dialects,
+    /// For which bodies refusals wait.
+    pub awaited_body: AwaitedBody,
     /// Bounds of the verified-token cache of each worker.
     pub token_cache: TokenCacheBounds,
     /// The longest token accepted, in bytes.
     pub max_token_bytes: usize,
+}
+
+/// For the body of which request its refusal waits, so that the connection outlives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AwaitedBody {
+    /// The longest.
+    pub bytes: u32,
+    /// How long at most.
+    pub lasts: Duration,
+}
+
+impl AwaitedBody {
+    /// The bytes to wait for, of a request with these fields. `None` where nothing is to come, where nobody says how much, or
+    /// too much, and where the client itself waits for the answer before it sends the body (RFC 9110 §10.1.1).
+    pub fn of(self, content_length: Option<&[u8]>, expect: Option<&[u8]>) -> Option<u32> {
+        let length = std::str::from_utf8(content_length?).ok()?.parse().ok()?;
+        (expect.is_none() && (1..=self.bytes).contains(&length)).then_some(length)
+    }
 }
 
 /// Bounds of the verified-token cache of one worker.

@@ -9,6 +9,7 @@
 //! Late, timed-out and malformed answers take one path: the call is over. Who waits for keys that are still missing waits
 //! for the next attempt, as long as it may.
 
+mod bodies;
 mod calls;
 mod document;
 mod fetch;
@@ -22,6 +23,7 @@ mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 pub use calls::{Answered, Call, CallId, Message};
 pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
@@ -29,6 +31,7 @@ pub use key_store::KeyLookup;
 pub use tally::{Counter, Gauge, Tally};
 pub use waits::{Batch, Room, Told, Woken};
 
+use bodies::Bodies;
 use calls::{Calls, For};
 use document::Outcome;
 use key_store::{IssuerKeys, Part};
@@ -70,6 +73,7 @@ pub struct Worker {
     known: Marks,
     policies: Vec<Weak<Policy>>,
     waits: Waits,
+    bodies: Bodies,
     calls: Calls,
     not_sent: Vec<CallId>,
     leases: Leases,
@@ -92,6 +96,7 @@ impl Worker {
             known: Marks::new("tokens", KNOWN_TOKENS, host),
             policies: Vec::new(),
             waits: Waits::default(),
+            bodies: Bodies::default(),
             calls: Calls::default(),
             not_sent: Vec::new(),
             leases: Leases::new(MAX_LEASES),
@@ -263,6 +268,32 @@ impl Worker {
         }
     }
 
+    /// Whether the refusal of an exchange may wait for its body, until so many bytes of the request have come, no longer than
+    /// `lasts`. It is none where too many wait.
+    pub fn await_body(&mut self, exchange: ExchangeId, complete: u64, lasts: Duration, now: MonoNanos) -> bool {
+        self.bodies.begin(exchange, complete, lasts, now)
+    }
+
+    /// Whether a refusal waits for its body.
+    pub fn awaits_bodies(&self) -> bool {
+        self.bodies.len() > 0
+    }
+
+    /// The next refusal whose body is to be looked at.
+    pub fn next_body(&self, now: MonoNanos) -> Option<ExchangeId> {
+        self.bodies.next(now)
+    }
+
+    /// So many bytes of a request have come that is refused; whether it is to be answered now.
+    pub fn body_came(&mut self, exchange: ExchangeId, bytes: u64, now: MonoNanos) -> bool {
+        self.bodies.came(exchange, bytes, now)
+    }
+
+    /// A refusal waits no longer for the body of its request.
+    pub fn leave_body(&mut self, exchange: ExchangeId) {
+        self.bodies.leave(exchange);
+    }
+
     /// The next exchange to poll again, in this batch. Whoever is left is named in the next one.
     pub fn next_woken(&mut self, batch: &mut Batch, now: Now) -> Option<ExchangeId> {
         self.waits.next(batch, now.mono)
@@ -277,7 +308,7 @@ impl Worker {
     pub fn pace(&self) -> Pace {
         if self.waits.is_named() {
             Pace::Batches
-        } else if self.leases.next_tick().is_some() || !self.not_sent.is_empty() {
+        } else if self.leases.next_tick().is_some() || !self.not_sent.is_empty() || self.awaits_bodies() {
             Pace::Pressed
         } else {
             Pace::Calm
@@ -355,6 +386,7 @@ impl Worker {
     pub fn level(&self, gauge: Gauge) -> usize {
         match gauge {
             Gauge::Waiting => self.waits.len(),
+            Gauge::AwaitedBodies => self.bodies.len(),
             Gauge::WaitingBytes => self.waits.bytes(),
             Gauge::Calls => self.calls.len(),
         }
@@ -365,6 +397,7 @@ impl Worker {
     pub fn leftovers(&self) -> Vec<String> {
         let left = [
             (self.waits.len(), "exchanges that wait"),
+            (self.bodies.len(), "refusals that wait for a body"),
             (self.waits.bytes(), "bytes of exchanges that wait"),
             (self.leases.waiting(), "places in the queues of leases"),
         ];
@@ -446,7 +479,7 @@ impl Worker {
 pub enum Pace {
     /// For refreshes and lost calls alone.
     Calm,
-    /// Somebody waits for a service, whose time-outs are short.
+    /// Somebody waits for a service, whose time-outs are short, or a refusal for its body.
     Pressed,
     /// Exchanges stand in line to be polled.
     Batches,

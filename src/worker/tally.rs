@@ -65,19 +65,22 @@ pub enum Gauge {
     Waiting,
     /// The bytes that they hold.
     WaitingBytes,
+    /// Refusals that wait for the body of their request.
+    AwaitedBodies,
     /// Calls of dependencies that have not ended.
     Calls,
 }
 
 impl Gauge {
     /// Every gauge.
-    pub const ALL: &'static [Gauge] = &[Gauge::Waiting, Gauge::WaitingBytes, Gauge::Calls];
+    pub const ALL: &'static [Gauge] = &[Gauge::Waiting, Gauge::WaitingBytes, Gauge::AwaitedBodies, Gauge::Calls];
 
     /// The metric's name below `boundgate.`.
     pub const fn metric(self) -> &'static str {
         match self {
             Gauge::Waiting => "waiting",
             Gauge::WaitingBytes => "waiting_bytes",
+            Gauge::AwaitedBodies => "awaited_bodies",
             Gauge::Calls => "calls",
         }
     }

@@ -23,6 +23,7 @@ mod observability;
 mod paths;
 mod peers;
 mod post_quantum;
+mod refused_bodies;
 mod responses;
 mod server_names;
 mod shipped;

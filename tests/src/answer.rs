@@ -51,6 +51,11 @@ impl Answer {
         self.link.group
     }
 
+    /// How many requests its connection had carried before.
+    pub fn nth(&self) -> usize {
+        self.nth
+    }
+
     /// The first header field of this name, as text.
     pub fn header(&self, name: &str) -> Option<String> {
         values(&self.headers, name).next()
