@@ -34,6 +34,8 @@ reasons! {
     MethodRefused = "method-refused",
     /// `:authority` is not a plain host with an optional port.
     AuthorityMalformed = "authority-malformed",
+    /// The path or the query is longer than 8,192 bytes, or the path has more than 64 segments.
+    UriTooLong = "uri-too-long",
     /// The path has more than one reading (doubled slashes, escaped ones where no route takes them, dot segments, `;`, escapes of escapes, raw bytes), or
     /// looks like the path of a route that demands more than the one it leads to.
     PathAmbiguous = "path-ambiguous",
@@ -185,6 +187,7 @@ impl Reason {
             Reason::HeadMalformed => row(400, INVALID_ARGUMENT, NO, "The request is malformed", Caller),
             Reason::MethodRefused => row(501, UNIMPLEMENTED, NO, "The method is not supported", Caller),
             Reason::AuthorityMalformed => row(400, INVALID_ARGUMENT, NO, "The host is malformed", Caller),
+            Reason::UriTooLong => row(414, INVALID_ARGUMENT, NO, "The path or the query is too long", Caller),
             Reason::PathAmbiguous => row(400, INVALID_ARGUMENT, NO, "The path is not in canonical form", Caller),
             Reason::HostUnknown => row(421, NOT_FOUND, NO, "This host is not served here", Caller),
             Reason::Misdirected => row(421, NOT_FOUND, NO, "This connection is not for this host", Caller),
@@ -202,9 +205,10 @@ impl Reason {
             Reason::AuthorizationRepeated | Reason::TokenInQuery => {
                 row(400, INVALID_ARGUMENT, InvalidRequest, "Multiple methods used to include access token", Caller)
             }
+            // A client that is told no more fetches another one of that size.
+            Reason::TokenTooLarge => row(401, UNAUTHENTICATED, InvalidToken, "The access token is too large", Caller),
             // One text for all of these: a forger learns nothing from it.
-            Reason::TokenTooLarge
-            | Reason::TokenMalformed
+            Reason::TokenMalformed
             | Reason::IssuerUntrusted
             | Reason::TypUnacceptable
             | Reason::AlgorithmNotAllowed

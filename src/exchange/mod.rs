@@ -41,7 +41,7 @@ use verify::verify;
 use crate::authz::Grant;
 use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
-use crate::http::{Authority, Head, HeadFault, HeaderMap, wants_grpc};
+use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
 use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Fact, Issuer, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
@@ -200,7 +200,7 @@ impl Exchange {
 
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
-        self.seen.grpc = wants_grpc(&head);
+        self.seen.form = AnswerForm::of_head(&head);
         if self.policy.numbers_interactions {
             self.seen.interaction = self.interaction(&head, around);
         }
@@ -366,11 +366,12 @@ impl Exchange {
     }
 }
 
-fn malformed(fault: HeadFault) -> Reason {
+fn malformed(fault: HeadFault) -> Refusal {
     match fault {
-        HeadFault::Malformed => Reason::HeadMalformed,
-        HeadFault::Authority(_) => Reason::AuthorityMalformed,
-        HeadFault::Path(_) => Reason::PathAmbiguous,
+        HeadFault::Malformed => Reason::HeadMalformed.into(),
+        HeadFault::Authority(_) => Reason::AuthorityMalformed.into(),
+        HeadFault::Path(PathFault::TooLong) => Reason::UriTooLong.into(),
+        HeadFault::Path(fault) => Refusal::path_ambiguous(fault),
     }
 }
 
@@ -384,7 +385,8 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
     match resource.routes.find(method, path) {
         RouteMatch::Found(route) => Ok((route.clone(), false)),
-        RouteMatch::LookAlike | RouteMatch::SlashElsewhere => Err(Reason::PathAmbiguous.into()),
+        RouteMatch::LookAlike => Err(Reason::PathAmbiguous.into()),
+        RouteMatch::SlashElsewhere => Err(Refusal::path_ambiguous(PathFault::DangerousEscape)),
         RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::exchange::InteractionId;
+use crate::http::AnswerForm;
 use crate::peer::PeerIdentity;
 use crate::peer::Thumbprint;
 use crate::policy::{Event, Limit, Resource, Route};
@@ -13,8 +14,8 @@ use crate::verdict::Refusal;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Whether the request wants gRPC answers.
-    pub grpc: bool,
+    /// In which form the request wants its answer.
+    pub form: AnswerForm,
     /// The resource, once the host was recognised.
     pub resource: Option<Rc<Resource>>,
     /// The route, once it was found.

@@ -325,7 +325,7 @@ fn reason(request: &Request) -> Reason {
 
 fn header(refusal: &Refusal, name: &str) -> Option<String> {
     refusal
-        .answer(false, TOLD, at(0.0).wall)
+        .answer(AnswerForm::Problem, TOLD, at(0.0).wall)
         .headers
         .into_iter()
         .find(|(field, _)| *field == name)
@@ -404,7 +404,7 @@ fn each_defect_of_a_token_has_its_reason_and_all_look_alike_to_the_caller() {
             "Bearer realm=\"api\", error=\"invalid_token\", error_description=\"The access token is invalid\", \
              resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\""
         );
-        assert_eq!(refusal.answer(false, TOLD, at(0.0).wall).status, 401);
+        assert_eq!(refusal.answer(AnswerForm::Problem, TOLD, at(0.0).wall).status, 401);
     }
 }
 
@@ -424,24 +424,52 @@ fn an_expired_token_is_told_as_such_only_when_its_signature_is_right() {
     assert_eq!(reason(&get("/orders/7").peer(ALICE).token(&expired.signed_by(2))), Reason::SignatureInvalid);
 }
 
+const METADATA: &str = "resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\"";
+
 #[test]
 fn challenges_are_those_of_rfc_6750() {
     let challenge = |request: &Request| header(&refused(request.run()), "www-authenticate");
-    assert_eq!(
-        challenge(&get("/orders/7")).unwrap(),
-        "Bearer realm=\"api\", resource_metadata=\"https://api.example.com/.well-known/oauth-protected-resource\""
-    );
+    assert_eq!(challenge(&get("/orders/7")).unwrap(), format!("Bearer realm=\"api\", {METADATA}"));
     assert_eq!(
         challenge(&get("/orders/7").header("authorization", "Bearer a,Bearer b")).unwrap(),
-        "Bearer error=\"invalid_request\", error_description=\"Multiple methods used to include access token\""
+        format!(
+            "Bearer realm=\"api\", error=\"invalid_request\", error_description=\"Multiple methods used to include access token\", {METADATA}"
+        )
     );
     let without_scope = token().claim("scope", json!("write:orders"));
     assert_eq!(
         challenge(&get("/orders/7").peer(ALICE).token(&without_scope)).unwrap(),
-        "Bearer error=\"insufficient_scope\", scope=\"read:orders\", \
-         error_description=\"The request requires higher privileges than provided by the access token\""
+        format!(
+            "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"read:orders\", \
+         error_description=\"The request requires higher privileges than provided by the access token\", {METADATA}"
+        )
     );
     assert_eq!(challenge(&get("/nowhere")), None);
+}
+
+#[test]
+fn a_caller_is_told_what_is_wrong_with_its_path_and_its_length() {
+    let told = |path: &str| {
+        let answer = refused(get(path).run()).answer(AnswerForm::Problem, TOLD, at(0.0).wall);
+        let problem: Value = serde_json::from_slice(&answer.body).unwrap();
+        (answer.status, problem["detail"].as_str().unwrap().to_owned())
+    };
+    for (path, fault) in [
+        ("/orders/7;a", "it has a semicolon"),
+        ("/orders//7", "two slashes follow each other"),
+        ("/orders/%2E%2E/7", "a segment is one dot or two"),
+        ("/orders/a%2Fb", "a slash, backslash, semicolon or control character is escaped"),
+        ("/orders/%252e", "an escaped percent sign begins another escape"),
+        (
+            "/orders/{7}",
+            "a control character, space, quote, brace, angle bracket, backslash, hash or letter outside ASCII is not escaped",
+        ),
+    ] {
+        assert_eq!(told(path), (400, format!("The path is not in canonical form: {fault}")), "{path}");
+    }
+    for path in [format!("/{}", "a".repeat(8_192)), format!("/a?{}", "b".repeat(8_193)), "/a".repeat(65)] {
+        assert_eq!(told(&path), (414, "The path or the query is too long".to_owned()));
+    }
 }
 
 #[test]

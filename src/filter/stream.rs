@@ -18,7 +18,7 @@ use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
 use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
-use crate::http::is_grpc;
+use crate::http::AnswerForm;
 use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record};
 use crate::policy::{Dialects, Mark, Policy, Profile, Resource};
@@ -49,15 +49,8 @@ enum State {
     Forwarded(Forwarded),
     Reported,
     /// Not answered before its body has come: the connection would end with the answer.
-    Refused(Box<Refusal>, Form),
+    Refused(Box<Refusal>, AnswerForm),
     Answered,
-}
-
-/// In which form an answer is wanted.
-#[derive(Clone, Copy)]
-struct Form {
-    grpc: bool,
-    dialects: Dialects,
 }
 
 struct Forwarded {
@@ -95,8 +88,7 @@ impl Stream {
         // Trailers that cannot be read are dropped (RFC 9110 6.5.1 allows it for any).
         let stripped = strip().is_some() || headers::clear(Map::RequestTrailers).is_ok();
         if !stripped {
-            let form = Form { grpc: false, dialects: self.policy.limit_fields };
-            answer(&Reason::FilterUnavailable.into(), form);
+            answer(&Reason::FilterUnavailable.into(), AnswerForm::Problem, self.policy.limit_fields);
         }
         stripped
     }
@@ -143,14 +135,17 @@ impl Stream {
         set_filter_state(&self.policy.mark.audit, &audit_record(&seen, (&verdict).into()));
         match verdict {
             Verdict::Forward(forward) => {
-                let grpc = seen.grpc;
+                let grpc = seen.form == AnswerForm::Grpc;
                 let watched = forward.permits().watched().then(|| Box::new(seen));
                 State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
             Verdict::Refuse(refusal) => {
-                let form = Form { grpc: seen.grpc, dialects: self.policy.limit_fields };
-                if self.awaits_body(plugin) { State::Refused(Box::new(refusal), form) } else { answer(&refusal, form) }
+                if self.awaits_body(plugin) {
+                    State::Refused(Box::new(refusal), seen.form)
+                } else {
+                    answer(&refusal, seen.form, self.policy.limit_fields)
+                }
             }
         }
     }
@@ -176,7 +171,7 @@ impl Stream {
         // What cannot be counted is not waited for.
         let over = plugin.worker.borrow_mut().body_came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
         if over {
-            self.state = answer(refusal, *form);
+            self.state = answer(refusal, *form, self.policy.limit_fields);
         }
         over
     }
@@ -246,8 +241,8 @@ fn request_bytes() -> Option<u64> {
     bytes.try_into().ok().map(u64::from_le_bytes)
 }
 
-fn answer(refusal: &Refusal, Form { grpc, dialects }: Form) -> State {
-    let answer: Answer = refusal.answer(grpc, dialects, now().wall);
+fn answer(refusal: &Refusal, form: AnswerForm, dialects: Dialects) -> State {
+    let answer: Answer = refusal.answer(form, dialects, now().wall);
     if abi::stream::send_local_response(&answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
     }
@@ -259,14 +254,14 @@ fn refuse_unjudged() -> Action {
     let refusal = Refusal::from(Reason::FilterUnavailable);
     let seen = unread();
     set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
-    answer(&refusal, Form { grpc: seen.grpc, dialects: Dialects { draft: false, older: None } });
+    answer(&refusal, seen.form, Dialects { draft: false, older: None });
     Action::Pause
 }
 
 /// What is known of a request whose head cannot be read: in which form it wants its answer.
 fn unread() -> Seen {
     let kind = headers::get(Map::Request, "content-type").ok().flatten();
-    Seen { grpc: kind.is_some_and(|kind| is_grpc(&kind)), ..Seen::default() }
+    Seen { form: kind.map_or(AnswerForm::Problem, |kind| AnswerForm::of(&kind)), ..Seen::default() }
 }
 
 fn set_filter_state(key: &str, value: &str) {

@@ -80,18 +80,6 @@ impl Head {
     }
 }
 
-/// Whether a request with this header map wants gRPC answers; for one that may be malformed otherwise.
-pub fn wants_grpc(map: &HeaderMap) -> bool {
-    map.all("content-type").next().is_some_and(is_grpc)
-}
-
-/// Whether the proxy takes a request with this `content-type` for gRPC: what it turns into a trailers-only response
-/// must be what is answered as gRPC. `application/grpc-web` is not, and neither is a type with parameters.
-pub fn is_grpc(content_type: &[u8]) -> bool {
-    let behind = content_type.strip_prefix(b"application/grpc");
-    behind.is_some_and(|behind| behind.is_empty() || behind.starts_with(b"+"))
-}
-
 fn once<'h>(map: &'h HeaderMap, name: &'h str) -> Result<&'h [u8], HeadFault> {
     let mut values = map.all(name);
     match (values.next(), values.next()) {
@@ -138,16 +126,6 @@ mod tests {
                 Some(HeadFault::Malformed),
                 "{wrong}"
             );
-        }
-    }
-
-    #[test]
-    fn grpc_is_what_the_proxy_takes_for_it() {
-        for kind in ["application/grpc", "application/grpc+proto", "application/grpc+"] {
-            assert!(is_grpc(kind.as_bytes()), "{kind}");
-        }
-        for kind in ["application/grpc-web", "application/grpc; a=b", "application/grpcfoo", "Application/grpc", ""] {
-            assert!(!is_grpc(kind.as_bytes()), "{kind}");
         }
     }
 

@@ -71,6 +71,26 @@ pub enum PathFault {
     DangerousEscape,
 }
 
+impl PathFault {
+    /// What a caller is told is wrong with its path.
+    pub const fn told(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "it does not begin with a slash",
+            Self::TooLong => "it is too long",
+            Self::RawByte => {
+                "a control character, space, quote, brace, angle bracket, backslash, hash or letter outside ASCII is not escaped"
+            }
+            Self::Parameter => "it has a semicolon",
+            Self::EmptySegment => "two slashes follow each other",
+            Self::DotSegment => "a segment is one dot or two",
+            Self::BrokenEscape => "two hexadecimal digits do not follow a percent sign",
+            Self::EscapedEscape => "an escaped percent sign begins another escape",
+            Self::NotText => "escapes make no UTF-8",
+            Self::DangerousEscape => "a slash, backslash, semicolon or control character is escaped",
+        }
+    }
+}
+
 impl CanonicalPath {
     /// Reads path and query.
     pub fn parse(raw: &[u8]) -> Result<Self, PathFault> {

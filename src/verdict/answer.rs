@@ -1,10 +1,13 @@
-//! A refusal as bytes for the caller: status, headers, problem document or gRPC message. One function for HTTP and
-//! gRPC, so that both always come from the same row.
+//! A refusal as bytes for the caller: status, headers, problem document or gRPC message. One function for HTTP, gRPC and
+//! gRPC-Web, so that all come from the same row.
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
+use crate::http::AnswerForm;
 use crate::policy::Dialects;
 use crate::reason::Reason;
 use crate::time::{UnixMillis, whole_seconds_up};
@@ -14,16 +17,14 @@ use crate::verdict::{Detail, Refusal};
 /// A complete answer to a refused request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status; the proxy turns it into 200 for gRPC.
+    /// HTTP status; 200 for gRPC, whose status is a header.
     pub status: u16,
-    /// gRPC status; never 0.
-    pub grpc_status: u8,
     /// Response code details: `boundgate:<slug>`.
     pub details: String,
     /// Header fields, lower-case names.
     pub headers: Vec<(&'static str, String)>,
-    /// Problem document (RFC 9457), or for gRPC the bare text, which becomes `grpc-message`.
-    pub body: String,
+    /// Problem document (RFC 9457); nothing for gRPC, whose answers consist of headers only; for gRPC-Web these as a frame.
+    pub body: Vec<u8>,
 }
 
 /// RFC 9457 with the extension of draft-ietf-httpapi-ratelimit-headers.
@@ -41,33 +42,45 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 const ABNORMAL_USAGE: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
 
 impl Refusal {
-    /// The answer. `grpc`: the proxy takes the request for gRPC; `dialects`: which fields of limits are wanted.
-    pub fn answer(&self, grpc: bool, dialects: Dialects, now: UnixMillis) -> Answer {
+    /// The answer. `dialects`: which fields of limits are wanted.
+    pub fn answer(&self, form: AnswerForm, dialects: Dialects, now: UnixMillis) -> Answer {
         let row = self.reason.row();
         let mut headers = vec![("cache-control", String::from("no-store"))];
         let challenge = challenge::bearer(row.challenge, row.text, self.resource.as_deref(), self.route.as_deref());
         headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
         match &self.detail {
-            Detail::None => {}
-            Detail::RetryAfter(wait) => headers.push(("retry-after", seconds(*wait))),
+            Detail::None | Detail::RetryAfter(_) | Detail::Path(_) => {}
             Detail::Allow(methods) => headers.push(("allow", methods.join(", "))),
-            Detail::Limits(over) => {
-                headers.extend(over.retry_after().map(|wait| ("retry-after", seconds(wait))));
-                headers.extend(over.fields(dialects, now));
-            }
+            Detail::Limits(over) => headers.extend(over.fields(dialects, now)),
         }
-        let body = if grpc {
-            row.text.to_owned()
-        } else {
-            headers.push(("content-type", String::from("application/problem+json")));
-            self.problem(row.status, row.text)
+        let wait = self.retry_after();
+        headers.extend(wait.map(|wait| ("retry-after", seconds(wait))));
+        headers.push(("content-type", form.content_type().to_owned()));
+        let text = match &self.detail {
+            Detail::Path(fault) => format!("{}: {}", row.text, fault.told()),
+            Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) | Detail::Limits(_) => row.text.to_owned(),
         };
-        Answer {
-            status: row.status,
-            grpc_status: row.grpc,
-            details: format!("boundgate:{}", self.reason.slug()),
-            headers,
-            body,
+        // The texts have no character that would have to be escaped.
+        let grpc = [("grpc-status", row.grpc.to_string()), ("grpc-message", text.clone())];
+        let grpc = grpc.into_iter().chain(wait.map(|wait| ("grpc-retry-pushback-ms", milliseconds(wait))));
+        let (status, body) = match form {
+            AnswerForm::Problem => (row.status, self.problem(row.status, &text).into_bytes()),
+            AnswerForm::Grpc => {
+                headers.extend(grpc);
+                (200, Vec::new())
+            }
+            AnswerForm::GrpcWeb => (200, trailers_frame(grpc)),
+            AnswerForm::GrpcWebText => (200, BASE64.encode(trailers_frame(grpc)).into_bytes()),
+        };
+        Answer { status, details: format!("boundgate:{}", self.reason.slug()), headers, body }
+    }
+
+    /// When it is worth another try, if that can be told.
+    fn retry_after(&self) -> Option<Duration> {
+        match &self.detail {
+            Detail::RetryAfter(wait) => Some(*wait),
+            Detail::Limits(over) => over.retry_after(),
+            Detail::None | Detail::Allow(_) | Detail::Path(_) => None,
         }
     }
 
@@ -84,9 +97,23 @@ impl Refusal {
     }
 }
 
+/// Trailers as gRPC-Web has them, in the body: browsers read them whatever CORS says, and the proxy keeps the type of an
+/// answer only where it has a body.
+fn trailers_frame(trailers: impl Iterator<Item = (&'static str, String)>) -> Vec<u8> {
+    const TRAILERS: u8 = 0x80;
+    let text: String = trailers.map(|(name, value)| format!("{name}:{value}\r\n")).collect();
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    [&[TRAILERS][..], &length.to_be_bytes(), text.as_bytes()].concat()
+}
+
 /// At least one second, rounded up: waiting that long always suffices.
 fn seconds(wait: Duration) -> String {
     whole_seconds_up(wait).max(1).to_string()
+}
+
+/// Clients of gRPC that retry wait as long as this says (gRFC A6); like [`seconds`], it always suffices.
+fn milliseconds(wait: Duration) -> String {
+    wait.as_nanos().div_ceil(1_000_000).to_string()
 }
 
 /// The status phrase (RFC 9457 §4.2.1: the title of `about:blank`).
@@ -97,6 +124,7 @@ fn title(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        414 => "URI Too Long",
         421 => "Misdirected Request",
         501 => "Not Implemented",
         429 => "Too Many Requests",

@@ -12,25 +12,24 @@ const UNKNOWN_REALM: &str = "boundgate";
 /// The challenge, or `None` where the table has none.
 pub fn bearer(kind: ChallengeKind, text: &str, resource: Option<&Resource>, route: Option<&Route>) -> Option<String> {
     let mut challenge = Challenge(String::from("Bearer "));
-    match kind {
+    challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
+    let error = match kind {
         ChallengeKind::None => return None,
-        ChallengeKind::Bare => {
-            challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
-            challenge.metadata(resource);
+        ChallengeKind::Bare => None,
+        ChallengeKind::InvalidToken => Some("invalid_token"),
+        ChallengeKind::InvalidRequest => Some("invalid_request"),
+        ChallengeKind::InsufficientScope => Some("insufficient_scope"),
+    };
+    if let Some(error) = error {
+        challenge.parameter("error", error);
+        if let (ChallengeKind::InsufficientScope, Some(Access::Token(rule))) = (kind, route.map(|route| &route.access))
+        {
+            challenge.parameter("scope", &needed(&rule.scopes));
         }
-        ChallengeKind::InvalidToken => {
-            challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
-            challenge.error("invalid_token", text);
-            challenge.metadata(resource);
-        }
-        ChallengeKind::InvalidRequest => challenge.error("invalid_request", text),
-        ChallengeKind::InsufficientScope => {
-            challenge.parameter("error", "insufficient_scope");
-            if let Some(Access::Token(rule)) = route.map(|route| &route.access) {
-                challenge.parameter("scope", &needed(&rule.scopes));
-            }
-            challenge.parameter("error_description", text);
-        }
+        challenge.parameter("error_description", text);
+    }
+    if let Some(url) = resource.and_then(|resource| resource.resource_metadata.as_deref()) {
+        challenge.parameter("resource_metadata", url);
     }
     Some(challenge.0)
 }
@@ -55,16 +54,5 @@ impl Challenge {
         let value: String = value.chars().filter(allowed).collect();
         // Writing to a String cannot fail.
         let _ = write!(self.0, "{name}=\"{value}\"");
-    }
-
-    fn error(&mut self, error: &str, description: &str) {
-        self.parameter("error", error);
-        self.parameter("error_description", description);
-    }
-
-    fn metadata(&mut self, resource: Option<&Resource>) {
-        if let Some(url) = resource.and_then(|resource| resource.resource_metadata.as_deref()) {
-            self.parameter("resource_metadata", url);
-        }
     }
 }

@@ -16,6 +16,7 @@ pub use answer::Answer;
 pub use upstream::Upstream;
 
 use crate::authz::Grant;
+use crate::http::PathFault;
 use crate::limit::{OverLimit, Permits, Violation};
 use crate::policy::{Resource, Route};
 use crate::reason::Reason;
@@ -73,6 +74,8 @@ pub enum Detail {
     None,
     /// When to try again.
     RetryAfter(Duration),
+    /// What is wrong with the path.
+    Path(PathFault),
     /// The methods that are allowed.
     Allow(Vec<String>),
     /// Which limits said no.
@@ -108,6 +111,11 @@ impl Refusal {
     /// A dependency of ours is not there; try again after `retry_after`.
     pub fn unavailable(reason: Reason, retry_after: Duration) -> Self {
         Self { detail: Detail::RetryAfter(retry_after), ..reason.into() }
+    }
+
+    /// The path has no one reading.
+    pub fn path_ambiguous(fault: PathFault) -> Self {
+        Self { detail: Detail::Path(fault), ..Reason::PathAmbiguous.into() }
     }
 
     /// The method is none of `allowed` (RFC 9110 §15.5.6).

@@ -63,7 +63,7 @@ async fn a_missing_scope_is_named() {
     assert_eq!(
         answer.challenges(),
         [
-            r#"Bearer error="insufficient_scope", scope="read:orders", error_description="The request requires higher privileges than provided by the access token""#
+            r#"Bearer realm="api", error="insufficient_scope", scope="read:orders", error_description="The request requires higher privileges than provided by the access token""#
         ]
     );
 }

@@ -13,6 +13,7 @@ use super::world::{Caller, World};
 use crate::config;
 use crate::exchange::{Exchange, Step as Polled, Surroundings, ended, responded};
 use crate::fake::FakeHost;
+use crate::http::AnswerForm;
 use crate::limit::Why;
 use crate::limit::fleet::fake::asked;
 use crate::policy::{Dialects, FilterId, Policy};
@@ -238,7 +239,7 @@ impl Life<'_> {
                 Said::Passes { shadowed: shadowed.iter().map(|limit| limit.origin.name.to_string()).collect() }
             }
             Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => {
-                let answer = refusal.answer(false, Dialects { draft: true, older: None }, now.wall);
+                let answer = refusal.answer(AnswerForm::Problem, Dialects { draft: true, older: None }, now.wall);
                 let told = answer.headers.iter().find(|(name, _)| *name == "retry-after");
                 let (violated, kept) = match &refusal.detail {
                     Detail::Limits(over) => {

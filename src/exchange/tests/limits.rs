@@ -9,6 +9,10 @@ fn told(forward: &Forward) -> Vec<Change> {
     forward.permits().fields(TOLD, at(0.0).wall, |_| None)
 }
 
+fn problem(refusal: &Refusal) -> String {
+    String::from_utf8(refusal.answer(AnswerForm::Problem, TOLD, at(0.0).wall).body).unwrap()
+}
+
 #[test]
 fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     let mut scene = Scene::new(&config());
@@ -19,7 +23,7 @@ fn a_greedy_client_is_slowed_down_and_honouring_retry_after_succeeds() {
     assert!(told.iter().any(spent), "{told:?}");
     let refusal = refused(scene.run(&limited));
     assert_eq!((refusal.reason, header(&refusal, "retry-after").unwrap().as_str()), (Reason::OverLimit, "1"));
-    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("\"violated-policies\":[\"per-client\"]"));
+    assert!(problem(&refusal).contains("\"violated-policies\":[\"per-client\"]"));
     scene.seconds = 1.0;
     forwarded(scene.run(&limited));
 }
@@ -200,7 +204,7 @@ fn a_source_that_fails_too_often_is_locked_out_and_known_tokens_still_pass() {
     assert_eq!(refused(scene.run(&forged(2))).reason, Reason::SignatureInvalid);
     let refusal = refused(scene.run(&forged(3)));
     assert_eq!(refusal.reason, Reason::SourceLockedOut);
-    assert!(refusal.answer(false, TOLD, at(0.0).wall).body.contains("#abnormal-usage-detected"));
+    assert!(problem(&refusal).contains("#abnormal-usage-detected"));
     let fresh = get("/limited").peer(ALICE).token(&token().claim("jti", json!("fresh")));
     assert_eq!(refused(scene.run(&fresh)).reason, Reason::SourceLockedOut, "nothing new is verified");
     forwarded(scene.run(&known));

@@ -20,8 +20,10 @@ unsafe extern "C" {
     safe fn proxy_continue_stream(stream: u32) -> u32;
 }
 
-/// Answers the request of the effective context, with response code details, which the SDK leaves out. One call for HTTP
-/// and gRPC: the proxy turns it into a trailers-only response where the request is gRPC.
+/// The status of a gRPC answer stands in its headers, so that it is the same behind a filter that translates gRPC-Web.
+const NO_GRPC_STATUS: i32 = -1;
+
+/// Answers the request of the effective context, with response code details, which the SDK leaves out.
 pub fn send_local_response(answer: &Answer) -> Result<(), Failed> {
     let headers = encode(answer.headers.iter().map(|(name, value)| (*name, value.as_bytes())));
     // SAFETY: every pointer comes with the length of the slice it was taken from, all outlive the call, and the
@@ -35,7 +37,7 @@ pub fn send_local_response(answer: &Answer) -> Result<(), Failed> {
             answer.body.len(),
             headers.as_ptr(),
             headers.len(),
-            i32::from(answer.grpc_status),
+            NO_GRPC_STATUS,
         )
     })
 }
