@@ -13,6 +13,8 @@ pub enum Case {
     /// No filter and a new connection for each request.
     Connection(KeyExchange),
     Known(Counted),
+    /// Counted once, the token signed by another algorithm than ES256.
+    KnownSigned(Algorithm),
     /// By its place in `BENCH_MODULE`.
     KnownOther(usize, Counted),
     FirstSeen(Algorithm),
@@ -53,17 +55,20 @@ impl Counted {
     }
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 16] = [
     Case::NoFilter,
     Case::Connection(KeyExchange::X25519),
     Case::Connection(KeyExchange::X25519MlKem768),
     Case::Known(Counted::Once),
     Case::Known(Counted::Twice),
     Case::Known(Counted::WithAnswers),
+    Case::KnownSigned(Algorithm::MlDsa65),
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
+    Case::FirstSeen(Algorithm::MlDsa65),
     Case::Forged(Algorithm::Es256),
     Case::Forged(Algorithm::Rs256),
+    Case::Forged(Algorithm::MlDsa65),
     Case::OwnChain,
     Case::OwnChainFirstSeen(Algorithm::Es256),
     Case::OwnChainFirstSeen(Algorithm::Rs256),
@@ -83,6 +88,9 @@ impl Case {
             Self::NoFilter => String::from("no filter"),
             Self::Connection(group) => format!("no filter, new connection by {}", group.name()),
             Self::Known(counted) => format!("Boundgate, known token, {}, fields on", counted.name()),
+            Self::KnownSigned(algorithm) => {
+                format!("Boundgate, known {} token, one limit, fields on", algorithm.name())
+            }
             Self::KnownOther(number, counted) => {
                 format!("{}, known token, {}", other_modules()[number].display(), counted.name())
             }
@@ -101,6 +109,9 @@ impl Case {
             }
             Self::Connection(_) => Some(Self::Connection(KeyExchange::X25519)),
             Self::Known(_) | Self::KnownOther(..) => Some(Self::OwnChain),
+            Self::KnownSigned(_) => Some(Self::Known(Counted::Once)),
+            // The own chain has no ML-DSA.
+            Self::FirstSeen(Algorithm::MlDsa65) => Some(Self::FirstSeen(Algorithm::Es256)),
             Self::FirstSeen(algorithm) => Some(Self::OwnChainFirstSeen(algorithm)),
             Self::Forged(algorithm) => Some(Self::FirstSeen(algorithm)),
         }
@@ -112,7 +123,7 @@ impl Case {
         listener["name"] = json!(self.name());
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
-            Self::Known(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
+            Self::Known(_) | Self::KnownSigned(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
             Self::KnownOther(number, _) => {
                 filters[0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
                     json!(other_modules()[number]);
@@ -128,7 +139,7 @@ impl Case {
 
     /// Whether it has Boundgate in it, and so needs the keys.
     pub fn is_filtered(self) -> bool {
-        matches!(self, Self::Known(_) | Self::KnownOther(..) | Self::FirstSeen(_) | Self::Forged(_))
+        !matches!(self, Self::NoFilter | Self::Connection(_) | Self::OwnChain | Self::OwnChainFirstSeen(_))
     }
 
     /// Whether a batch has tokens that nobody has seen.
@@ -164,7 +175,10 @@ impl Case {
     pub fn sign(self, bed: &Testbed, count: usize) -> Vec<String> {
         let alice = bed.pki.client("alice");
         let algorithm = match self {
-            Self::FirstSeen(algorithm) | Self::Forged(algorithm) | Self::OwnChainFirstSeen(algorithm) => algorithm,
+            Self::KnownSigned(algorithm)
+            | Self::FirstSeen(algorithm)
+            | Self::Forged(algorithm)
+            | Self::OwnChainFirstSeen(algorithm) => algorithm,
             _ => Algorithm::Es256,
         };
         let claims = || bed.authority.claims().algorithm(algorithm).scope("read:orders").bound_to(&alice);
@@ -191,7 +205,7 @@ fn other_modules() -> Vec<PathBuf> {
 pub fn plugin() -> PluginConfig {
     PluginConfig::from(json!({
         "issuers": {"main": {
-            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256"],
+            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256", "ML-DSA-65"],
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
         }},
         "resources": [{
