@@ -35,6 +35,9 @@ pub enum Counted {
     WithAnswers,
 }
 
+/// Seconds that a token lives: longer than one Envoy, on the slowest machine.
+const LIFETIME: i64 = 36_000;
+
 const COUNTED: [Counted; 3] = [Counted::Once, Counted::Twice, Counted::WithAnswers];
 
 impl Counted {
@@ -181,7 +184,8 @@ impl Case {
             | Self::OwnChainFirstSeen(algorithm) => algorithm,
             _ => Algorithm::Es256,
         };
-        let claims = || bed.authority.claims().algorithm(algorithm).scope("read:orders").bound_to(&alice);
+        let claims =
+            || bed.authority.claims().algorithm(algorithm).scope("read:orders").lifetime(LIFETIME).bound_to(&alice);
         let forged = matches!(self, Self::Forged(_));
         (0..count).map(|_| if forged { forge(claims().sign()) } else { claims().sign() }).collect()
     }
@@ -205,7 +209,7 @@ fn other_modules() -> Vec<PathBuf> {
 pub fn plugin() -> PluginConfig {
     PluginConfig::from(json!({
         "issuers": {"main": {
-            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256", "ML-DSA-65"],
+            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256", "ML-DSA-65"], "max_lifetime": "12h",
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
         }},
         "resources": [{
