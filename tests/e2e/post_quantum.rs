@@ -1,8 +1,8 @@
-//! Hybrid key exchange, as `envoy/post-quantum.yaml` offers it: who can do it gets it, who cannot is served as before, and the
-//! access log tells which.
+//! Hybrid key exchange and ML-DSA tokens, as `envoy/post-quantum.yaml` has them: who can agree on keys so does it, who cannot
+//! is served as before, and the access log tells which.
 
 use boundgate_testbed::KeyExchange::{P256, X25519, X25519MlKem768};
-use boundgate_testbed::{Client, Envoy, EnvoyConfig, Pki, Testbed};
+use boundgate_testbed::{Algorithm, Client, Envoy, EnvoyConfig, Pki, Testbed};
 use serde_json::json;
 
 use crate::expectations::refused;
@@ -65,6 +65,30 @@ async fn a_stolen_token_is_refused_whatever_the_key_exchange() {
         assert_eq!(answer.key_exchange(), Some(group));
         refused(&bed, &answer, 401, "binding-mismatch").await;
     }
+}
+
+#[tokio::test]
+async fn ml_dsa_tokens_pass_over_the_hybrid_group_with_the_certificate_they_are_bound_to_and_no_other() {
+    let bed = bed().await;
+    let alice = bed.client("alice").key_exchange(&[X25519MlKem768]);
+    let bob = bed.client("bob").key_exchange(&[X25519MlKem768]);
+    let mut tokens = Vec::new();
+    for algorithm in [Algorithm::MlDsa44, Algorithm::MlDsa65, Algorithm::MlDsa87] {
+        let token = bed.token(&alice).scope("read:orders").algorithm(algorithm).issue().await;
+        refused(&bed, &bob.get("/orders/7").token(&token).send().await, 401, "binding-mismatch").await;
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let other = if signature.starts_with('A') { "B" } else { "A" };
+        let forged = format!("{signed}.{other}{}", &signature[1..]);
+        refused(&bed, &alice.get("/orders/7").token(&forged).send().await, 401, "signature-invalid").await;
+        tokens.push(token);
+    }
+    for token in tokens {
+        for client in [&alice, &alice.http2()] {
+            let answer = client.get("/orders/7").token(&token).send().await;
+            assert_eq!((answer.status, answer.key_exchange()), (200, Some(X25519MlKem768)), "{}", answer.text());
+        }
+    }
+    assert_eq!(bed.upstream.count(), 6);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ const MANAGER: &str = "/static_resources/listeners/boundgate/filter_chains/0/fil
 const CLUSTERS: &str = "/static_resources/clusters";
 
 #[test]
-fn the_configuration_with_hybrid_key_exchange_is_the_usual_one_but_for_that() {
+fn the_post_quantum_configuration_is_the_usual_one_but_for_that() {
     let tls = "transport_socket/typed_config/common_tls_context/tls_params/ecdh_curves";
     let log = "access_log/envoy.access_loggers.stdout/typed_config/log_format/json_format";
     let plugin = "http_filters/boundgate/typed_config/config/configuration/value";
@@ -50,6 +50,7 @@ fn the_configuration_with_hybrid_key_exchange_is_the_usual_one_but_for_that() {
         format!("{LISTENER}/address/socket_address/port_value"),
         format!("{MANAGER}/{log}/tls_group"),
         format!("{MANAGER}/{log}/upstream_tls_group"),
+        format!("{MANAGER}/{plugin}/issuers/main/algorithms"),
         format!("{MANAGER}/{plugin}/resources/0/hosts/1"),
         format!("{STAND_IN}/address/socket_address/port_value"),
         format!("{STAND_IN}/filter_chains/0/transport_socket"),

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boundgate_testbed::{Answer, Client, KeyExchange, PluginConfig, Request, Steps, Testbed};
+use boundgate_testbed::{Algorithm, Answer, Client, KeyExchange, PluginConfig, Request, Steps, Testbed};
 
 /// More requests than the shipped limit (burst 10, 5/s) can let through.
 const GREEDY: usize = 100;
@@ -12,7 +12,7 @@ const GREEDY: usize = 100;
 #[tokio::main]
 async fn main() -> ExitCode {
     println!("Starting Envoy with the filter, an upstream and an authorization server ...");
-    let bed = Testbed::start(PluginConfig::shipped()).await;
+    let bed = Testbed::start(PluginConfig::shipped_in("envoy/post-quantum.yaml")).await;
     println!("Envoy listens on {}.\n", bed.envoy.address("boundgate"));
 
     let mut tour = Tour { bed: &bed, steps: Steps::default() };
@@ -60,6 +60,8 @@ impl Tour<'_> {
         self.step("alice: the same over HTTP/2", http2.get("/orders/7").token(&good), ADMITTED).await;
         let hybrid = alice.key_exchange(&[KeyExchange::X25519MlKem768]);
         self.step("alice: hybrid key exchange", hybrid.get("/orders/7").token(&good), ADMITTED).await;
+        let signed = bed.token(&alice).scope("read:orders").algorithm(Algorithm::MlDsa65).issue().await;
+        self.step("alice: token signed by ML-DSA-65", hybrid.get("/orders/7").token(&signed), ADMITTED).await;
         let stolen = refused(401, "boundgate:binding-mismatch", "error=\"invalid_token\"");
         self.step("bob: alice's token, stolen", bob.get("/orders/7").token(&good), stolen).await;
         let without = refused(401, "boundgate:certificate-missing", "error=\"invalid_token\"");

@@ -13,6 +13,8 @@ pub enum Case {
     /// No filter and a new connection for each request.
     Connection(KeyExchange),
     Known(Counted),
+    /// Counted once, the token signed by another algorithm than ES256.
+    KnownSigned(Algorithm),
     /// By its place in `BENCH_MODULE`.
     KnownOther(usize, Counted),
     FirstSeen(Algorithm),
@@ -32,6 +34,9 @@ pub enum Counted {
     /// One rate, and answers.
     WithAnswers,
 }
+
+/// Seconds that a token lives: longer than one Envoy, on the slowest machine.
+const LIFETIME: i64 = 36_000;
 
 const COUNTED: [Counted; 3] = [Counted::Once, Counted::Twice, Counted::WithAnswers];
 
@@ -53,17 +58,20 @@ impl Counted {
     }
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 16] = [
     Case::NoFilter,
     Case::Connection(KeyExchange::X25519),
     Case::Connection(KeyExchange::X25519MlKem768),
     Case::Known(Counted::Once),
     Case::Known(Counted::Twice),
     Case::Known(Counted::WithAnswers),
+    Case::KnownSigned(Algorithm::MlDsa65),
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
+    Case::FirstSeen(Algorithm::MlDsa65),
     Case::Forged(Algorithm::Es256),
     Case::Forged(Algorithm::Rs256),
+    Case::Forged(Algorithm::MlDsa65),
     Case::OwnChain,
     Case::OwnChainFirstSeen(Algorithm::Es256),
     Case::OwnChainFirstSeen(Algorithm::Rs256),
@@ -83,6 +91,9 @@ impl Case {
             Self::NoFilter => String::from("no filter"),
             Self::Connection(group) => format!("no filter, new connection by {}", group.name()),
             Self::Known(counted) => format!("Boundgate, known token, {}, fields on", counted.name()),
+            Self::KnownSigned(algorithm) => {
+                format!("Boundgate, known {} token, one limit, fields on", algorithm.name())
+            }
             Self::KnownOther(number, counted) => {
                 format!("{}, known token, {}", other_modules()[number].display(), counted.name())
             }
@@ -101,6 +112,9 @@ impl Case {
             }
             Self::Connection(_) => Some(Self::Connection(KeyExchange::X25519)),
             Self::Known(_) | Self::KnownOther(..) => Some(Self::OwnChain),
+            Self::KnownSigned(_) => Some(Self::Known(Counted::Once)),
+            // The own chain has no ML-DSA.
+            Self::FirstSeen(Algorithm::MlDsa65) => Some(Self::FirstSeen(Algorithm::Es256)),
             Self::FirstSeen(algorithm) => Some(Self::OwnChainFirstSeen(algorithm)),
             Self::Forged(algorithm) => Some(Self::FirstSeen(algorithm)),
         }
@@ -112,7 +126,7 @@ impl Case {
         listener["name"] = json!(self.name());
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
-            Self::Known(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
+            Self::Known(_) | Self::KnownSigned(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
             Self::KnownOther(number, _) => {
                 filters[0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
                     json!(other_modules()[number]);
@@ -128,7 +142,7 @@ impl Case {
 
     /// Whether it has Boundgate in it, and so needs the keys.
     pub fn is_filtered(self) -> bool {
-        matches!(self, Self::Known(_) | Self::KnownOther(..) | Self::FirstSeen(_) | Self::Forged(_))
+        !matches!(self, Self::NoFilter | Self::Connection(_) | Self::OwnChain | Self::OwnChainFirstSeen(_))
     }
 
     /// Whether a batch has tokens that nobody has seen.
@@ -164,10 +178,14 @@ impl Case {
     pub fn sign(self, bed: &Testbed, count: usize) -> Vec<String> {
         let alice = bed.pki.client("alice");
         let algorithm = match self {
-            Self::FirstSeen(algorithm) | Self::Forged(algorithm) | Self::OwnChainFirstSeen(algorithm) => algorithm,
+            Self::KnownSigned(algorithm)
+            | Self::FirstSeen(algorithm)
+            | Self::Forged(algorithm)
+            | Self::OwnChainFirstSeen(algorithm) => algorithm,
             _ => Algorithm::Es256,
         };
-        let claims = || bed.authority.claims().algorithm(algorithm).scope("read:orders").bound_to(&alice);
+        let claims =
+            || bed.authority.claims().algorithm(algorithm).scope("read:orders").lifetime(LIFETIME).bound_to(&alice);
         let forged = matches!(self, Self::Forged(_));
         (0..count).map(|_| if forged { forge(claims().sign()) } else { claims().sign() }).collect()
     }
@@ -191,7 +209,7 @@ fn other_modules() -> Vec<PathBuf> {
 pub fn plugin() -> PluginConfig {
     PluginConfig::from(json!({
         "issuers": {"main": {
-            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256"],
+            "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256", "ML-DSA-65"], "max_lifetime": "12h",
             "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
         }},
         "resources": [{
