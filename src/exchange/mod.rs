@@ -208,7 +208,7 @@ impl Exchange {
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
         let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
-        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault).into(), None, None))?;
+        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault), None, None))?;
         self.seen.path = Some(head.path().as_str().into());
         let Some(resource) = self.policy.resource(head.authority()).cloned() else {
             return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));

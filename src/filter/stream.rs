@@ -97,7 +97,7 @@ impl Stream {
     fn number_interaction(&self) {
         let waiting = || match &self.state {
             State::Paused(exchange) => exchange.seen().interaction.as_ref(),
-            State::Forwarded(..) | State::Reported | State::Answered => None,
+            State::Forwarded(..) | State::Reported | State::Refused(..) | State::Answered => None,
         };
         if let Some(interaction) = self.interaction.as_ref().or_else(waiting) {
             // The response goes on without it if the proxy refuses it.
@@ -122,7 +122,7 @@ impl Stream {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
             let _ = abi::stream::resume_request();
         }
-        false
+        matches!(self.state, State::Refused(..))
     }
 
     /// Counted and recorded is what became of the request, once that is certain.

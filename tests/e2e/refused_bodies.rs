@@ -1,10 +1,11 @@
 //! What becomes of the body of a refused request, and of the connection that carried it.
 
-use boundgate_testbed::{Answer, Client, Testbed};
+use boundgate_testbed::{Answer, Client, JwksAnswer, Testbed};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::expectations::{alices_token, bed, refused, with};
+use crate::keys::{active, without_keys};
 
 /// Requests of every kind that are refused, with a body of that many bytes, one after the other.
 async fn refusals(bed: &Testbed, client: &Client, bytes: usize) -> Vec<Answer> {
@@ -63,6 +64,23 @@ async fn a_body_that_is_too_long_or_does_not_come_is_cut_with_the_refusal() {
         assert_eq!(answer.header("connection").as_deref(), Some("close"), "{declared} bytes");
     }
     assert_eq!(bed.envoy.stat("wasmcustom.boundgate.awaited_bodies").await, 0);
+}
+
+/// A theft that is seen once the keys are there; of its body comes only a part.
+#[tokio::test]
+async fn a_refusal_after_a_wait_for_keys_is_sent_although_its_body_does_not_come() {
+    let bed = bed().await;
+    let token = alices_token(&bed).await;
+    without_keys(&bed).await;
+    let bob = bed.client("bob");
+    let request =
+        without_its_body(1_000).replace("\r\n\r\n", &format!("\r\nauthorization: Bearer {token}\r\n\r\nbegins"));
+    let call = tokio::spawn(async move { bob.raw(request).await });
+    active(&bed, 1).await;
+    bed.authority.answer_jwks_with(JwksAnswer::Keys);
+    let answer = call.await.unwrap().unwrap();
+    refused(&bed, &answer, 401, "binding-mismatch").await;
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
 }
 
 #[tokio::test]
