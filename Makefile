@@ -28,8 +28,9 @@ test: lint ## Everything a change must pass
 	@scripts/build --all-features --tests
 	@$(CHOSEN) && cargo test --workspace --all-features
 
-conformance: build ## Only the servers that are not ours: Keycloak (Java 17, Maven), oidc-provider (Node)
+conformance: build ## Only what is not ours: Keycloak (Java 17, Maven), oidc-provider (Node), clients of five languages
 	@$(CHOSEN) && cargo test --workspace --all-features --test interop
+	@$(CHOSEN) && cargo test --workspace --all-features --test clients -- --ignored
 
 lint: setup ## Formatting, clippy (native and wasm), licences and advisories
 	@scripts/lint

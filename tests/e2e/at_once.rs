@@ -21,9 +21,9 @@ fn at_once(config: &mut Value, most: u32) {
 fn envoy(most: u32) -> EnvoyConfig {
     with(|config| at_once(config, most)).edit(|envoy| {
         let connections = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
-        let route = &mut connections["typed_config"]["route_config"]["virtual_hosts"][0]["routes"][0]["route"];
+        let host = &mut connections["typed_config"]["route_config"]["virtual_hosts"][0];
         // What hangs is to hang as long as a slow machine needs.
-        route["timeout"] = json!("60s");
+        host["routes"].as_array_mut().unwrap().last_mut().unwrap()["route"]["timeout"] = json!("60s");
     })
 }
 

@@ -6,6 +6,7 @@
 //! * `x-upstream-field: <name>: <value>` adds a field, as often as it is there.
 //! * `x-upstream-grpc-status: <code>` ends a gRPC call in a head without body, `x-upstream-grpc-trailers: <code>` in trailers behind
 //!   a message; with `never` the message has no end.
+//! * `x-upstream-events: <n>` answers with so many events (`text/event-stream`) and no end.
 //! * `x-upstream-delay-ms: <n>`, `x-upstream-hang: 1`.
 
 use std::net::SocketAddr;
@@ -150,6 +151,13 @@ impl Service for Echo {
             let field = field.to_str().expect("a field of text");
             let (name, value) = field.split_once(": ").expect("a name and a value");
             response = response.header(name, value);
+        }
+        let events = steer("x-upstream-events").and_then(|events| events.parse().ok());
+        if let Some(events) = events {
+            let events: String = (1..=events).map(|event: u32| format!("data: {event}\n\n")).collect();
+            let response = response.header("content-type", "text/event-stream");
+            let body = Full::from(events).with_trailers(std::future::pending()).boxed();
+            return response.body(body).expect("status and headers are valid");
         }
         let kind = if grpc { "application/grpc" } else { "application/json" };
         let response = response.header("content-type", kind);

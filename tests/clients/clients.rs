@@ -1,0 +1,64 @@
+//! The rows: which clients there are, and what each can be asked.
+
+use crate::cells::Case::{self, *};
+
+/// What a client is written in, or comes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    CommandLine,
+    Python,
+    Node,
+    Go,
+    Java,
+    Rust,
+}
+
+impl Language {
+    pub const ALL: [Self; 6] = [Self::CommandLine, Self::Python, Self::Node, Self::Go, Self::Java, Self::Rust];
+}
+
+/// A client, as it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// As the documentation and the programs name it.
+    pub name: &'static str,
+    pub language: Language,
+    pub grpc: bool,
+    /// Whether it resumes TLS sessions by itself.
+    pub resumes: bool,
+    pub cases: &'static [Case],
+}
+
+const fn http(language: Language, name: &'static str, resumes: bool) -> Client {
+    Client { name, language, grpc: false, resumes, cases: &Case::ALL }
+}
+
+const fn grpc(language: Language, name: &'static str, resumes: bool) -> Client {
+    Client { name, language, grpc: true, resumes, cases: &Case::ALL }
+}
+
+const fn only(client: Client, cases: &'static [Case]) -> Client {
+    Client { cases, ..client }
+}
+
+const CURL: &[Case] = &[Honest, Resumed, Small, Large, Kept, Retry, Stream];
+/// It has no option that ends an HTTP/2 connection and keeps its session.
+const CURL_HTTP2: &[Case] = &[Honest, Small, Large, Kept, Retry, Stream];
+
+/// Every row.
+pub const CLIENTS: &[Client] = {
+    use Language::*;
+    &[
+        // The system's: the newer one answers for itself what the older one loses.
+        only(http(CommandLine, "curl 7", false), CURL_HTTP2),
+        only(http(CommandLine, "curl 7 HTTP/1.1", true), CURL),
+        only(http(CommandLine, "curl 8", false), CURL_HTTP2),
+        only(http(CommandLine, "curl 8 HTTP/1.1", true), CURL),
+        only(http(CommandLine, "wget", false), &[Honest, Small, Large]),
+        http(Python, "requests", false),
+        http(Python, "httpx", false),
+        http(Python, "httpx HTTP/2", false),
+        http(Python, "aiohttp", false),
+        grpc(Python, "grpcio", true),
+    ]
+};
