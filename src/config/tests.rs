@@ -4,6 +4,7 @@ mod fapi;
 mod forms;
 mod issuers;
 mod limits;
+mod order;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
@@ -60,6 +61,10 @@ fn put(config: &mut Value, pointer: &str, value: Value) {
 
 fn policy(config: &Value) -> Result<Policy, Findings> {
     load(config.to_string().as_bytes())
+}
+
+fn findings_of(text: &str) -> Vec<crate::config::Finding> {
+    load(text.as_bytes()).err().map(|findings| findings.iter().cloned().collect()).unwrap_or_default()
 }
 
 fn findings(config: &Value) -> Vec<String> {
