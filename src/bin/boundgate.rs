@@ -79,8 +79,10 @@ fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
             }
             Err(findings) => {
                 good = false;
+                let inside = document.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
                 for finding in findings.iter() {
-                    writeln!(err, "{place}: {finding}")?;
+                    let position = document.position(finding).map_or_else(String::new, |at| format!(":{at}"));
+                    writeln!(err, "{file_name}{position}: {inside}{finding}")?;
                 }
             }
         }

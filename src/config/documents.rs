@@ -7,9 +7,12 @@ use serde_saphyr::UserMessageFormatter;
 use crate::config::chains::of_mixed_trust;
 use crate::config::escaped_slashes;
 use crate::config::finding::Place;
-use crate::config::{Findings, compile, load};
+use crate::config::spots::{Spot, spots};
+use crate::config::{Finding, Findings, compile, load};
 use crate::json::{self, Bounds, Object, Value};
 use crate::policy::Policy;
+
+pub use crate::config::spots::Position;
 
 /// A whole file may hold much more than one configuration.
 const FILE: Bounds = Bounds { depth: 64, values: 1_000_000, members: 10_000 };
@@ -29,6 +32,8 @@ pub struct Document {
     mixed_trust: Option<Findings>,
     /// The same, if a route takes escaped slashes.
     hidden_slashes: Option<Findings>,
+    /// Where its parts stand in the file, if they are YAML there.
+    spot: Option<Spot>,
 }
 
 enum Content {
@@ -40,6 +45,11 @@ enum Content {
 }
 
 impl Document {
+    fn new(place: Option<String>, content: Content, spot: Option<&Spot>) -> Self {
+        let around = Findings::default();
+        Self { place, content, around, mixed_trust: None, hidden_slashes: None, spot: spot.cloned() }
+    }
+
     /// The same policy, and the same findings, as when the proxy loads it; and what the proxy cannot see.
     pub fn policy(&self) -> Result<Policy, Findings> {
         let judged = match &self.content {
@@ -62,6 +72,11 @@ impl Document {
             }
             Err(findings) => Err(findings.and(&self.around)),
         }
+    }
+
+    /// Where in the file the part stands that a finding is about.
+    pub fn position(&self, finding: &Finding) -> Option<Position> {
+        self.spot.as_ref()?.position(&finding.path)
     }
 }
 
@@ -87,9 +102,10 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
                 .collect()
         }
     };
+    let spots = spots(text);
     let mut found = Vec::new();
-    for value in parsed {
-        in_document(value, &mut found);
+    for (index, value) in parsed.into_iter().enumerate() {
+        in_document(value, spots.get(index), &mut found);
     }
     if found.is_empty() {
         return Err("no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy".to_owned());
@@ -97,7 +113,7 @@ pub fn documents(text: &str) -> Result<Vec<Document>, String> {
     Ok(found)
 }
 
-fn in_document(value: Value, found: &mut Vec<Document>) {
+fn in_document(value: Value, spot: Option<&Spot>, found: &mut Vec<Document>) {
     let text = |path: &[&str]| at(&value, path).and_then(Value::as_text);
     if text(&["kind"]) == Some("WasmPlugin") {
         let name = text(&["metadata", "name"]).unwrap_or("without a name");
@@ -105,14 +121,8 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
             Some(config) => Content::Value(config.clone()),
             None => Content::Other("spec.pluginConfig is missing"),
         };
-        let place = Some(format!("WasmPlugin {name}"));
-        return found.push(Document {
-            place,
-            content,
-            around: Findings::default(),
-            mixed_trust: None,
-            hidden_slashes: None,
-        });
+        let spot = spot.and_then(|spot| spot.at(&["spec", "pluginConfig"]));
+        return found.push(Document::new(Some(format!("WasmPlugin {name}")), content, spot));
     }
     let before = found.len();
     let mut wasm = Vec::new();
@@ -130,19 +140,12 @@ fn in_document(value: Value, found: &mut Vec<Document>) {
     found.extend(wasm.iter().map(|wasm| Document {
         mixed_trust: of(&mixed, wasm),
         hidden_slashes: of(&hidden, wasm),
-        ..filter(wasm, is_repeated(wasm))
+        ..filter(wasm, is_repeated(wasm), spot.and_then(|spot| spot.of(wasm, &value)))
     }));
     let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
     let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
     if found.len() == before && alone {
-        let content = Content::Value(value);
-        found.push(Document {
-            place: None,
-            content,
-            around: Findings::default(),
-            mixed_trust: None,
-            hidden_slashes: None,
-        });
+        found.push(Document::new(None, Content::Value(value), spot));
     }
 }
 
@@ -166,8 +169,8 @@ fn is_named(wasm: &Object) -> bool {
     texts.any(|text| text.contains("boundgate"))
 }
 
-/// `repeated`: another filter before it in its chain has the same mark.
-fn filter(wasm: &Object, repeated: bool) -> Document {
+/// `repeated`: another filter before it in its chain has the same mark. `spot`: where the filter stands.
+fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>) -> Document {
     let config = wasm.get("config");
     let name = config.and_then(|config| at(config, &["name"])).and_then(Value::as_text).unwrap_or("without a name");
     let mut around = Findings::default();
@@ -186,8 +189,12 @@ fn filter(wasm: &Object, repeated: bool) -> Document {
             "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
         );
     }
-    let place = Some(format!("filter {name}"));
-    Document { place, content: content(wasm), around, mixed_trust: None, hidden_slashes: None }
+    let content = content(wasm);
+    let spot = match &content {
+        Content::Value(_) => spot.and_then(|spot| spot.at(&["config", "configuration", "value"])),
+        Content::Text(_) | Content::Other(_) => None,
+    };
+    Document { around, ..Document::new(Some(format!("filter {name}")), content, spot) }
 }
 
 fn content(wasm: &Object) -> Content {
@@ -320,6 +327,38 @@ mod tests {
         for file in [wrong.as_str(), "kind: WasmPlugin\nspec: {}\n"] {
             assert!(matches!(&places(file)[..], [(Some(_), Err(_))]), "{file}");
         }
+    }
+
+    #[test]
+    fn a_finding_is_told_with_its_line_and_column() {
+        let file = format!(
+            "---\nlimts: {{}}\nresources:\n  - hosts: [a, b]\n    routes:\n      - {{ path: /, access: public }}\n  - routes: [{{ path: /x, acess: public }}]\n    \
+             hosts:\n      - c\n      - b\n---\nkind: WasmPlugin\nspec:\n  pluginConfig:\n    resources: []\n---\n{}\n---\n{}\n",
+            filter(&format!("{{ \"@type\": {STRUCT}, value: {{ resources: [{{ hosts: [] }}] }} }}")),
+            filter(&format!("{{ \"@type\": {STRING}, value: '{{\"resources\": 1}}' }}")),
+        );
+        let mut told = Vec::new();
+        for document in documents(&file).unwrap() {
+            for finding in document.policy().err().unwrap().iter() {
+                let position = document.position(finding).map(|position| position.to_string());
+                told.push((position.unwrap_or_default(), finding.path.clone()));
+            }
+        }
+        let value = file.find("value: { res").map(|place| place - file[..place].rfind('\n').unwrap()).unwrap();
+        let inside = |text: &str| format!("17:{}", value + "value: { resources: [{ hosts: [] }] }".find(text).unwrap());
+        let expected = [
+            ("2:1".to_owned(), "limts"),
+            ("7:5".to_owned(), "resources[1].audiences"),
+            ("7:5".to_owned(), "resources[1].issuers"),
+            ("7:26".to_owned(), "resources[1].routes[0].acess"),
+            ("10:9".to_owned(), "resources[1].hosts[1]"),
+            ("15:5".to_owned(), "resources"),
+            (inside("{ hosts"), "resources[0].routes"),
+            (inside("hosts"), "resources[0].hosts"),
+            (String::new(), "resources"),
+        ];
+        let told: Vec<(String, &str)> = told.iter().map(|(position, path)| (position.clone(), &**path)).collect();
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -37,6 +37,12 @@ impl Place {
         Self(origin.path.to_string())
     }
 
+    /// Whether `path`, as it is written in findings, is this place or one inside it.
+    pub(super) fn holds(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&*self.0);
+        rest.is_some_and(|rest| rest.is_empty() || self.0.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// As it is written in findings.
     pub(super) fn as_str(&self) -> &str {
         &self.0
@@ -75,7 +81,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that is wrong, in the order it was found; at least one where there is an error. A document that has
+/// Everything that is wrong, in the order of the document; at least one where there is an error. A document that has
 /// little in common with a configuration is cut short, with a finding that says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings(Vec<Finding>);
@@ -102,9 +108,7 @@ impl Findings {
 
     /// Whether something is wrong at `at` or inside it, so that what it means is not known.
     pub(super) fn touch(&self, at: &Place) -> bool {
-        let inside =
-            |path: &str| path.strip_prefix(&*at.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        self.0.iter().any(|finding| inside(&finding.path))
+        self.0.iter().any(|finding| at.holds(&finding.path))
     }
 
     /// One that stands alone.
@@ -112,6 +116,15 @@ impl Findings {
         let mut findings = Self::default();
         findings.add(&Place::root(), finding, remedy);
         findings
+    }
+
+    /// In the order of `ranks`, one for each; those of one rank as they were found. That there are more stays last.
+    pub(super) fn sorted_by(self, ranks: &[usize]) -> Self {
+        let mut ranked: Vec<(usize, Finding)> = ranks.iter().copied().zip(self.0).collect();
+        if let Some(told) = ranked.get_mut(..ranks.len().min(MOST_FINDINGS)) {
+            told.sort_by_key(|(rank, _)| *rank);
+        }
+        Self(ranked.into_iter().map(|(_, finding)| finding).collect())
     }
 
     /// With those of `other` behind them.

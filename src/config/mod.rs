@@ -3,8 +3,8 @@
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `fapi`, `routes` and `uses` check
-//! what belongs together and compile it; `defined` knows what a name means; `documents` finds configurations in files, `chains` and
-//! `escaped_slashes` what is wrong around them.
+//! what belongs together and compile it; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
+//! `escaped_slashes` what is wrong around them, `spots` lines and columns.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
@@ -24,12 +24,15 @@ mod jwks;
 mod keys;
 mod limits;
 mod moment;
+mod order;
 mod overrides;
 mod peer;
 mod profiles;
 mod resources;
 mod routes;
 mod services;
+#[cfg(feature = "cli")]
+mod spots;
 mod structured;
 mod summary;
 mod table;
@@ -86,7 +89,7 @@ pub fn compile(value: &Value) -> Result<Policy, Findings> {
     };
     let config = ConfigTable::read_members(members, &Place::root(), &mut findings);
     let policy = policy(&config, &mut findings);
-    if findings.is_empty() { Ok(policy) } else { Err(findings) }
+    if findings.is_empty() { Ok(policy) } else { Err(order::sorted(findings, value)) }
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration.

@@ -5,6 +5,7 @@ mod forms;
 mod issuers;
 mod jwks;
 mod limits;
+mod order;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
@@ -61,6 +62,10 @@ fn put(config: &mut Value, pointer: &str, value: Value) {
 
 fn policy(config: &Value) -> Result<Policy, Findings> {
     load(config.to_string().as_bytes())
+}
+
+fn findings_of(text: &str) -> Vec<crate::config::Finding> {
+    load(text.as_bytes()).err().map(|findings| findings.iter().cloned().collect()).unwrap_or_default()
 }
 
 fn findings(config: &Value) -> Vec<String> {

@@ -125,7 +125,7 @@ fn overrides_by_token_need_a_route_that_takes_tokens() {
     let never = "never met, because no route with this limit takes tokens. Write peer or utc, or remove the override.";
     assert_eq!(
         said(&without_tokens(overrides.clone())),
-        ["overrides[0].client_id", "overrides[0].claims", "overrides[1].sub"].map(|at| format!("{at}: {never}"))
+        ["overrides[0].claims", "overrides[0].client_id", "overrides[1].sub"].map(|at| format!("{at}: {never}"))
     );
     let mut config = without_tokens(overrides);
     put(&mut config, "/resources/0/routes/1/limits", json!(["per-client", "everyone"]));
@@ -359,18 +359,18 @@ fn everything_about_limits_is_told_at_once() {
     assert_eq!(
         paths,
         [
-            "overrides[2].utc",
-            "on[2]",
             "heal",
-            "local_only",
             "key",
-            "on[1]",
-            "overrides[0].claims",
-            "overrides[3]",
             "key[1]",
+            "local_only",
+            "on[1]",
+            "on[2]",
             "on[3]",
+            "overrides[0].claims",
             "overrides[1].client_id",
             "overrides[2].client_id",
+            "overrides[2].utc",
+            "overrides[3]",
             "overrides[3].client_id",
             "overrides[3].sub",
         ]

@@ -254,16 +254,16 @@ fn access_and_what_belongs_to_it_are_checked() {
         json!({ "path": "/x", "access": "public", "bound": "mtls", "scopes": ["a"], "peers": ["*"] }),
         &[
             "resources[0].routes[0].bound: means nothing on a public route. Remove it, or write access: token.",
-            "resources[0].routes[0].scopes: means nothing on a public route. Remove it, or write access: token.",
             "resources[0].routes[0].peers: means nothing on a public route. Remove it, or write access: token.",
+            "resources[0].routes[0].scopes: means nothing on a public route. Remove it, or write access: token.",
         ],
     );
     says(
         "/resources/0/routes/0",
         json!({ "path": "/x", "access": "peer", "scopes": ["a"] }),
         &[
-            "resources[0].routes[0].scopes: is asked of tokens, and this route takes none. Remove it, or write access: token.",
             r#"resources[0].routes[0].peers: missing, and access: peer needs it. Write SPIFFE IDs, or ["*"] for every validated certificate."#,
+            "resources[0].routes[0].scopes: is asked of tokens, and this route takes none. Remove it, or write access: token.",
         ],
     );
     says(
@@ -357,8 +357,8 @@ fn limits_are_checked() {
         json!(["clientid", "ip", "ip", "claim."]),
         &[
             r#"limits.everyone.key[0]: "clientid" is unknown here. Did you mean "client_id"?"#,
-            r#"limits.everyone.key[3]: "" is no name of a claim. Write it behind claim. as it stands in tokens."#,
             "limits.everyone.key[2]: stands there twice. Remove one.",
+            r#"limits.everyone.key[3]: "" is no name of a claim. Write it behind claim. as it stands in tokens."#,
         ],
     );
     says(

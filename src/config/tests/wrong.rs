@@ -193,13 +193,13 @@ fn everything_is_told_at_once() {
         [
             "issuers.main.jwks.clustr",
             "issuers.main.leeway",
-            "resources[0].hosts[0]",
-            "resources[0].routes[2]",
             "limits.per-client.rate",
             "max_token_bytes",
             "mode",
+            "resources[0].hosts[0]",
             "resources[0].routes[0].scopes",
             "resources[0].routes[1].limits[0]",
+            "resources[0].routes[2]",
         ]
     );
 }
