@@ -34,7 +34,7 @@ test: lint build ## Everything a change must pass
 	@$(CHOSEN) && cargo test --features cli
 	@$(CHOSEN) && cargo test -p boundgate-testbed -p boundgate-ratelimit
 
-conformance: build ## Only the servers that are not ours: Keycloak (Java 17, Maven), oidc-provider (Node)
+conformance: build ## Only the servers that are not ours: Keycloak (Java 17, Maven), oidc-provider and OpenSSL (Node)
 	@$(CHOSEN) && cargo test -p boundgate-testbed --test interop
 
 lint: setup ## Formatting, clippy (native and wasm), licences and advisories
