@@ -28,7 +28,7 @@ test: lint ## Everything a change must pass
 	@scripts/build --all-features --tests
 	@$(CHOSEN) && cargo test --workspace --all-features
 
-conformance: build ## Only what is not ours: Keycloak (Java 17, Maven), oidc-provider (Node), clients of five languages
+conformance: build ## Only what is not ours: Keycloak (Java 17, Maven), oidc-provider and OpenSSL (Node), clients of five languages
 	@$(CHOSEN) && cargo test --workspace --all-features --test interop
 	@$(CHOSEN) && cargo test --workspace --all-features --test clients -- --ignored
 

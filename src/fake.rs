@@ -1,12 +1,13 @@
 //! A host and a connection for tests. Shared data is as Envoy keeps it, also for real threads: one map behind a lock,
 //! versions that never repeat, and a write with a version creates a key that does not exist. What was not set is
-//! absent, and a signature nobody checked is not valid.
+//! absent. ring verifies signatures, unless the host was made without.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 
 use crate::host::{Cas, Conflict, Connection, ConnectionProperty, Digest, Expect, Host, NativeVerdict};
+use crate::jose::ring_host::ring;
 use crate::time::{MonoNanos, Now, UnixMillis};
 
 #[derive(Default)]
@@ -29,6 +30,7 @@ pub struct FakeHost {
     random: AtomicU8,
     reads: AtomicUsize,
     writes: AtomicUsize,
+    cannot_verify: Vec<Digest>,
 }
 
 impl FakeHost {
@@ -37,6 +39,11 @@ impl FakeHost {
         let host = Self::default();
         host.set_random(byte);
         host
+    }
+
+    /// A process whose native code does not know signatures with these digests.
+    pub fn without(digests: &[Digest]) -> Self {
+        Self { cannot_verify: digests.to_vec(), ..Self::default() }
     }
 
     pub fn set_random(&self, byte: u8) {
@@ -85,8 +92,11 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn verify(&self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> NativeVerdict {
-        NativeVerdict::Missing
+    fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+        if self.cannot_verify.contains(&digest) {
+            return NativeVerdict::Missing;
+        }
+        ring(digest, spki, signature, message)
     }
 
     fn random(&self) -> [u8; 32] {

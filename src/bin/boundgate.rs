@@ -1,5 +1,11 @@
 //! The companion on the command line. In: files. Out: what is wrong in them, in the words the filter would use when the
-//! proxy loads them; or the JSON Schema. Not here: any rule about configurations (`boundgate::config`).
+//! proxy loads them; or the JSON Schema; or a token to try them with. Not here: any rule about configurations
+//! (`boundgate::config`).
+
+#[path = "boundgate/signer.rs"]
+mod signer;
+#[path = "boundgate/token.rs"]
+mod token;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,11 +15,13 @@ use boundgate::config::documents::documents;
 use boundgate::config::schema;
 use clap::{Parser, Subcommand};
 
+use crate::token::{TokenOptions, token};
+
 #[derive(Parser)]
 #[command(
     name = "boundgate",
     version,
-    about = "Checks configurations of the Boundgate filter before a proxy loads them"
+    about = "Checks configurations of the Boundgate filter before a proxy loads them, and makes tokens to try them with"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -30,11 +38,16 @@ enum Command {
     },
     /// Print the JSON Schema of a configuration
     Schema,
+    /// Make a token for trying a configuration by hand: never for production
+    ///
+    /// The token is signed with a new key, whose public half --jwks writes for the configuration's `keys`, or with --key.
+    Token(TokenOptions),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check { files } => check_all(&files, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Token(options) => token(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Schema => writeln!(io::stdout(), "{:#}", schema()).map(|()| true),
     };
     match done {

@@ -139,7 +139,10 @@ struct Scene {
 
 impl Scene {
     fn new(config: &Value) -> Self {
-        let host = FakeHost::default();
+        Self::on(FakeHost::default(), config)
+    }
+
+    fn on(host: FakeHost, config: &Value) -> Self {
         let policy = policy(config);
         Self {
             worker: Worker::new(FilterId::new(b"filter"), &policy, &host),

@@ -20,7 +20,7 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// ECDSA on P-521 with SHA-512. The module has no arithmetic of this curve: only a proxy that can verifies it.
+    /// ECDSA on P-521 with SHA-512.
     Es512,
     /// Ed25519 by its fully specified name.
     Ed25519,

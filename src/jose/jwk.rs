@@ -76,9 +76,17 @@ impl VerifyingKey {
             (Some("AKP"), _) => ml_dsa(jwk, pinned.ok_or(JwkFault::NoAlgorithm)?)?,
             _ => return Err(JwkFault::Kind),
         };
-        let key = Self { kid, pinned, material, spki: spki.into() };
+        let mut key = Self { kid, pinned, material, spki: spki.into() };
         // A key pinned to an algorithm of another type would never be found.
-        if pinned.is_some_and(|pinned| !key.fits(pinned)) { Err(JwkFault::Algorithm) } else { Ok(key) }
+        if pinned.is_some_and(|pinned| !key.fits(pinned)) {
+            return Err(JwkFault::Algorithm);
+        }
+        if matches!(key.material, Material::Ed25519(_)) {
+            // The old name and the new one say the same of a key of this curve (RFC 9864 §2.2): servers go over to the new
+            // one for keys and for tokens at different times.
+            key.pinned = None;
+        }
+        Ok(key)
     }
 }
 
@@ -122,8 +130,8 @@ fn p256(jwk: &Object) -> Result<Key, JwkFault> {
         0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
     let point = [&[0x04][..], &fixed::<32>(jwk, "x")?, &fixed::<32>(jwk, "y")?].concat();
-    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
-    Ok((Material::P256(key), [HEAD, &point].concat()))
+    p256::PublicKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
+    Ok((Material::P256, [HEAD, &point].concat()))
 }
 
 fn p384(jwk: &Object) -> Result<Key, JwkFault> {
@@ -132,8 +140,8 @@ fn p384(jwk: &Object) -> Result<Key, JwkFault> {
         0x00, 0x22, 0x03, 0x62, 0x00,
     ];
     let point = [&[0x04][..], &fixed::<48>(jwk, "x")?, &fixed::<48>(jwk, "y")?].concat();
-    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
-    Ok((Material::P384(key), [HEAD, &point].concat()))
+    p384::PublicKey::from_sec1_bytes(&point).map_err(|_| JwkFault::Numbers)?;
+    Ok((Material::P384, [HEAD, &point].concat()))
 }
 
 /// Whether it is a point of the curve is found out by the proxy, whenever it verifies: a key that is none verifies nothing.

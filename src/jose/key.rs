@@ -1,16 +1,18 @@
-//! A public key and what it verifies. In: a parsed JWS. Out: yes or no, by the proxy's native code where that is known
-//! to work, by Rust otherwise; both give the same verdict.
+//! A public key and what it verifies. In: a parsed JWS. Out: yes or no: of ES and RS by the proxy's native code, of what
+//! the proxy does not know by Rust.
 
-use p256::ecdsa::signature::Verifier as _;
+use std::borrow::Cow;
+
 use rsa::pkcs8::AssociatedOid;
 use rsa::sha2::digest::FixedOutputReset;
 use rsa::sha2::{Sha256, Sha384, Sha512};
 use rsa::signature::Verifier as _;
-use rsa::{RsaPublicKey, pkcs1v15, pss};
+use rsa::{RsaPublicKey, pss};
 
-use crate::host::{Digest, Host, NativeVerdict};
+use crate::host::{Host, NativeVerdict};
 use crate::jose::jwk::two_integers;
 use crate::jose::ml_dsa::MlDsaKey;
+use crate::jose::native::digest_of;
 use crate::jose::{Algorithm, Compact, Native};
 
 /// A public key that may verify access tokens.
@@ -24,16 +26,12 @@ pub struct VerifyingKey {
     pub(super) spki: Box<[u8]>,
 }
 
-/// The parsed key.
+/// What the key is, and its numbers where the module computes with them.
 #[derive(Debug)]
 pub(super) enum Material {
-    Rsa {
-        key: RsaPublicKey,
-        modulus_bytes: usize,
-    },
-    P256(p256::ecdsa::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
-    /// Only as bytes, for the proxy.
+    Rsa { key: RsaPublicKey, modulus_bytes: usize },
+    P256,
+    P384,
     P521,
     Ed25519(ed25519_compact::PublicKey),
     MlDsa(MlDsaKey),
@@ -52,15 +50,14 @@ impl VerifyingKey {
                 | Algorithm::Ps384
                 | Algorithm::Ps512,
             )
-            | (Material::P256(_), Algorithm::Es256)
-            | (Material::P384(_), Algorithm::Es384)
+            | (Material::P256, Algorithm::Es256)
+            | (Material::P384, Algorithm::Es384)
             | (Material::P521, Algorithm::Es512)
             | (Material::Ed25519(_), Algorithm::Ed25519 | Algorithm::EdDsa) => true,
             (Material::MlDsa(key), algorithm) => key.algorithm() == algorithm,
-            (
-                Material::Rsa { .. } | Material::P256(_) | Material::P384(_) | Material::P521 | Material::Ed25519(_),
-                _,
-            ) => false,
+            (Material::Rsa { .. } | Material::P256 | Material::P384 | Material::P521 | Material::Ed25519(_), _) => {
+                false
+            }
         };
         of_type && self.pinned.is_none_or(|pinned| pinned == algorithm)
     }
@@ -78,34 +75,24 @@ impl VerifyingKey {
     /// Whether it signed `jws` with the algorithm of its header (RFC 7515 §5.2).
     pub fn verify(&self, jws: &Compact<'_>, host: &dyn Host, native: Native) -> bool {
         let (algorithm, message, signature) = (jws.header.algorithm, jws.signing_input, jws.signature.as_slice());
-        if !self.fits(algorithm) {
+        if !self.fits(algorithm) || !native.verifies(algorithm) {
             return false;
         }
-        let ask =
-            |digest, signature: &[u8]| host.verify(digest, &self.spki, signature, message) == NativeVerdict::Valid;
+        if let Some(digest) = digest_of(algorithm) {
+            let signature = match &self.material {
+                Material::P256 => ecdsa_der::<32>(signature).map(Cow::Owned),
+                Material::P384 => ecdsa_der::<48>(signature).map(Cow::Owned),
+                Material::P521 => ecdsa_der::<66>(signature).map(Cow::Owned),
+                // RFC 8017 §8.2.2: a signature is exactly as long as the modulus.
+                Material::Rsa { modulus_bytes, .. } => (signature.len() == *modulus_bytes).then_some(signature.into()),
+                Material::Ed25519(_) | Material::MlDsa(_) => None,
+            };
+            return signature
+                .is_some_and(|signature| host.verify(digest, &self.spki, &signature, message) == NativeVerdict::Valid);
+        }
         match (&self.material, algorithm) {
-            (Material::P256(key), Algorithm::Es256) => match p256::ecdsa::Signature::from_slice(signature) {
-                Ok(signature) if native.es256 => ask(Digest::Sha256, signature.to_der().as_bytes()),
-                Ok(signature) => key.verify(message, &signature).is_ok(),
-                Err(_) => false,
-            },
-            (Material::P384(key), Algorithm::Es384) => match p384::ecdsa::Signature::from_slice(signature) {
-                Ok(signature) if native.es384 => ask(Digest::Sha384, signature.to_der().as_bytes()),
-                Ok(signature) => key.verify(message, &signature).is_ok(),
-                Err(_) => false,
-            },
-            (Material::P521, Algorithm::Es512) => match es512_der(signature) {
-                Some(signature) if native.es512 => ask(Digest::Sha512, &signature),
-                Some(_) | None => false,
-            },
-            // RFC 8017 §8.1.2, §8.2.2: a signature is exactly as long as the modulus.
+            // RFC 8017 §8.1.2, as above.
             (Material::Rsa { modulus_bytes, .. }, _) if signature.len() != *modulus_bytes => false,
-            (Material::Rsa { .. }, Algorithm::Rs256) if native.rs256 => ask(Digest::Sha256, signature),
-            (Material::Rsa { .. }, Algorithm::Rs384) if native.rs384 => ask(Digest::Sha384, signature),
-            (Material::Rsa { .. }, Algorithm::Rs512) if native.rs512 => ask(Digest::Sha512, signature),
-            (Material::Rsa { key, .. }, Algorithm::Rs256) => pkcs1::<Sha256>(key, message, signature),
-            (Material::Rsa { key, .. }, Algorithm::Rs384) => pkcs1::<Sha384>(key, message, signature),
-            (Material::Rsa { key, .. }, Algorithm::Rs512) => pkcs1::<Sha512>(key, message, signature),
             (Material::Rsa { key, .. }, Algorithm::Ps256) => pss::<Sha256>(key, message, signature),
             (Material::Rsa { key, .. }, Algorithm::Ps384) => pss::<Sha384>(key, message, signature),
             (Material::Rsa { key, .. }, Algorithm::Ps512) => pss::<Sha512>(key, message, signature),
@@ -119,22 +106,16 @@ impl VerifyingKey {
     }
 }
 
-/// The signature as the proxy takes it (RFC 3279 §2.2.3). `None` for another length, and for a number that is 0; whether
-/// they are below the order of the curve is found out by the proxy.
-fn es512_der(signature: &[u8]) -> Option<Vec<u8>> {
-    let (r, s) = signature.split_first_chunk::<66>()?;
-    let s: &[u8; 66] = s.try_into().ok()?;
-    let significant = |number: &[u8; 66]| {
+/// A signature of ECDSA as the proxy takes it (RFC 3279 §2.2.3), from two numbers of `N` octets (RFC 7518 §3.4). `None` for
+/// another length, and for a number that is 0; whether they are below the order of the curve is found out by the proxy.
+fn ecdsa_der<const N: usize>(signature: &[u8]) -> Option<Vec<u8>> {
+    let (r, s) = signature.split_first_chunk::<N>()?;
+    let s: &[u8; N] = s.try_into().ok()?;
+    let significant = |number: &[u8; N]| {
         let zeros = number.iter().position(|byte| *byte != 0)?;
         number.get(zeros..).map(<[u8]>::to_vec)
     };
     Some(two_integers(&significant(r)?, &significant(s)?))
-}
-
-/// RSASSA-PKCS1-v1_5 (RFC 8017 §8.2.2).
-fn pkcs1<D: RsaDigest>(key: &RsaPublicKey, message: &[u8], signature: &[u8]) -> bool {
-    let key = pkcs1v15::VerifyingKey::<D>::new(key.clone());
-    pkcs1v15::Signature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
 /// RSASSA-PSS (RFC 8017 §8.1.2). This form of the crate is the one that refuses a number above the modulus (§5.2.2), and
@@ -224,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_signature_of_p_521_reaches_the_host_in_der_and_nothing_else_does() {
-        let der = |r: &[u8], s: &[u8]| es512_der(&[r, s].concat());
+        let der = |r: &[u8], s: &[u8]| ecdsa_der::<66>(&[r, s].concat());
         let number = |head: &[u8], rest: u8| [head, &vec![rest; 66 - head.len()]].concat();
         let one = number(&[], 0)[..65].iter().copied().chain([1]).collect::<Vec<_>>();
         assert_eq!(der(&one, &one).unwrap(), [0x30, 6, 2, 1, 1, 2, 1, 1]);
@@ -234,7 +215,7 @@ mod tests {
         assert_eq!(der(&one, &number(&[], 0)), None);
         assert_eq!(der(&number(&[], 0), &one), None);
         for octets in [0, 64, 131, 133] {
-            assert_eq!(es512_der(&vec![1; octets]), None, "{octets} octets");
+            assert_eq!(ecdsa_der::<66>(&vec![1; octets]), None, "{octets} octets");
         }
     }
 
@@ -253,6 +234,12 @@ mod tests {
         assert!(fits(rsa.clone(), None).iter().all(|algorithm| algorithm.name()[1..].starts_with('S')));
         assert_eq!(fits(rsa.clone(), Some("PS256")), [Algorithm::Ps256]);
         assert_eq!(fits(ed25519.clone(), None), [Algorithm::Ed25519, Algorithm::EdDsa]);
-        assert_eq!(fits(ed25519.clone(), Some("EdDSA")), [Algorithm::EdDsa]);
+        for name in ["EdDSA", "Ed25519"] {
+            assert_eq!(
+                fits(ed25519.clone(), Some(name)),
+                [Algorithm::Ed25519, Algorithm::EdDsa],
+                "one key by two names"
+            );
+        }
     }
 }

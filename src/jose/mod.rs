@@ -12,7 +12,7 @@ mod key_set;
 mod ml_dsa;
 mod native;
 #[cfg(test)]
-mod ring_host;
+pub(crate) mod ring_host;
 #[cfg(test)]
 mod vectors;
 

@@ -1,6 +1,6 @@
 //! Vectors of others. The examples of the RFCs stand here; Wycheproof and the JOSE cookbook are not part of this
 //! repository: the tests read them from the folder in `BOUNDGATE_VECTORS`, and say so when there is none. Every
-//! signature is verified by Rust, by "native" code and by ring, and all must agree.
+//! signature is verified as in the proxy, by ring and by a crate in Rust, and all must agree.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,12 +15,15 @@ fn read(file: &str) -> Option<String> {
     let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
     let folder = std::env::var_os("BOUNDGATE_VECTORS").map_or_else(default, PathBuf::from);
     if !folder.is_dir() {
-        // Not eprintln, which the test harness keeps for itself; in one piece, because tests run side by side.
-        let line = format!("\nskipped: {file}, no folder {} (set BOUNDGATE_VECTORS)\n", folder.display());
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        tell(&format!("skipped: {file}, no folder {} (set BOUNDGATE_VECTORS)", folder.display()));
         return None;
     }
     Some(std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}")))
+}
+
+/// Not eprintln, which the test harness keeps for itself; in one piece, because tests run side by side.
+fn tell(line: &str) {
+    let _ = std::io::stderr().write_all(format!("\n{line}\n").as_bytes());
 }
 
 /// The usable keys of a JWK or of a set, without the private members that vectors give along.
@@ -94,6 +97,13 @@ fn signatures_of_others_get_the_verdict_of_a_strict_verifier() {
             wrong.push(format!("{source} {id} ({}): {verdict}, not {expected}", row["comment"]));
         }
     }
+    let count = rows.lines().count();
+    tell(&format!(
+        "vectors: of {count} JWS {} verified, {} were refused; {} of these verdicts are exceptions with a reason",
+        accepted.len(),
+        count - accepted.len(),
+        excepted.len()
+    ));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(excepted.len(), EXCEPTIONS.len(), "exceptions without a row");
     assert!(accepted.len() > 33, "only {accepted:?} verified");
@@ -107,7 +117,7 @@ fn ecdsa_signatures_of_fixed_length_get_their_verdict() {
     ] {
         let Some(text) = read(file) else { continue };
         let vectors: Json = serde_json::from_str(&text).unwrap();
-        let mut count = 0;
+        let (mut count, mut right) = (0, 0);
         for group in vectors["testGroups"].as_array().unwrap() {
             let Some(keys) = group.get("publicKeyJwk").and_then(public_keys) else { continue };
             let key = keys.candidates(None, algorithm).next().unwrap();
@@ -121,8 +131,10 @@ fn ecdsa_signatures_of_fixed_length_get_their_verdict() {
                 };
                 assert_eq!(agreed(key, &jws), test["result"] == "valid", "{file} {} {}", test["tcId"], test["comment"]);
                 count += 1;
+                right += usize::from(test["result"] == "valid");
             }
         }
+        tell(&format!("vectors: of {count} signatures of {} {right} verified", algorithm.name()));
         assert!(count > least, "{file}: {count}");
     }
 }

@@ -2,6 +2,7 @@
 //! or says in one line what this machine lacks for it.
 
 mod keycloak;
+mod node_signer;
 mod oidc_provider;
 
 /// Says it also where the test passes, and nobody asked to see what it prints.

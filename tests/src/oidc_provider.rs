@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::bed::RESOURCE;
 use crate::client::Client;
 use crate::envoy_config::root;
+use crate::npm;
 use crate::pki::Pki;
 
 /// The release that is fetched.
@@ -129,25 +130,9 @@ fn launch(installed: &PathBuf, folder: &TempDir, address: SocketAddr, rotate: bo
 
 /// Where it is; fetched if it is not there yet.
 fn installed() -> Result<PathBuf, String> {
-    let folder = root().join(format!(".run/tools/oidc-provider-{VERSION}"));
-    if folder.join("complete").is_file() {
-        return Ok(folder);
-    }
-    let node = Command::new("node").arg("--version").output().map_err(|error| format!("node: {error}"))?;
-    let version = String::from_utf8_lossy(&node.stdout).trim().trim_start_matches('v').to_owned();
-    let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    let major = npm::node_version()?;
     if major < 20 {
-        return Err(format!("Node {version} is older than 20"));
+        return Err(format!("Node {major} is older than 20"));
     }
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
-    let mut npm = Command::new("npm");
-    npm.args(install).arg("--prefix").arg(&folder).arg(format!("oidc-provider@{VERSION}"));
-    match npm.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
-        Ok(status) if status.success() => {}
-        Ok(_) => return Err(format!("npm could not fetch oidc-provider {VERSION}")),
-        Err(error) => return Err(format!("npm: {error}")),
-    }
-    fs::write(folder.join("complete"), VERSION).map_err(|error| error.to_string())?;
-    Ok(folder)
+    npm::installed("oidc-provider", VERSION)
 }

@@ -8,6 +8,7 @@ use super::case::{SECOND, clock};
 use super::every_schedule::{Act, Choice};
 use crate::fake::FakeHost;
 use crate::host::{Cas, Conflict, Digest, Expect, Host, NativeVerdict};
+use crate::jose::ring_host::ring;
 use crate::limit::{Demand, OverLimit, Permits, SharedTable, conclude, take};
 use crate::policy::FilterId;
 
@@ -124,8 +125,8 @@ impl Host for Replay<'_> {
         }
     }
 
-    fn verify(&self, _: Digest, _: &[u8], _: &[u8], _: &[u8]) -> NativeVerdict {
-        NativeVerdict::Missing
+    fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
+        ring(digest, spki, signature, message)
     }
 
     fn random(&self) -> [u8; 32] {

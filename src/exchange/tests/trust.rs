@@ -2,6 +2,7 @@
 //! trust it differently. As in the proxy, the old policy lives on while its listener drains.
 
 use super::*;
+use crate::host::Digest;
 
 const OTHER_HOST: &str = "other.example.com";
 
@@ -226,10 +227,13 @@ fn a_listener_with_a_smaller_cache_does_not_shrink_the_one_it_shares() {
 fn an_algorithm_that_this_proxy_cannot_verify_is_no_fault_of_the_token() {
     let mut config = config();
     config["issuers"]["main"]["algorithms"] = json!(["ES256", "ES512"]);
-    let mut scene = Scene::new(&config);
-    let request = get("/orders/7").peer(ALICE).token(&token().header("alg", json!("ES512")));
-    let refusal = refused(scene.run(&request));
-    assert_eq!(refusal.reason, Reason::FilterUnavailable);
-    assert_eq!(header(&refusal, "www-authenticate"), None, "a good token must not be thrown away");
+    for (lost, algorithm) in [(Digest::Sha512, "ES512"), (Digest::Sha256, "ES256")] {
+        let mut scene = Scene::on(FakeHost::without(&[lost]), &config);
+        let good = token().header("alg", json!(algorithm));
+        let refusal = refused(scene.run(&get("/orders/7").peer(ALICE).token(&good)));
+        assert_eq!(refusal.reason, Reason::FilterUnavailable, "{algorithm}");
+        assert_eq!(header(&refusal, "www-authenticate"), None, "a good token must not be thrown away");
+    }
+    let mut scene = Scene::on(FakeHost::without(&[Digest::Sha512]), &config);
     forwarded(scene.run(&order()));
 }
