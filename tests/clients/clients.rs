@@ -44,6 +44,8 @@ const fn only(client: Client, cases: &'static [Case]) -> Client {
 const CURL: &[Case] = &[Honest, Resumed, Small, Large, Kept, Retry, Stream];
 /// It has no option that ends an HTTP/2 connection and keeps its session.
 const CURL_HTTP2: &[Case] = &[Honest, Small, Large, Kept, Retry, Stream];
+/// One connection for everything, which nothing ends from outside.
+const WITHOUT_RESUMED: &[Case] = &[Honest, Small, Large, Kept, Retry, Challenge, Stream];
 
 /// Every row.
 pub const CLIENTS: &[Client] = {
@@ -60,5 +62,25 @@ pub const CLIENTS: &[Client] = {
         http(Python, "httpx HTTP/2", false),
         http(Python, "aiohttp", false),
         grpc(Python, "grpcio", true),
+        http(Node, "undici", true),
+        only(http(Node, "undici HTTP/2", true), WITHOUT_RESUMED),
+        http(Node, "axios", true),
+        http(Node, "got", true),
+        only(http(Node, "got HTTP/2", true), WITHOUT_RESUMED),
+        grpc(Node, "grpc-js", false),
+        only(http(Node, "ws", false), &[Honest, Challenge, Stream]),
+        http(Go, "net/http", true),
+        http(Go, "net/http HTTP/1.1", true),
+        grpc(Go, "grpc-go", true),
+        http(Java, "JDK HttpClient", true),
+        http(Java, "JDK HttpClient HTTP/1.1", true),
+        http(Java, "OkHttp", true),
+        http(Java, "OkHttp HTTP/1.1", true),
+        http(Java, "Apache HC5", true),
+        http(Java, "Apache HC5 with Expect", true),
+        grpc(Java, "grpc-java", false),
+        http(Rust, "reqwest", true),
+        http(Rust, "reqwest HTTP/1.1", true),
+        grpc(Rust, "tonic", false),
     ]
 };

@@ -11,6 +11,8 @@ use crate::clients::CLIENTS;
 pub struct Exception {
     pub client: String,
     pub case: Case,
+    /// Whether it depends on who is faster.
+    pub sometimes: bool,
 }
 
 /// Those in the table with the columns client, case, what happens, what to do.
@@ -22,7 +24,7 @@ pub fn documented() -> Vec<Exception> {
     rows
 }
 
-/// A row may name several cases.
+/// A row may name several cases, and begin to say what happens with "sometimes: ".
 fn exceptions(row: &str) -> Vec<Exception> {
     let [client, cases, what, cure] = row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>()[..] else {
         panic!("a row of docs/clients.md that has not four columns: {row}");
@@ -34,5 +36,12 @@ fn exceptions(row: &str) -> Vec<Exception> {
         let case = known.cases.iter().find(|case| case.name() == name);
         *case.unwrap_or_else(|| panic!("docs/clients.md names a case that {client} is not tried in: {name}"))
     };
-    cases.split(", ").map(|name| Exception { client: client.to_owned(), case: case(name) }).collect()
+    cases
+        .split(", ")
+        .map(|name| Exception {
+            client: client.to_owned(),
+            case: case(name),
+            sometimes: what.starts_with("sometimes: "),
+        })
+        .collect()
 }

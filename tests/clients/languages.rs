@@ -18,7 +18,7 @@ use crate::curl;
 use crate::service::source;
 
 /// Longer than any client's own patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a user's environment may say, and clients obey.
 const SURROUNDINGS: [&str; 9] = [
@@ -46,7 +46,10 @@ impl Program {
         let start = match language {
             Language::CommandLine => Vec::new(),
             Language::Python => python()?,
-            _ => return Err(String::from("not yet")),
+            Language::Node => node()?,
+            Language::Go => go()?,
+            Language::Java => java()?,
+            Language::Rust => rust()?,
         };
         Ok(Self { language, start })
     }
@@ -144,4 +147,54 @@ fn python() -> Result<Ready, String> {
         step(Command::new(folder.join("bin/pip")).args(pip).arg(source("python/requirements.txt")))
     })?;
     Ok(vec![folder.join("bin/python"), source("python/client.py")])
+}
+
+fn node() -> Result<Ready, String> {
+    let output = Command::new("node").arg("--version").output().map_err(|error| format!("node: {error}"))?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().trim_start_matches('v').to_owned();
+    if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 20) {
+        return Err(format!("Node {version} is older than 20"));
+    }
+    let folder = fetched("node", "node/package-lock.json", |folder| {
+        copy("node", &["package.json", "package-lock.json"], folder)?;
+        let quiet = ["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+        step(Command::new("npm").args(quiet).arg("--prefix").arg(folder))
+    })?;
+    // Node looks for packages beside the program.
+    copy("node", &["client.mjs"], &folder)?;
+    Ok(vec![PathBuf::from("node"), folder.join("client.mjs")])
+}
+
+fn go() -> Result<Ready, String> {
+    let folder = fetched("go", "go/go.sum", |_| Ok(()))?;
+    let mut build = Command::new("go");
+    build.current_dir(source("go")).args(["build", "-mod=readonly", "-o"]).arg(folder.join("client")).arg(".");
+    step(&mut build)?;
+    Ok(vec![folder.join("client")])
+}
+
+fn java() -> Result<Ready, String> {
+    let folder = fetched("java", "java/pom.xml", |folder| {
+        let goal = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
+        let to = format!("-DoutputDirectory={}", folder.join("lib").display());
+        step(Command::new("mvn").current_dir(source("java")).args(["-q", "-B", goal, &to]))
+    })?;
+    let [libraries, classes] = ["lib/*", "classes"].map(|part| folder.join(part).display().to_string());
+    step(Command::new("javac").args(["-nowarn", "-cp", &libraries, "-d", &classes]).arg(source("java/Client.java")))?;
+    let class_path = format!("{classes}:{libraries}");
+    // Started for each cell: soon rather than fast.
+    Ok(["java", "-XX:TieredStopAtLevel=1", "-cp", &class_path, "Client"].map(PathBuf::from).into())
+}
+
+fn rust() -> Result<Ready, String> {
+    let folder = fetched("rust", "rust/Cargo.lock", |_| Ok(()))?;
+    let mut build = Command::new("cargo");
+    build.current_dir(source("rust")).args(["build", "--locked", "--quiet", "--target-dir"]).arg(&folder);
+    step(&mut build)?;
+    Ok(vec![folder.join("debug/boundgate-clients")])
+}
+
+fn copy(language: &str, names: &[&str], folder: &Path) -> Result<(), String> {
+    let copied = names.iter().try_for_each(|name| fs::copy(source(language).join(name), folder.join(name)).map(drop));
+    copied.map_err(|error| error.to_string())
 }

@@ -9,6 +9,7 @@ use boundgate_testbed::{EnvoyConfig, Testbed};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::cells::Logged;
 use crate::websocket::WebSockets;
 
 /// The running service.
@@ -17,8 +18,6 @@ pub struct Service {
     websockets: WebSockets,
     folder: TempDir,
     url: String,
-    token: String,
-    weak_token: String,
 }
 
 impl Service {
@@ -27,25 +26,25 @@ impl Service {
         let port = free.expect("a free port").port();
         let websockets = WebSockets::start().await;
         let bed = Testbed::start(config(port, websockets.port())).await;
-        let alice = bed.client("alice");
-        let token = bed.token(&alice).scope("read:orders").issue().await;
-        let weak_token = bed.token(&alice).scope("other").issue().await;
+        bed.pki.client("alice");
         let folder = tempfile::Builder::new().prefix("boundgate-clients-").tempdir().expect("a temporary folder");
         bed.pki.write_to(folder.path()).expect("PEM files in a temporary folder");
         for (name, bytes) in [("small", 3_000), ("large", 20_000_000)] {
             std::fs::write(folder.path().join(name), vec![b'x'; bytes]).expect("a file in a temporary folder");
         }
-        Self { bed, websockets, folder, url: format!("https://localhost:{port}"), token, weak_token }
+        Self { bed, websockets, folder, url: format!("https://localhost:{port}") }
     }
 
     /// The environment of a program that tries this cell. Each of its requests names the cell in `x-cell`.
-    pub fn surroundings(&self, cell: &str) -> [(&'static str, String); 5] {
+    pub async fn surroundings(&self, cell: &str) -> [(&'static str, String); 5] {
+        let alice = self.bed.client("alice");
+        let token = async |scope| self.bed.token(&alice).scope(scope).issue().await;
         [
             ("CELL", cell.to_owned()),
             ("URL", self.url.clone()),
             ("PKI", self.folder.path().display().to_string()),
-            ("TOKEN", self.token.clone()),
-            ("WEAK_TOKEN", self.weak_token.clone()),
+            ("TOKEN", token("read:orders").await),
+            ("WEAK_TOKEN", token("other").await),
         ]
     }
 
@@ -57,13 +56,18 @@ impl Service {
     }
 
     /// The requests of this cell in the access log, once there are so many.
-    pub async fn logged(&self, cell: &str, requests: usize) -> Vec<(u64, String)> {
+    pub async fn logged(&self, cell: &str, requests: usize) -> Vec<Logged> {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let log = self.bed.envoy.access_log();
             let mine = log.iter().filter(|line| line["cell"] == cell);
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let mine: Vec<_> = mine.map(|line| (line["status"].as_u64().unwrap_or(0), text(&line["client"]))).collect();
+            let logged = |line: &Value| Logged {
+                status: line["status"].as_u64().unwrap_or(0),
+                client: text(&line["client"]),
+                closes: line["connection"] == "close",
+            };
+            let mine: Vec<_> = mine.map(logged).collect();
             if mine.len() >= requests || Instant::now() > deadline {
                 return mine;
             }
@@ -113,7 +117,9 @@ fn surround(envoy: &mut Value, port: u16, websockets: u16) {
     let listener = &mut envoy["static_resources"]["listeners"][0];
     listener["address"]["socket_address"]["port_value"] = json!(port);
     let http = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-    http["access_log"][0]["typed_config"]["log_format"]["json_format"]["cell"] = json!("%REQ(x-cell)%");
+    let line = &mut http["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    line["cell"] = json!("%REQ(x-cell)%");
+    line["connection"] = json!("%RESP(connection)%");
     http["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
     http["proxy_100_continue"] = json!(true);
     let routes = http["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().expect("routes are a list");

@@ -233,7 +233,7 @@ def grpc(case):
             for headers in [fields(None), fields(x_upstream_grpc_trailers="never")]:
                 stream = channel.unary_stream("/orders.Orders/Get")(b"", metadata=list(headers.items()))
                 try:
-                    events.append(repr(next(stream)))
+                    events.append(next(stream).decode())
                     answers.append(0)
                 except library.RpcError as error:
                     answers.append(error.code().value[0])
