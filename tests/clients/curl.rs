@@ -117,7 +117,7 @@ async fn wget(case: Case, surroundings: &Surroundings) -> Result<Value, String> 
     let mut answers = Vec::new();
     for _ in 0..times {
         let mut command = Command::new("wget");
-        command.args(["--quiet", "--tries=2", "--timeout=10", "--output-document=/dev/null"]);
+        command.args(["--quiet", "--tries=1", "--timeout=10", "--output-document=/dev/null"]);
         command.args([format!("--ca-certificate={pki}/ca.pem"), format!("--certificate={pki}/alice.pem")]);
         command.args([format!("--private-key={pki}/alice.key"), format!("--header=x-cell: {}", surroundings["CELL"])]);
         let said = finished(command.arg(more.as_str()).arg(format!("{}{path}", surroundings["URL"]))).await;

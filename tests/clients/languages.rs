@@ -18,7 +18,7 @@ use crate::curl;
 use crate::service::source;
 
 /// Longer than any client's own patience.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a user's environment may say, and clients obey.
 const SURROUNDINGS: [&str; 9] = [

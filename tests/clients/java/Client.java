@@ -65,7 +65,7 @@ final class Client {
     private static final Path PKI = Path.of(System.getenv("PKI"));
     private static final byte[] SMALL = "x".repeat(3_000).getBytes();
     private static final byte[] LARGE = "x".repeat(20_000_000).getBytes();
-    private static final Duration PATIENCE = Duration.ofSeconds(5);
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
 
     /** What a client got. */
     record Answer(int status, String challenge) {}
@@ -403,7 +403,7 @@ final class Client {
                 metadata.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value));
             var attached = io.grpc.ClientInterceptors.intercept(channel,
                 MetadataUtils.newAttachHeadersInterceptor(metadata));
-            return attached.newCall(method, CallOptions.DEFAULT.withDeadlineAfter(5, TimeUnit.SECONDS));
+            return attached.newCall(method, CallOptions.DEFAULT.withDeadlineAfter(10, TimeUnit.SECONDS));
         }
 
         private byte[] unary(String method, Map<String, String> headers, byte[] message) {

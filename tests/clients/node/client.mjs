@@ -7,7 +7,7 @@ import https from 'node:https';
 const { CELL, URL: BASE, PKI, TOKEN, WEAK_TOKEN } = process.env;
 const SMALL = Buffer.alloc(3_000, 'x');
 const LARGE = Buffer.alloc(20_000_000, 'x');
-const PATIENCE = 5_000;
+const PATIENCE = 10_000;
 
 const pem = (name) => readFileSync(`${PKI}/${name}`);
 const tls = { ca: pem('ca.pem'), cert: pem('alice.pem'), key: pem('alice.key') };

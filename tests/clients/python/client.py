@@ -10,7 +10,8 @@ import sys
 
 URL, PKI = os.environ["URL"], os.environ["PKI"]
 SMALL, LARGE = b"x" * 3_000, b"x" * 20_000_000
-PATIENCE = 5
+# Some wait in vain for the answer to a large upload.
+PATIENCE = 5 if sys.argv[2] == "large" else 10
 
 
 def fields(token="TOKEN", **more):
