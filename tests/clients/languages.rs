@@ -17,8 +17,8 @@ use crate::clients::{Client, Language};
 use crate::curl;
 use crate::service::source;
 
-/// Longer than any client's own patience.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any client's own patience, on a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a user's environment may say, and clients obey.
 const SURROUNDINGS: [&str; 9] = [

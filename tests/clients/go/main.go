@@ -33,7 +33,7 @@ var (
 	large = bytes.Repeat([]byte("x"), 20_000_000)
 )
 
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 type fields map[string]string
 

@@ -65,7 +65,7 @@ final class Client {
     private static final Path PKI = Path.of(System.getenv("PKI"));
     private static final byte[] SMALL = "x".repeat(3_000).getBytes();
     private static final byte[] LARGE = "x".repeat(20_000_000).getBytes();
-    private static final Duration PATIENCE = Duration.ofSeconds(10);
+    private static Duration patience = Duration.ofSeconds(20);
 
     /** What a client got. */
     record Answer(int status, String challenge) {}
@@ -225,7 +225,7 @@ final class Client {
         }
 
         private HttpRequest.Builder request(String path, Map<String, String> headers) {
-            HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(URL + path)).timeout(PATIENCE);
+            HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(URL + path)).timeout(patience);
             headers.forEach(request::header);
             return request;
         }
@@ -262,7 +262,7 @@ final class Client {
 
         Ok(List<Protocol> protocols) {
             client = new OkHttpClient.Builder().sslSocketFactory(tls.getSocketFactory(), trust).protocols(protocols)
-                .callTimeout(PATIENCE).build();
+                .callTimeout(patience).build();
         }
 
         private okhttp3.Response call(String method, String path, Map<String, String> headers, byte[] body)
@@ -320,7 +320,7 @@ final class Client {
 
         private CloseableHttpClient built(int retries) {
             RequestConfig config = RequestConfig.custom().setExpectContinueEnabled(expect)
-                .setResponseTimeout(Timeout.of(PATIENCE)).build();
+                .setResponseTimeout(Timeout.of(patience)).build();
             // With a client certificate each request would take a connection of its own.
             return HttpClients.custom().setConnectionManager(connections).setDefaultRequestConfig(config)
                 .disableConnectionState().setRetryStrategy(new DefaultHttpRequestRetryStrategy(retries, TimeValue.ofSeconds(1))).build();
@@ -403,7 +403,7 @@ final class Client {
                 metadata.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value));
             var attached = io.grpc.ClientInterceptors.intercept(channel,
                 MetadataUtils.newAttachHeadersInterceptor(metadata));
-            return attached.newCall(method, CallOptions.DEFAULT.withDeadlineAfter(10, TimeUnit.SECONDS));
+            return attached.newCall(method, CallOptions.DEFAULT.withDeadlineAfter(20, TimeUnit.SECONDS));
         }
 
         private byte[] unary(String method, Map<String, String> headers, byte[] message) {
@@ -513,6 +513,8 @@ final class Client {
     }
 
     public static void main(String[] arguments) throws Exception {
+        // The JDK's waits in vain for the answer to a large upload.
+        if (arguments[1].equals("large")) patience = Duration.ofSeconds(5);
         System.out.println(json(cell(arguments[0], arguments[1])));
         // Streams that never end are left where they are.
         System.out.flush();

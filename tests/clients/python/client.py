@@ -11,7 +11,7 @@ import sys
 URL, PKI = os.environ["URL"], os.environ["PKI"]
 SMALL, LARGE = b"x" * 3_000, b"x" * 20_000_000
 # Some wait in vain for the answer to a large upload.
-PATIENCE = 5 if sys.argv[2] == "large" else 10
+PATIENCE = 5 if sys.argv[2] == "large" else 20
 
 
 def fields(token="TOKEN", **more):

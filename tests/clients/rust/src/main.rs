@@ -12,7 +12,7 @@ use tonic::metadata::{AsciiMetadataKey, MetadataMap};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 const SMALL: usize = 3_000;
 const LARGE: usize = 20_000_000;
 
