@@ -84,7 +84,6 @@ async fn what_no_pass_rests_on_may_be_withheld() {
         "proxy_define_metric",
         "proxy_increment_metric",
         "proxy_set_tick_period_milliseconds",
-        "proxy_call_foreign_function",
         "proxy_add_header_map_value",
     ] {
         let bed = without(withheld).await;
@@ -104,6 +103,7 @@ async fn without_clock_memory_or_connection_tokens_and_limits_are_refused() {
         ("proxy_get_property", 401, "certificate-missing"),
         ("proxy_set_shared_data", 429, "limit-contended"),
         ("proxy_http_call", 503, "keys-unavailable"),
+        ("proxy_call_foreign_function", 503, "filter-unavailable"),
     ] {
         let bed = without(withheld).await;
         let token = alices_token(&bed).await;
