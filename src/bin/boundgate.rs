@@ -41,7 +41,7 @@ enum Command {
     /// Make a token for trying a configuration by hand: never for production
     ///
     /// The token is signed with a new key, whose public half --jwks writes for the configuration's `keys`, or with --key.
-    Token(TokenOptions),
+    Token(Box<TokenOptions>),
 }
 
 fn main() -> ExitCode {

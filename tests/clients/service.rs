@@ -121,7 +121,6 @@ fn surround(envoy: &mut Value, port: u16, websockets: u16) {
     line["cell"] = json!("%REQ(x-cell)%");
     line["connection"] = json!("%RESP(connection)%");
     http["upgrade_configs"] = json!([{"upgrade_type": "websocket"}]);
-    http["proxy_100_continue"] = json!(true);
     let routes = http["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().expect("routes are a list");
     let to = |prefix: &str, cluster: &str| json!({"match": {"prefix": prefix}, "route": {"cluster": cluster, "timeout": "0s"}});
     let streams = [to("/orders.Orders/", "grpc"), to("/websocket", "websockets"), to("/events", "upstream")];
