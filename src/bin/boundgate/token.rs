@@ -351,7 +351,7 @@ mod tests {
             (&["--client-id", "alice"][..], "Add --jwks FILE"),
             (&["--lifetime", "0"], "from 1 to 86400"),
             (&["--lifetime", "86401"], "from 1 to 86400"),
-            (&["--lifetime", "-1"], "--lifetime"),
+            (&["--lifetime", "-1"], "unexpected argument"),
             (&["--scope", "a  b"], "one space"),
             (&["--scope", ""], "one space"),
             (&["--scope", "a\"b"], "printable ASCII"),
