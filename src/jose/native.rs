@@ -7,61 +7,51 @@ use std::fmt;
 use crate::host::{Digest, Host, NativeVerdict};
 use crate::jose::Algorithm;
 
-/// Algorithms that the host verifies.
+/// Algorithms that the host verifies: of each known answer, whether it gave the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Native {
-    /// ES256.
-    pub es256: bool,
-    /// ES384.
-    pub es384: bool,
-    /// ES512.
-    pub es512: bool,
-    /// RS256.
-    pub rs256: bool,
-    /// RS384.
-    pub rs384: bool,
-    /// RS512.
-    pub rs512: bool,
-}
+pub struct Native([bool; KNOWN_ANSWERS.len()]);
 
-const MESSAGE: &[u8] = include_bytes!("known_answers/message");
-
+/// A signature over [`MESSAGE`] that is right.
 struct KnownAnswer {
-    digest: Digest,
+    algorithm: Algorithm,
     spki: &'static [u8],
     signature: &'static [u8],
 }
 
-const ES256: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha256,
-    spki: include_bytes!("known_answers/es256.spki"),
-    signature: include_bytes!("known_answers/es256.signature"),
-};
-const ES384: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha384,
-    spki: include_bytes!("known_answers/es384.spki"),
-    signature: include_bytes!("known_answers/es384.signature"),
-};
-const ES512: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha512,
-    spki: include_bytes!("known_answers/es512.spki"),
-    signature: include_bytes!("known_answers/es512.signature"),
-};
-const RS256: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha256,
-    spki: include_bytes!("known_answers/rs256.spki"),
-    signature: include_bytes!("known_answers/rs256.signature"),
-};
-const RS384: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha384,
-    spki: include_bytes!("known_answers/rs384-rs512.spki"),
-    signature: include_bytes!("known_answers/rs384.signature"),
-};
-const RS512: KnownAnswer = KnownAnswer {
-    digest: Digest::Sha512,
-    spki: include_bytes!("known_answers/rs384-rs512.spki"),
-    signature: include_bytes!("known_answers/rs512.signature"),
-};
+const MESSAGE: &[u8] = include_bytes!("known_answers/message");
+
+static KNOWN_ANSWERS: [KnownAnswer; 6] = [
+    KnownAnswer {
+        algorithm: Algorithm::Es256,
+        spki: include_bytes!("known_answers/es256.spki"),
+        signature: include_bytes!("known_answers/es256.signature"),
+    },
+    KnownAnswer {
+        algorithm: Algorithm::Es384,
+        spki: include_bytes!("known_answers/es384.spki"),
+        signature: include_bytes!("known_answers/es384.signature"),
+    },
+    KnownAnswer {
+        algorithm: Algorithm::Es512,
+        spki: include_bytes!("known_answers/es512.spki"),
+        signature: include_bytes!("known_answers/es512.signature"),
+    },
+    KnownAnswer {
+        algorithm: Algorithm::Rs256,
+        spki: include_bytes!("known_answers/rs256.spki"),
+        signature: include_bytes!("known_answers/rs256.signature"),
+    },
+    KnownAnswer {
+        algorithm: Algorithm::Rs384,
+        spki: include_bytes!("known_answers/rs384-rs512.spki"),
+        signature: include_bytes!("known_answers/rs384.signature"),
+    },
+    KnownAnswer {
+        algorithm: Algorithm::Rs512,
+        spki: include_bytes!("known_answers/rs384-rs512.spki"),
+        signature: include_bytes!("known_answers/rs512.signature"),
+    },
+];
 
 /// The digest of the algorithms that the proxy verifies; `None` for those that the module does.
 pub(super) fn digest_of(algorithm: Algorithm) -> Option<Digest> {
@@ -77,28 +67,25 @@ pub(super) fn digest_of(algorithm: Algorithm) -> Option<Digest> {
 impl Native {
     /// Whether signatures of `algorithm` can be verified at all: by the host, or in the module, which asks no host.
     pub fn verifies(self, algorithm: Algorithm) -> bool {
-        match algorithm {
-            Algorithm::Es256 => self.es256,
-            Algorithm::Es384 => self.es384,
-            Algorithm::Es512 => self.es512,
-            Algorithm::Rs256 => self.rs256,
-            Algorithm::Rs384 => self.rs384,
-            Algorithm::Rs512 => self.rs512,
-            _ => true,
-        }
+        digest_of(algorithm).is_none() || self.algorithms().any(|native| native == algorithm)
+    }
+
+    fn algorithms(self) -> impl Iterator<Item = Algorithm> {
+        KNOWN_ANSWERS.iter().zip(self.0).filter(|(_, works)| *works).map(|(known, _)| known.algorithm)
     }
 
     /// Nothing: only what the module verifies itself can be verified.
     #[cfg(test)]
-    pub const NONE: Self = Self { es256: false, es384: false, es512: false, rs256: false, rs384: false, rs512: false };
+    pub const NONE: Self = Self([false; KNOWN_ANSWERS.len()]);
     /// Everything that a host can do.
     #[cfg(test)]
-    pub const ALL: Self = Self { es256: true, es384: true, es512: true, rs256: true, rs384: true, rs512: true };
+    pub const ALL: Self = Self([true; KNOWN_ANSWERS.len()]);
 
     /// Asks the host for a signature that is right and for one that is wrong. Only one that tells them apart is used.
     pub fn probe(host: &dyn Host) -> Self {
         let works = |known: &KnownAnswer| {
-            let ask = |signature: &[u8]| host.verify(known.digest, known.spki, signature, MESSAGE);
+            let Some(digest) = digest_of(known.algorithm) else { return false };
+            let ask = |signature: &[u8]| host.verify(digest, known.spki, signature, MESSAGE);
             // One bit of the last octet: an ECDSA signature stays well-formed DER.
             let mut wrong = known.signature.to_vec();
             if let Some(last) = wrong.last_mut() {
@@ -106,28 +93,13 @@ impl Native {
             }
             ask(known.signature) == NativeVerdict::Valid && ask(&wrong) == NativeVerdict::Invalid
         };
-        Self {
-            es256: works(&ES256),
-            es384: works(&ES384),
-            es512: works(&ES512),
-            rs256: works(&RS256),
-            rs384: works(&RS384),
-            rs512: works(&RS512),
-        }
+        Self(KNOWN_ANSWERS.each_ref().map(works))
     }
 }
 
 impl fmt::Display for Native {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            ("ES256", self.es256),
-            ("ES384", self.es384),
-            ("ES512", self.es512),
-            ("RS256", self.rs256),
-            ("RS384", self.rs384),
-            ("RS512", self.rs512),
-        ];
-        let names: Vec<&str> = all.iter().filter(|(_, native)| *native).map(|(name, _)| *name).collect();
+        let names: Vec<&str> = self.algorithms().map(Algorithm::name).collect();
         if names.is_empty() { f.write_str("none") } else { f.write_str(&names.join(" ")) }
     }
 }
@@ -164,7 +136,8 @@ mod tests {
             Digest::Sha256 | Digest::Sha512 => ring(digest, spki, signature, message),
             Digest::Sha384 => NativeVerdict::Invalid,
         };
-        let expected = Native { es384: false, rs384: false, ..Native::ALL };
+        let of_sha384 = |known: &KnownAnswer| matches!(known.algorithm, Algorithm::Es384 | Algorithm::Rs384);
+        let expected = Native(KNOWN_ANSWERS.each_ref().map(|known| !of_sha384(known)));
         let native = Native::probe(&Verifying(without_sha384));
         assert_eq!(native, expected);
         let lost = Algorithm::ALL.into_iter().filter(|algorithm| !native.verifies(*algorithm));
