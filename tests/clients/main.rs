@@ -5,6 +5,7 @@
 //! Who the clients are: `clients`. How a language is made ready: `languages`. What they call: `service`. What is right:
 //! `cells`. What is documented: `exceptions`.
 
+mod browser;
 mod cells;
 mod clients;
 mod curl;

@@ -68,6 +68,25 @@ fn the_post_quantum_configuration_is_the_usual_one_but_for_that() {
 }
 
 #[test]
+fn the_configuration_for_browsers_is_the_usual_one_but_for_that() {
+    let address = "address/socket_address/port_value";
+    let resource = "http_filters/boundgate/typed_config/config/configuration/value/resources/0";
+    let own = [
+        format!("{LISTENER}/{address}"),
+        format!("{MANAGER}/http_filters/envoy.filters.http.cors"),
+        format!("{MANAGER}/route_config/virtual_hosts/all/typed_per_filter_config"),
+        format!("{MANAGER}/{resource}/hosts/1"),
+        format!("{MANAGER}/{resource}/routes/1/bound"),
+        format!("{MANAGER}/{resource}/routes/2/bound"),
+        format!("{MANAGER}/{resource}/routes/3/bound"),
+        format!("{STAND_IN}/{address}"),
+        format!("{CLUSTERS}/upstream/load_assignment/endpoints/0/lb_endpoints/0/endpoint/{address}"),
+    ];
+    let own = own.each_ref().map(String::as_str);
+    assert_eq!(differences("envoy/browsers.yaml", &own), [""; 0]);
+}
+
+#[test]
 fn the_configuration_of_a_fleet_is_the_usual_one_but_for_its_limit() {
     let own = [
         format!("{LISTENER}/address"),

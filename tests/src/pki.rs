@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -46,6 +46,11 @@ impl Identity {
     /// The certificate in DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         self.certificate.der()
+    }
+
+    /// The public key in DER (SubjectPublicKeyInfo).
+    pub fn public_key_der(&self) -> Vec<u8> {
+        self.key.subject_public_key_info()
     }
 
     /// The certificate in PEM.
