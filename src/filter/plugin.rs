@@ -53,10 +53,10 @@ impl Plugin {
     }
 
     /// Has the root context `root` send what is in the outbox, now: also what nobody waits for yet, such as permits that
-    /// are asked for in advance. Its ticks come as often as they are needed from then on. From a stream's callback only, with nothing borrowed.
-    pub fn wake(&self, root: u32) {
-        let idle = |worker: &Worker| !worker.has_calls() && !worker.awaits_bodies();
-        if idle(&self.worker.borrow()) {
+    /// are asked for in advance. Its ticks come as often as they are needed from then on, also where `awaits_body`: the request at
+    /// hand began to wait for its body. From a stream's callback only, with nothing borrowed.
+    pub fn wake(&self, root: u32, awaits_body: bool) {
+        if !awaits_body && !self.worker.borrow().has_calls() {
             return;
         }
         self.woken.set(true);

@@ -370,7 +370,8 @@ impl HttpContext for HttpStream {
     fn on_http_request_headers(&mut self, _: usize, ends: bool) -> Action {
         let action = self.begin(!ends);
         if let Some((plugin, _)) = &self.setup {
-            plugin.wake(self.root);
+            let refused = |stream: &Rc<RefCell<Stream>>| matches!(stream.borrow().state, State::Refused(..));
+            plugin.wake(self.root, self.stream.as_ref().is_some_and(refused));
         }
         action
     }

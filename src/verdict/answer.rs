@@ -61,16 +61,18 @@ impl Refusal {
             Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) | Detail::Limits(_) => row.text.to_owned(),
         };
         // The texts have no character that would have to be escaped.
-        let grpc = [("grpc-status", row.grpc.to_string()), ("grpc-message", text.clone())];
-        let grpc = grpc.into_iter().chain(wait.map(|wait| ("grpc-retry-pushback-ms", milliseconds(wait))));
+        let grpc = || {
+            let status = [("grpc-status", row.grpc.to_string()), ("grpc-message", text.clone())];
+            status.into_iter().chain(wait.map(|wait| ("grpc-retry-pushback-ms", milliseconds(wait))))
+        };
         let (status, body) = match form {
             AnswerForm::Problem => (row.status, self.problem(row.status, &text).into_bytes()),
             AnswerForm::Grpc => {
-                headers.extend(grpc);
+                headers.extend(grpc());
                 (200, Vec::new())
             }
-            AnswerForm::GrpcWeb => (200, trailers_frame(grpc)),
-            AnswerForm::GrpcWebText => (200, BASE64.encode(trailers_frame(grpc)).into_bytes()),
+            AnswerForm::GrpcWeb => (200, trailers_frame(grpc())),
+            AnswerForm::GrpcWebText => (200, BASE64.encode(trailers_frame(grpc())).into_bytes()),
         };
         Answer { status, details: format!("boundgate:{}", self.reason.slug()), headers, body }
     }

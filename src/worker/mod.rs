@@ -275,7 +275,7 @@ impl Worker {
     }
 
     /// Whether a refusal waits for its body.
-    pub fn awaits_bodies(&self) -> bool {
+    fn awaits_bodies(&self) -> bool {
         self.bodies.len() > 0
     }
 

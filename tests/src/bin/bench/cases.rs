@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use boundgate_testbed::{Algorithm, Client, KeyExchange, PluginConfig, Testbed};
+use boundgate_testbed::{Algorithm, Answer, Client, KeyExchange, PluginConfig, Testbed};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -20,6 +20,8 @@ pub enum Case {
     FirstSeen(Algorithm),
     /// Each token is new, and its signature is not the issuer's.
     Forged(Algorithm),
+    /// Posts of a client that is over its limit and resumes TLS sessions.
+    OverLimit(Refusals),
     OwnChain,
     OwnChainFirstSeen(Algorithm),
 }
@@ -34,6 +36,18 @@ pub enum Counted {
     /// One rate, and answers.
     WithAnswers,
 }
+
+/// When a refused request with a body is answered.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Refusals {
+    /// When its body has come; the connection goes on.
+    AwaitBody,
+    /// At once; the connection ends.
+    AtOnce,
+}
+
+/// What such a client posts.
+const BODY: usize = 3_000;
 
 /// Seconds that a token lives: longer than one Envoy, on the slowest machine.
 const LIFETIME: i64 = 36_000;
@@ -58,7 +72,7 @@ impl Counted {
     }
 }
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 18] = [
     Case::NoFilter,
     Case::Connection(KeyExchange::X25519),
     Case::Connection(KeyExchange::X25519MlKem768),
@@ -72,6 +86,8 @@ const CASES: [Case; 16] = [
     Case::Forged(Algorithm::Es256),
     Case::Forged(Algorithm::Rs256),
     Case::Forged(Algorithm::MlDsa65),
+    Case::OverLimit(Refusals::AtOnce),
+    Case::OverLimit(Refusals::AwaitBody),
     Case::OwnChain,
     Case::OwnChainFirstSeen(Algorithm::Es256),
     Case::OwnChainFirstSeen(Algorithm::Rs256),
@@ -99,6 +115,8 @@ impl Case {
             }
             Self::FirstSeen(algorithm) => format!("Boundgate, first-seen {} token", algorithm.name()),
             Self::Forged(algorithm) => format!("Boundgate, forged {} token, each another", algorithm.name()),
+            Self::OverLimit(Refusals::AwaitBody) => String::from("Boundgate, refused post, its body awaited"),
+            Self::OverLimit(Refusals::AtOnce) => String::from("Boundgate, refused post, answered at once"),
             Self::OwnChain => String::from("Envoy's own chain, known token"),
             Self::OwnChainFirstSeen(algorithm) => format!("Envoy's own chain, first-seen {} token", algorithm.name()),
         }
@@ -107,9 +125,12 @@ impl Case {
     /// What it is compared with, both over no filter.
     pub fn yardstick(self) -> Option<Self> {
         match self {
-            Self::NoFilter | Self::OwnChain | Self::OwnChainFirstSeen(_) | Self::Connection(KeyExchange::X25519) => {
-                None
-            }
+            Self::NoFilter
+            | Self::OwnChain
+            | Self::OwnChainFirstSeen(_)
+            | Self::OverLimit(Refusals::AtOnce)
+            | Self::Connection(KeyExchange::X25519) => None,
+            Self::OverLimit(Refusals::AwaitBody) => Some(Self::OverLimit(Refusals::AtOnce)),
             Self::Connection(_) => Some(Self::Connection(KeyExchange::X25519)),
             Self::Known(_) | Self::KnownOther(..) => Some(Self::OwnChain),
             Self::KnownSigned(_) => Some(Self::Known(Counted::Once)),
@@ -127,6 +148,14 @@ impl Case {
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
             Self::Known(_) | Self::KnownSigned(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
+            Self::OverLimit(refusals) => {
+                let await_body = if refusals == Refusals::AwaitBody { "64KiB" } else { "0" };
+                let configuration = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
+                let text = configuration.as_str().expect("JSON text");
+                let mut plugin: Value = serde_json::from_str(text).expect("JSON text");
+                plugin["refusals"] = json!({"await_body": await_body});
+                *configuration = json!(plugin.to_string());
+            }
             Self::KnownOther(number, _) => {
                 filters[0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
                     json!(other_modules()[number]);
@@ -153,13 +182,26 @@ impl Case {
     pub fn path(self) -> &'static str {
         match self {
             Self::Known(counted) | Self::KnownOther(_, counted) => counted.path(),
+            Self::OverLimit(_) => "/spent",
             _ => Counted::Once.path(),
         }
     }
 
     /// The status of its answers.
     pub fn status(self) -> u16 {
-        if matches!(self, Self::Forged(_)) { 401 } else { 200 }
+        match self {
+            Self::Forged(_) => 401,
+            Self::OverLimit(_) => 429,
+            _ => 200,
+        }
+    }
+
+    /// Asks once, with this token.
+    pub async fn ask(self, client: &Client, token: &str) -> Answer {
+        match self {
+            Self::OverLimit(_) => client.post(self.path()).token(token).body(vec![b'x'; BODY]).send().await,
+            _ => client.get(self.path()).token(token).send().await,
+        }
     }
 
     /// Somebody who calls as this case has it.
@@ -170,6 +212,7 @@ impl Case {
                 client.key_exchange(&[KeyExchange::X25519MlKem768, KeyExchange::X25519])
             }
             Self::Connection(group) => client.key_exchange(&[group]),
+            Self::OverLimit(_) => client.resuming().kept(),
             _ => client.kept(),
         }
     }
@@ -217,11 +260,13 @@ pub fn plugin() -> PluginConfig {
             "routes": [
                 {"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client"]},
                 {"path": "/twice/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "by-hour"]},
+                {"path": "/spent", "methods": ["POST"], "limits": ["spent"]},
                 {"path": "/answers/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "guesses"]}
             ]
         }],
         "limits": {
             "per-client": {"key": ["client_id"], "rate": "1000000/s", "burst": 1000000},
+            "spent": {"key": ["client_id"], "rate": "1/h"},
             "by-hour": {"key": ["client_id"], "rate": "1000000000/h", "burst": 1000000000},
             "guesses": {"key": ["client_id"], "rate": "1000/s", "on": [404]}
         }

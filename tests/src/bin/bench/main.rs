@@ -72,14 +72,14 @@ impl Callers {
 
     /// Sends `requests`, each with the next of `tokens` or of those that are known, over all connections side by side.
     async fn send(&mut self, tokens: Option<&[String]>, requests: usize) -> usize {
-        let (tokens, path, status) = (tokens.unwrap_or(&self.known), self.case.path(), self.case.status());
+        let (tokens, case) = (tokens.unwrap_or(&self.known), self.case);
         let mut calls = JoinSet::new();
         for (number, client) in self.clients.drain(..).enumerate() {
             let tokens: Vec<String> = tokens.iter().skip(number).step_by(CONNECTIONS).cloned().collect();
             calls.spawn(async move {
                 for token in tokens.iter().cycle().take(requests / CONNECTIONS) {
-                    let answer = client.get(path).token(token).send().await;
-                    assert_eq!(answer.status, status, "{}", answer.text());
+                    let answer = case.ask(&client, token).await;
+                    assert_eq!(answer.status, case.status(), "{}", answer.text());
                 }
                 client
             });
@@ -98,6 +98,10 @@ async fn measure(cases: &[Case]) -> Vec<f64> {
     }
     let mut callers: Vec<Callers> = cases.iter().map(|case| Callers::of(*case, &bed)).collect();
     for callers in &mut callers {
+        if callers.case.status() == 429 {
+            // Spends the budget.
+            callers.case.ask(&callers.clients[0], &callers.known[0]).await;
+        }
         let connections = matches!(callers.case, Case::Connection(_));
         callers.send(None, if connections { WARM / 10 } else { WARM }).await;
     }
@@ -141,6 +145,28 @@ async fn main() {
     }
     if cases.iter().any(|case| matches!(case, Case::Connection(_))) {
         wire().await;
+    }
+    let refused: Vec<Case> = cases.iter().filter(|case| matches!(case, Case::OverLimit(_))).copied().collect();
+    if !refused.is_empty() {
+        handshakes(&refused).await;
+    }
+}
+
+/// Prints how many TLS handshakes a client makes that goes on posting over its limit.
+async fn handshakes(cases: &[Case]) {
+    let bed = Testbed::start_with(|authority| envoy(cases, &authority.jwks())).await;
+    bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.expect("the keys are there");
+    println!("\nTLS handshakes of {NEW} refused posts over {CONNECTIONS} connections, of which resumed:");
+    for case in cases {
+        let mut callers = Callers::of(*case, &bed);
+        // Spends the budget.
+        case.ask(&callers.clients[0], &callers.known[0]).await;
+        let sum = async |stat: &str| bed.envoy.stats(stat).await.values().sum::<u64>();
+        let handshakes = async || [sum("0.ssl.handshake").await, sum("0.ssl.session_reused").await];
+        let [all, resumed] = handshakes().await;
+        callers.send(None, NEW).await;
+        let [all_now, resumed_now] = handshakes().await;
+        println!("  {:<45} {}, {}", case.name(), all_now - all, resumed_now - resumed);
     }
 }
 
