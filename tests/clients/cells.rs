@@ -16,6 +16,8 @@ pub enum Case {
     Resumed,
     /// 20 requests without a token, with 3 kB each.
     Small,
+    /// 20 requests without a token with 30 kB each, and 20 with 60 kB.
+    Medium,
     /// 2 requests without a token, with 20 MB each.
     Large,
     /// 3 refused ones with 3 kB, then an honest one.
@@ -29,8 +31,10 @@ pub enum Case {
 }
 
 impl Case {
-    pub const ALL: [Self; 8] =
-        [Self::Honest, Self::Resumed, Self::Small, Self::Large, Self::Kept, Self::Retry, Self::Challenge, Self::Stream];
+    pub const ALL: [Self; 9] = {
+        use Case::*;
+        [Honest, Resumed, Small, Medium, Large, Kept, Retry, Challenge, Stream]
+    };
 
     /// As the documentation and the programs name it.
     pub fn name(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Case {
             Self::Honest => "honest",
             Self::Resumed => "resumed",
             Self::Small => "small",
+            Self::Medium => "medium",
             Self::Large => "large",
             Self::Kept => "kept",
             Self::Retry => "retry",
@@ -59,6 +64,7 @@ impl Case {
             Self::Honest => (&[200], 1),
             Self::Resumed => (&[200; 3], 3),
             Self::Small => (&[401; 20], 0),
+            Self::Medium => (&[401; 40], 0),
             Self::Large => (&[401; 2], 0),
             Self::Kept => (&[401, 401, 401, 200], 1),
             Self::Retry => (&[200; 2], 2),
@@ -106,7 +112,7 @@ pub fn judge(client: &Client, case: Case, seen: &Seen) -> Result<(), String> {
     check(seen.upstream == upstream, || format!("the upstream received {} instead of {upstream}", seen.upstream))?;
     let connections = seen.logged.iter().map(|line| &line.client).collect::<BTreeSet<_>>().len();
     match case {
-        Case::Honest | Case::Small | Case::Large => Ok(()),
+        Case::Honest | Case::Small | Case::Medium | Case::Large => Ok(()),
         Case::Resumed => {
             check(connections == 3, || format!("{connections} connections"))?;
             check((seen.resumed > 0) == client.resumes, || format!("{} sessions resumed", seen.resumed))

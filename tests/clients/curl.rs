@@ -34,6 +34,10 @@ pub async fn run(client: &Client, case: Case, surroundings: &Surroundings) -> Re
         Case::Honest => curl.transfer(alice, "/orders/7", 1, &[]),
         Case::Resumed => curl.transfer(None, "/mesh", 3, &["-H", "connection: close"]),
         Case::Small => curl.transfer(None, "/orders", 20, &["--data-binary", &curl.file("small")]),
+        Case::Medium => {
+            curl.transfer(None, "/orders", 20, &["--data-binary", &curl.file("medium")]);
+            curl.transfer(None, "/orders", 20, &["--data-binary", &curl.file("medium-large")]);
+        }
         Case::Large => curl.transfer(None, "/orders", 2, &["--data-binary", &curl.file("large")]),
         Case::Kept => {
             curl.transfer(None, "/orders", 3, &["--data-binary", &curl.file("small")]);

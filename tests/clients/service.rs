@@ -29,7 +29,7 @@ impl Service {
         bed.pki.client("alice");
         let folder = tempfile::Builder::new().prefix("boundgate-clients-").tempdir().expect("a temporary folder");
         bed.pki.write_to(folder.path()).expect("PEM files in a temporary folder");
-        for (name, bytes) in [("small", 3_000), ("large", 20_000_000)] {
+        for (name, bytes) in [("small", 3_000), ("medium", 30_000), ("medium-large", 60_000), ("large", 20_000_000)] {
             std::fs::write(folder.path().join(name), vec![b'x'; bytes]).expect("a file in a temporary folder");
         }
         Self { bed, websockets, folder, url: format!("https://localhost:{port}") }
