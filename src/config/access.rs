@@ -7,7 +7,8 @@ use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{
     At, Key, Mistake, Reader, Table, TextKey, Written, config_table, config_words, described, not_what, unknown_word,
 };
-use crate::config::values::set;
+use crate::config::values::{Name, set};
+use crate::http::{CanonicalPath, is_segment};
 use crate::json::{Object, Value};
 use crate::policy::{Pattern, PatternFault, PeerPattern};
 use crate::spiffe::{SpiffeFault, SpiffeId};
@@ -78,17 +79,20 @@ impl TextKey for PathText {
     fn parse(text: &str) -> Result<Self, Mistake> {
         Pattern::parse(text).map(Self).map_err(|fault| {
             let (finding, remedy) = match fault {
+                PatternFault::Segment => return segment_mistake(text),
                 PatternFault::NotAbsolute => ("does not begin with /", "Write the whole path."),
-                PatternFault::Segment => (
-                    "has a segment that no accepted path has",
-                    "Write no empty and no dot segment, no ;, no \\, no escape of / ; or \\, and no %25 before what would be an escape.",
+                PatternFault::Parameter => (
+                    "has braces that are not around a whole segment",
+                    "Write {name} between two slashes, with a name of letters, digits and _.",
                 ),
-                PatternFault::Parameter => {
-                    ("has braces that are not around a whole segment", "Write {name} between two slashes, with a name of letters, digits and _.")
-                }
                 PatternFault::RepeatedParameter => ("has two parameters of the same name", "Rename one."),
-                PatternFault::Wildcard => ("has a * where none can stand", "Write {name} for one segment, or ** as the last segment for all below."),
-                PatternFault::TooLong => ("has more than 64 segments", "Write a shorter path: longer ones are always refused."),
+                PatternFault::Wildcard => (
+                    "has a * where none can stand",
+                    "Write {name} for one segment, or ** as the last segment for all below.",
+                ),
+                PatternFault::TooLong => {
+                    ("has more than 64 segments", "Write a shorter path: longer ones are always refused.")
+                }
             };
             Mistake::new(format!("{} {finding}", quoted(text)), remedy)
         })
@@ -97,6 +101,39 @@ impl TextKey for PathText {
     fn restrict(schema: &mut serde_json::Value) {
         set(schema, "pattern", "^/");
     }
+}
+
+/// What no path has in one of the segments of `text`.
+fn segment_mistake(text: &str) -> Mistake {
+    let segments = || text.split('/').skip(1);
+    let last = segments().count().saturating_sub(1);
+    if segments().take(last).any(str::is_empty) {
+        return Mistake::new(format!("{} has two slashes in a row", quoted(text)), "Write one.");
+    }
+    let stands = |sign: char| sign == '%' || (sign != '?' && is_segment(&format!("x{sign}")));
+    let found = text.chars().filter(|sign| !"/{}*".contains(*sign)).find(|sign| !stands(*sign));
+    if let Some(sign) = found {
+        let remedy = match sign {
+            '?' => "Leave the query out: routes go by the path alone.".to_owned(),
+            '<' | '>' => "Write {name} for any one segment.".to_owned(),
+            ';' | '\\' => {
+                "Leave it out: a request with it is always refused, because servers read it in different ways."
+                    .to_owned()
+            }
+            sign if sign.is_control() => "Leave it out.".to_owned(),
+            sign => {
+                let escaped: String = sign.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+                format!("Write it as it is sent: {escaped}.")
+            }
+        };
+        return Mistake::new(format!("{} has {}, which no path has", quoted(text), quoted(&sign.to_string())), remedy);
+    }
+    let fault = segments().find_map(|segment| CanonicalPath::parse(format!("/{segment}").as_bytes()).err());
+    let (why, remedy) = match fault {
+        Some(fault) => (fault.told(), "Write another path: a request with this one is always refused."),
+        None => ("a slash is escaped", "For identifiers with one write {name}, and slash_in: [name]."),
+    };
+    Mistake::new(format!("{} would never be accepted: {why}", quoted(text)), remedy)
 }
 
 /// The name of a parameter of a path.
@@ -136,6 +173,10 @@ impl TextKey for Method {
         let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         match text {
             "CONNECT" | "TRACE" => Err(Mistake::new(format!("{text} never passes"), "Remove it.")),
+            "*" | "ANY" | "any" | "ALL" | "all" => Err(Mistake::new(
+                format!("{} is no method", quoted(text)),
+                "Remove the key methods: without it, a route takes all.",
+            )),
             _ if (1..=32).contains(&text.len()) && text.bytes().all(letter) => Ok(Self(text.into())),
             _ => Err(Mistake::new(format!("{} is no method", quoted(text)), format!("Write {}.", Self::EXAMPLE))),
         }
@@ -153,6 +194,7 @@ pub(super) struct Scope(pub(super) Box<str>);
 impl TextKey for Scope {
     const WHAT: &'static str = "a scope";
     const EXAMPLE: &'static str = r#"a scope, like "read:orders""#;
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
@@ -178,26 +220,36 @@ config_table! {
 /// Scopes a token must carry: a list (all of them), or `{ all: [...], any: [...] }`.
 #[derive(Debug)]
 pub(super) struct Scopes {
-    pub(super) all: Vec<Box<str>>,
-    pub(super) any: Vec<Box<str>>,
+    pub(super) all: Vec<At<Scope>>,
+    pub(super) any: Vec<At<Scope>>,
 }
 
 impl Key for Scopes {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
-        let plain =
-            |list: Option<Vec<At<Scope>>>| list.unwrap_or_default().into_iter().map(|scope| scope.value.0).collect();
+        let empty = |at: &Place, what: &str, findings: &mut Findings| {
+            if !findings.touch(at) {
+                findings.add(at, what, "Name a scope, or remove the key.");
+            }
+        };
         match value {
-            Value::Array(_) => Some(Self { all: plain(Key::read(value, at, findings)), any: Vec::new() }),
+            Value::Array(items) => {
+                if items.is_empty() {
+                    empty(at, EVERY_TOKEN, findings);
+                }
+                Some(Self { all: Key::read(value, at, findings).unwrap_or_default(), any: Vec::new() })
+            }
             Value::Object(_) => {
                 let sets = ScopeSets::read(value, at, findings)?;
-                if sets.any.as_ref().is_some_and(|any| any.is_empty()) && !findings.touch(&sets.at.key("any")) {
-                    findings.add(
-                        &sets.at.key("any"),
-                        "an empty list, which no token could satisfy",
-                        "Name a scope, or remove the key.",
-                    );
+                if !sets.wrote("all") && !sets.wrote("any") {
+                    empty(at, "has neither all nor any, so that every token would pass", findings);
                 }
-                Some(Self { all: plain(sets.all), any: plain(sets.any) })
+                if sets.all.as_ref().is_some_and(Vec::is_empty) {
+                    empty(&sets.at.key("all"), EVERY_TOKEN, findings);
+                }
+                if sets.any.as_ref().is_some_and(Vec::is_empty) {
+                    empty(&sets.at.key("any"), "an empty list, which no token could satisfy", findings);
+                }
+                Some(Self { all: sets.all.unwrap_or_default(), any: sets.any.unwrap_or_default() })
             }
             other => {
                 findings.add(
@@ -212,6 +264,51 @@ impl Key for Scopes {
 
     fn schema() -> serde_json::Value {
         json!({ "oneOf": [<Vec<At<Scope>> as Key>::schema(), ScopeSets::schema()] })
+    }
+}
+
+const EVERY_TOKEN: &str = "an empty list, so that every token would pass";
+
+/// The limits of a route, or of all routes of a resource.
+#[derive(Debug)]
+pub(super) enum LimitNames {
+    /// On purpose, none.
+    None,
+    /// These; some may have been wrong, and are left out.
+    Listed(Vec<At<Name>>),
+}
+
+impl LimitNames {
+    /// The names.
+    pub(super) fn names(&self) -> &[At<Name>] {
+        match self {
+            Self::None => &[],
+            Self::Listed(names) => names,
+        }
+    }
+}
+
+impl Key for LimitNames {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        match value {
+            Value::Text(word) if word == "none" => Some(Self::None),
+            Value::Array(items) => {
+                if items.is_empty() {
+                    let remedy = "Name a limit, or write limits: none if there is to be no limit.";
+                    findings.add(at, "an empty list", remedy);
+                }
+                Key::read(value, at, findings).map(Self::Listed)
+            }
+            other => {
+                let remedy = "Write it in brackets, like [a, b], or the word none.";
+                findings.add(at, not_what(other, "a list of limits"), remedy);
+                None
+            }
+        }
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "oneOf": [<Vec<At<Name>> as Key>::schema(), { "const": "none" }] })
     }
 }
 

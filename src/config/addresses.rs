@@ -2,6 +2,7 @@
 //! finding.
 
 use crate::config::finding::quoted;
+use crate::config::jwks::metadata_word;
 use crate::config::table::{Mistake, TextKey};
 use crate::config::values::set;
 use crate::http::{Authority, HttpsUrl};
@@ -13,6 +14,7 @@ pub(super) struct Cluster(pub(super) Box<str>);
 impl TextKey for Cluster {
     const WHAT: &'static str = "the name of a cluster";
     const EXAMPLE: &'static str = "the name of a cluster in Envoy's configuration";
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {
@@ -29,6 +31,7 @@ pub(super) struct Identifier(pub(super) Box<str>);
 impl TextKey for Identifier {
     const WHAT: &'static str = "an identifier";
     const EXAMPLE: &'static str = r#"text, like "https://api.example.com""#;
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if (1..=2048).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -55,6 +58,25 @@ impl TextKey for HttpsUrl {
     }
 }
 
+/// Where the metadata of a protected resource is (RFC 9728 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MetadataUrl(pub(super) HttpsUrl);
+
+impl TextKey for MetadataUrl {
+    const WHAT: &'static str = "an https URL";
+    const EXAMPLE: &'static str = r#"one like "https://api.example.com/.well-known/oauth-protected-resource""#;
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let url = <HttpsUrl as TextKey>::parse(text)
+            .map_err(|mistake| Mistake::new(mistake.finding, format!("Write {}.", Self::EXAMPLE)))?;
+        Ok(Self(url))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        HttpsUrl::restrict(schema);
+    }
+}
+
 /// An issuer identifier (RFC 8414 §2): an https URL without query and fragment, compared as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IssuerUrl(pub(super) HttpsUrl);
@@ -71,6 +93,11 @@ impl TextKey for IssuerUrl {
                 format!("{} has a query, which no issuer has (RFC 8414)", quoted(text)),
                 format!("Write {}.", Self::EXAMPLE),
             ));
+        }
+        if let Some(word) = metadata_word(&url.path) {
+            let finding = format!("{} is where the metadata of an issuer is, and no \"iss\"", quoted(text));
+            let remedy = format!("Write what its \"issuer\" says, and jwks: {{ discovery: {} }}.", word.word());
+            return Err(Mistake::new(finding, remedy));
         }
         Ok(Self(url))
     }

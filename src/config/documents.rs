@@ -268,7 +268,9 @@ mod tests {
             filter(&format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}")),
             filter(&format!("{{ \"@type\": {STRING}, value: '{{\"resources\": 1}}' }}")),
         );
-        let wrong = "resources: this is a number, not a list. Write it in brackets, like [a, b].".to_owned();
+        let wrong =
+            "resources: this is a number, not a list. Write a list of tables, each behind a dash, like - hosts: ..."
+                .to_owned();
         assert_eq!(
             places(&file),
             [

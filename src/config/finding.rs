@@ -1,9 +1,11 @@
 //! What is wrong with a configuration. In: findings, from everywhere in the configuration. Out: all of them, each
-//! with its place, what was found there, and what to do about it.
+//! with its place, what was found there, and what to do about it. And what may be right and is rarely meant: doubts.
+//! Not here: how an operator says that something is meant (`doubts`).
 
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::config::doubts::DoubtWord;
 use crate::policy::Origin;
 
 /// A place in the configuration: `resources[0].routes[2].path`. Empty for the whole.
@@ -81,10 +83,18 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Something that may be right and is rarely meant: told as a warning, unless the operator says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub(super) finding: Finding,
+    /// The word that answers it, and the table in which it is written; `None` where something else answers it.
+    pub(super) answer: Option<(DoubtWord, Place)>,
+}
+
 /// Everything that is wrong, in the order of the document; at least one where there is an error. A document that has
 /// little in common with a configuration is cut short, with a finding that says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings(Vec<Finding>, Vec<Doubt>);
 
 impl Findings {
     /// All of them.
@@ -93,10 +103,13 @@ impl Findings {
     }
 
     pub(super) fn add(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
+        self.put(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
+    }
+
+    /// One that is made already.
+    pub(super) fn put(&mut self, finding: Finding) {
         match self.0.len().cmp(&MOST_FINDINGS) {
-            Ordering::Less => {
-                self.0.push(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
-            }
+            Ordering::Less => self.0.push(finding),
             Ordering::Equal => self.0.push(Finding {
                 path: String::new(),
                 finding: format!("more than {MOST_FINDINGS} findings"),
@@ -104,6 +117,41 @@ impl Findings {
             }),
             Ordering::Greater => {}
         }
+    }
+
+    /// What may be right and is rarely meant. `word`, written under `meant` of the table at `table`, says that it is.
+    pub(super) fn doubt(
+        &mut self,
+        word: DoubtWord,
+        table: &Place,
+        at: &Place,
+        finding: impl Into<String>,
+        remedy: impl fmt::Display,
+    ) {
+        let remedy = format!("{remedy} If it is meant, write meant: [{}] in {}.", word.word(), table.as_str());
+        self.push_doubt(at, finding, remedy, Some((word, table.clone())));
+    }
+
+    /// The same where the remedy tells how to say that it is meant.
+    pub(super) fn warn(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
+        self.push_doubt(at, finding, remedy.into(), None);
+    }
+
+    fn push_doubt(
+        &mut self,
+        at: &Place,
+        finding: impl Into<String>,
+        remedy: String,
+        answer: Option<(DoubtWord, Place)>,
+    ) {
+        if self.1.len() < MOST_FINDINGS {
+            self.1.push(Doubt { finding: Finding { path: at.0.clone(), finding: finding.into(), remedy }, answer });
+        }
+    }
+
+    /// The doubts, which are told where nothing is wrong.
+    pub(super) fn into_doubts(self) -> Vec<Doubt> {
+        self.1
     }
 
     /// Whether something is wrong at `at` or inside it, so that what it means is not known.
@@ -124,7 +172,7 @@ impl Findings {
         if let Some(told) = ranked.get_mut(..ranks.len().min(MOST_FINDINGS)) {
             told.sort_by_key(|(rank, _)| *rank);
         }
-        Self(ranked.into_iter().map(|(_, finding)| finding).collect())
+        Self(ranked.into_iter().map(|(_, finding)| finding).collect(), self.1)
     }
 
     /// With those of `other` behind them.

@@ -70,7 +70,7 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             Some((KeySource::Remote(source), text))
         }
         (false, true) => {
-            let keys = &table.keys.as_ref()?.0;
+            let keys = &table.keys.as_ref()?.set;
             let fitting = |algorithm: &Algorithm| keys.candidates(None, *algorithm).next().is_some();
             if !algorithms.is_empty() && !algorithms.iter().any(fitting) {
                 findings.add(

@@ -31,6 +31,12 @@ impl DiscoveryWord {
     }
 }
 
+/// Which metadata stands at `path`, by its well-known name.
+pub(super) fn metadata_word(path: &str) -> Option<DiscoveryWord> {
+    let words = [DiscoveryWord::OpenId, DiscoveryWord::OAuth];
+    words.into_iter().find(|word| path.contains(&format!("/.well-known/{}", word.word())))
+}
+
 /// The source, and the text that the trust says about it.
 pub(super) fn source(
     table: &JwksTable,
@@ -72,6 +78,13 @@ fn configured(table: &JwksTable, findings: &mut Findings) -> Option<(JwksAt, Str
         );
     }
     let uri = table.uri.as_ref()?;
+    if let Some(word) = metadata_word(&uri.path) {
+        findings.add(
+            &table.at.key("uri"),
+            "the metadata of the issuer, which names where the keys are and has none",
+            format!("Write discovery: {} instead of uri.", word.word()),
+        );
+    }
     let endpoint = Endpoint {
         cluster: table.cluster.as_ref()?.0.clone(),
         authority: uri.authority.as_str().into(),

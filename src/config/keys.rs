@@ -2,10 +2,11 @@
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
 use crate::config::access::{
-    AccessWord, BoundWord, Method, ModeWord, ParameterName, PathText, PeerText, ResourceProfileWord, Scopes,
+    AccessWord, BoundWord, LimitNames, Method, ModeWord, ParameterName, PathText, PeerText, ResourceProfileWord, Scopes,
 };
-use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl};
+use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
+use crate::config::doubts::DoubtWord;
 use crate::config::finding::{Findings, Place};
 use crate::config::jwks::DiscoveryWord;
 use crate::config::limits::{EventWord, OlderWord};
@@ -95,6 +96,8 @@ config_table! {
         max_lifetime: Span<1, LONGEST_LIFE> = default(DEFAULT_LIFE),
         /// Tokens that were issued before this moment are refused: for an emergency.
         not_issued_before: Moment = optional,
+        /// What a warning doubts about it, and is meant.
+        meant: Vec<At<DoubtWord>> = optional,
     }
     later { "introspection", "revocation", "dpop" }
 }
@@ -151,11 +154,15 @@ config_table! {
         /// The `realm` of challenges (RFC 6750). Without it: the first host.
         realm: Label = optional,
         /// The `resource_metadata` of challenges (RFC 9728).
-        resource_metadata: HttpsUrl = optional,
+        resource_metadata: MetadataUrl = optional,
         /// What the upstream is told about the caller.
         forward: ForwardTable = table,
+        /// The limits of every route here that names none itself: a list of names, or `none`.
+        limits: LimitNames = optional,
         /// What is served. What no route matches is refused.
         routes: Vec<At<RouteTable>> = required,
+        /// What a warning doubts about it or one of its routes, and is meant.
+        meant: Vec<At<DoubtWord>> = optional,
     }
     later { "origin", "dpop", "step_up" }
 }
@@ -195,14 +202,16 @@ config_table! {
         scopes: Scopes = optional,
         /// SPIFFE IDs of the peers that may pass. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
-        /// The names of the limits that a request is counted by.
-        limits: Vec<At<Name>> = optional,
+        /// The names of the limits that a request is counted by, or `none`. Without it: those of the resource.
+        limits: LimitNames = optional,
         /// What one request takes from each of its limits.
         cost: Count<1, 1_000_000> = default(Count(1)),
         /// Whether a CORS preflight for it passes without a token.
         preflight: bool = default(false),
         /// Its name in audit records. Without it: methods and path.
         name: Label = optional,
+        /// What a warning doubts about it, and is meant.
+        meant: Vec<At<DoubtWord>> = optional,
     }
     later { "where", "on", "mode", "step_up", "in_flight", "claims", "fields" }
 }
@@ -239,6 +248,8 @@ config_table! {
         /// The service that counts it for all proxies together. Its configuration must have the same rate under the
         /// limit's name.
         service: Name = optional,
+        /// What a warning doubts about it, and is meant.
+        meant: Vec<At<DoubtWord>> = optional,
     }
     later { "mode", "windows", "lease", "on_error" }
 }

@@ -3,7 +3,7 @@
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `fapi`, `routes` and `uses` check
-//! what belongs together and compile it; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
+//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
 //! `escaped_slashes` what is wrong around them, `spots` lines and columns.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -15,10 +15,12 @@ mod chains;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
+mod doubts;
 #[cfg(feature = "cli")]
 mod escaped_slashes;
 mod fapi;
 mod finding;
+mod idle;
 mod issuers;
 mod jwks;
 mod keys;
@@ -31,6 +33,7 @@ mod profiles;
 mod resources;
 mod routes;
 mod services;
+mod slips;
 #[cfg(feature = "cli")]
 mod spots;
 mod structured;
@@ -89,7 +92,11 @@ pub fn compile(value: &Value) -> Result<Policy, Findings> {
     };
     let config = ConfigTable::read_members(members, &Place::root(), &mut findings);
     let policy = policy(&config, &mut findings);
-    if findings.is_empty() { Ok(policy) } else { Err(order::sorted(findings, value)) }
+    if !findings.is_empty() {
+        return Err(order::sorted(findings, value));
+    }
+    let doubts = order::sorted(doubts::unanswered(&config, findings.into_doubts()), value);
+    Ok(Policy { doubts: doubts.iter().map(ToString::to_string).collect(), ..policy })
 }
 
 /// The JSON Schema (draft 2020-12) of a configuration.
@@ -114,13 +121,19 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     if limits.uses_are_clear() {
         uses::check(config, findings);
     }
+    slips::check(config, findings);
+    doubts::check(config, findings);
+    let limits = limits.into_used(findings);
+    if findings.is_empty() {
+        idle::check(&resources, &limits, findings);
+    }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
         numbers_interactions: resources.iter().any(|resource| resource.profile.numbers_interactions()),
         resources,
         issuers: issuers.into_used(findings),
-        limits: limits.into_used(findings),
+        limits,
         mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer: match config.peer.from {
             PeerFrom::Tls => PeerSource::Tls { insecure_assume_validated: config.peer.insecure_assume_validated },
@@ -133,5 +146,6 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
             bytes: config.token_cache.bytes.0 as usize,
         },
         max_token_bytes: config.max_token_bytes.0 as usize,
+        doubts: Vec::new(),
     }
 }

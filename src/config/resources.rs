@@ -130,7 +130,7 @@ fn resource(
         },
         profile,
         realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
-        resource_metadata: table.resource_metadata.as_ref().map(|url| url.text.clone()),
+        resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
         unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
         issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),

@@ -3,20 +3,47 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{AccessWord, BoundWord, ParameterName};
+use crate::config::access::{AccessWord, BoundWord, LimitNames, ParameterName, Scope};
 use crate::config::defined::Defined;
+use crate::config::doubts::DoubtWord;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::table::At;
+use crate::config::values::Name;
 use crate::policy::{
-    Access, BindingRule, Charge, Charges, Limit, MethodSet, Origin, Pattern, PeerRule, Route, RouteConflict, Routes,
-    RoutesBuilder, ScopeRule, TokenRule,
+    Access, BindingRule, Charge, Charges, Counts, Limit, MethodSet, Origin, Pattern, PeerRule, Route, RouteConflict,
+    Routes, RoutesBuilder, ScopeRule, TokenRule,
 };
+
+/// What most services have, for remedies.
+pub(super) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 
 /// Whether a route of the resource takes tokens.
 pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
     let takes = |route: &&RouteTable| route.access == AccessWord::Token && !findings.touch(&route.at.key("access"));
     table.routes.iter().flatten().map(|route| &route.value).any(|route| takes(&route))
+}
+
+/// The names of the limits of a route: its own, or those of the resource.
+pub(super) fn limits_of<'c>(resource: &'c ResourceTable, route: &'c RouteTable) -> &'c [At<Name>] {
+    let written = if route.wrote("limits") { &route.limits } else { &resource.limits };
+    written.as_ref().map(LimitNames::names).unwrap_or_default()
+}
+
+/// The limits of the resource, each with its place.
+type OfResource<'r> = Vec<(&'r Place, Rc<Limit>)>;
+
+/// Those of all routes that have none of their own.
+fn of_resource<'r>(table: &'r ResourceTable, limits: &Defined<Limit>, findings: &mut Findings) -> OfResource<'r> {
+    let at = table.at.key("limits");
+    if findings.touch(&at) {
+        limits.reference_unclear();
+    }
+    let all_have_own = || table.routes.iter().flatten().all(|route| route.value.wrote("limits"));
+    if table.wrote("limits") && !findings.touch(&table.at.key("routes")) && all_have_own() {
+        findings.add(&at, "nobody's, because every route has limits of its own", "Remove it, or limits from a route.");
+    }
+    limits.resolve(table.limits.as_ref().map(LimitNames::names).unwrap_or_default(), findings)
 }
 
 pub(super) fn compile(
@@ -31,8 +58,10 @@ pub(super) fn compile(
         findings.add(&at, "an empty list, so that nothing would be served", "Write what is served.");
     }
     let mut builder = RoutesBuilder::new();
-    for At { value: table, .. } in written {
-        let Some(route) = route(table, resource, limits, findings) else { continue };
+    let of_resource = of_resource(table, limits, findings);
+    for At { value: route_table, .. } in written {
+        let charges = charges(route_table, table, &of_resource, limits, findings);
+        let Some(route) = route(route_table, resource, charges, findings) else { continue };
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
@@ -48,8 +77,37 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
     match conflict {
         RouteConflict::Shadowed { route, by } => findings.add(
             &Place::of(route),
-            format!("never reached: {} ({}) has the same paths and methods", by.path, quoted(&by.name)),
+            format!("never reached: {} ({}) has the same paths and all of its methods", by.path, quoted(&by.name)),
             "Remove one of both, or give them different methods.",
+        ),
+        RouteConflict::Overlapping { route, by, shared, takes_all } => {
+            let is_free = |method: &&&str| **method != "HEAD" && !shared.iter().any(|shared| **shared == ***method);
+            let free: Vec<&str> = USUAL_METHODS.iter().filter(is_free).copied().collect();
+            let remedy = match takes_all {
+                true => format!("Without methods it takes all. Write those it is for, like [{}].", free.join(", ")),
+                false => format!("Leave {} out of one of both.", shared.join(", ")),
+            };
+            findings.add(
+                &Place::of(route),
+                format!(
+                    "takes {} as well, which {} ({}) takes for the same paths",
+                    shared.join(", "),
+                    by.path,
+                    quoted(&by.name)
+                ),
+                remedy,
+            );
+        }
+        RouteConflict::OpenParameter { route, beside } => findings.doubt(
+            DoubtWord::OpenParameter,
+            &Place::of(route),
+            &Place::of(route),
+            format!(
+                "open to everybody, and its {{parameter}} takes whatever {} ({}) does not: a path that is mistyped there is open",
+                beside.path,
+                quoted(&beside.name)
+            ),
+            "Name the public paths one by one.",
         ),
         RouteConflict::WeakerCatchAll { route, under } => findings.add(
             &Place::of(route),
@@ -59,10 +117,9 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
     }
 }
 
-fn route(table: &RouteTable, resource: &str, limits: &Defined<Limit>, findings: &mut Findings) -> Option<Route> {
+fn route(table: &RouteTable, resource: &str, limits: Charges, findings: &mut Findings) -> Option<Route> {
     let methods = methods(table, findings);
     let access = access(table, findings);
-    let limits = charges(table, limits, findings);
     let mut pattern = table.path.as_ref()?.0.clone();
     allow_slashes(table, &mut pattern, findings);
     let name = match (&table.name, &methods) {
@@ -161,12 +218,16 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
                 BoundWord::WhenBound => BindingRule::WhenBound,
             },
             scopes: table.scopes.as_ref().map_or_else(ScopeRule::default, |scopes| ScopeRule {
-                all: scopes.all.clone(),
-                any: scopes.any.clone(),
+                all: plain(&scopes.all),
+                any: plain(&scopes.any),
             }),
             peers: peers(table, findings),
         })),
     }
+}
+
+fn plain(scopes: &[At<Scope>]) -> Vec<Box<str>> {
+    scopes.iter().map(|scope| scope.value.0.clone()).collect()
 }
 
 fn peers(table: &RouteTable, findings: &mut Findings) -> Option<PeerRule> {
@@ -182,35 +243,68 @@ fn peers(table: &RouteTable, findings: &mut Findings) -> Option<PeerRule> {
     Some(PeerRule(written.iter().map(|peer| peer.value.0.clone()).collect()))
 }
 
-fn charges(table: &RouteTable, limits: &Defined<Limit>, findings: &mut Findings) -> Charges {
-    if findings.touch(&table.at.key("limits")) {
+fn charges(
+    table: &RouteTable,
+    resource: &ResourceTable,
+    of_resource: &OfResource<'_>,
+    limits: &Defined<Limit>,
+    findings: &mut Findings,
+) -> Charges {
+    let at_limits = table.at.key("limits");
+    let is_unclear = findings.touch(&at_limits);
+    if is_unclear {
         limits.reference_unclear();
     }
-    let resolved = limits.resolve(table.limits.as_deref().unwrap_or_default(), findings);
-    if table.wrote("cost") && !table.wrote("limits") {
+    let own = table.wrote("limits");
+    let resolved = match own {
+        true => limits.resolve(limits_of(resource, table), findings),
+        false => of_resource.clone(),
+    };
+    if table.wrote("cost") && !is_unclear && limits_of(resource, table).is_empty() {
         findings.add(&table.at.key("cost"), "means nothing without limits", "Name limits, or remove it.");
     }
     let cost = table.cost.0;
     let has_token = table.access == AccessWord::Token || findings.touch(&table.at.key("access"));
     for (at, limit) in &resolved {
-        let bursts = limit.overrides.iter().map(|other| other.allowance.quota.burst());
-        let smallest = bursts.fold(limit.allowance.quota.burst(), u32::min);
-        if cost > smallest {
-            let finding = format!(
-                "{cost} is above the burst of limit {} ({smallest}), so that no request could ever pass",
-                quoted(&limit.origin.name),
-            );
-            findings.add(
-                &table.at.key("cost"),
-                finding,
-                format!("Raise {}.burst or lower the cost.", limit.origin.path),
-            );
-        }
-        if let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) {
-            let finding =
-                format!("limit {} counts by {}, and this route takes no token", quoted(&limit.origin.name), part);
-            findings.add(at, finding, "Choose a limit by peer or ip.");
+        affordable(table, limit, findings);
+        let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) else { continue };
+        let name = quoted(&limit.origin.name);
+        let finding = format!("limit {name} counts by {part}, and this route takes no token");
+        match own {
+            true => findings.add(at, finding, "Choose a limit by source, ip, peer or const.<text>."),
+            false => findings.add(
+                &at_limits,
+                format!("missing, so that those of the resource hold: {finding}"),
+                "Write limits of its own, by source, ip, peer or const.<text>, or limits: none.",
+            ),
         }
     }
     resolved.iter().map(|(_, limit)| Charge { limit: Rc::clone(limit), cost }).collect()
+}
+
+/// Whether everybody can ever pay what a request costs.
+fn affordable(table: &RouteTable, limit: &Limit, findings: &mut Findings) {
+    let cost = table.cost.0;
+    let (origin, burst) = (&limit.origin, limit.allowance.quota.burst());
+    let key = if matches!(limit.counts, Counts::InFlight(_)) { "in_flight" } else { "burst" };
+    if cost > burst {
+        let name = quoted(&origin.name);
+        let finding =
+            format!("{cost} is above the {key} of limit {name} ({burst}), so that no request could ever pass");
+        findings.add(&table.at.key("cost"), finding, format!("Raise {}.{key} or lower the cost.", origin.path));
+    }
+    // Where one is wrong, the numbers of the others are not theirs.
+    let overrides = Place::of(origin).key("overrides");
+    if findings.touch(&overrides) {
+        return;
+    }
+    for (index, other) in limit.overrides.iter().enumerate() {
+        let (at, burst) = (overrides.item(index), other.allowance.quota.burst());
+        if cost > burst {
+            let at = at.as_str();
+            let finding =
+                format!("{cost} is above the burst of {at} ({burst}), so that no request it is for could ever pass");
+            findings.add(&table.at.key("cost"), finding, format!("Raise {at}.burst or lower the cost."));
+        }
+    }
 }

@@ -14,6 +14,11 @@ pub(super) trait Key: Sized {
 
     /// Its JSON Schema, without description and default.
     fn schema() -> serde_json::Value;
+
+    /// How a list of these is written.
+    fn listed() -> String {
+        "Write it in brackets, like [a, b].".to_owned()
+    }
 }
 
 /// A value as the operator would write it: for defaults.
@@ -40,6 +45,8 @@ pub(super) trait TextKey: Sized {
     const WHAT: &'static str;
     /// How one is written: `"10m"`.
     const EXAMPLE: &'static str;
+    /// Whether it may be text that YAML reads as a number or as true or false: `0123`, `no`.
+    const LOOKS_LIKE_ANYTHING: bool = false;
 
     /// Reads it.
     fn parse(text: &str) -> Result<Self, Mistake>;
@@ -51,7 +58,13 @@ pub(super) trait TextKey: Sized {
 impl<T: TextKey> Key for T {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
         let Some(text) = value.as_text() else {
-            findings.add(at, not_what(value, T::WHAT), format!("Write {}.", T::EXAMPLE));
+            let quoted = match value {
+                Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) if T::LOOKS_LIKE_ANYTHING => {
+                    " If that is what it is called, put it in quotation marks."
+                }
+                _ => "",
+            };
+            findings.add(at, not_what(value, T::WHAT), format!("Write {}.{quoted}", T::EXAMPLE));
             return None;
         };
         T::parse(text).map_err(|Mistake { finding, remedy }| findings.add(at, finding, remedy)).ok()
@@ -88,7 +101,7 @@ pub(super) struct At<T> {
 impl<T: Key> Key for Vec<At<T>> {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
         let Some(items) = value.as_array() else {
-            findings.add(at, not_what(value, "a list"), "Write it in brackets, like [a, b].");
+            findings.add(at, not_what(value, "a list"), T::listed());
             return None;
         };
         let mut list = Vec::new();
@@ -140,6 +153,34 @@ pub(super) trait Table: Key {
     }
 }
 
+/// Keys that are often written in another table than theirs.
+pub(super) const ELSEWHERE: &[(&str, &str)] = &[
+    ("routes", "resources[]"),
+    ("hosts", "resources[]"),
+    ("audiences", "resources[]"),
+    ("forward", "resources[]"),
+    ("path", "resources[].routes[]"),
+    ("methods", "resources[].routes[]"),
+    ("access", "resources[].routes[]"),
+    ("bound", "resources[].routes[]"),
+    ("scopes", "resources[].routes[]"),
+    ("peers", "resources[].routes[]"),
+    ("cost", "resources[].routes[]"),
+    ("jwks", "issuers.<name>"),
+    ("algorithms", "issuers.<name>"),
+    ("leeway", "issuers.<name>"),
+    ("max_lifetime", "issuers.<name>"),
+    ("uri", "issuers.<name>.jwks"),
+    ("discovery", "issuers.<name>.jwks"),
+    ("rate", "limits.<name>"),
+    ("burst", "limits.<name>"),
+    ("in_flight", "limits.<name>"),
+    ("limit_fields", "the top level"),
+    ("x_ratelimit", "the top level"),
+    ("token_cache", "the top level"),
+    ("max_token_bytes", "the top level"),
+];
+
 /// Reads the keys of one table.
 pub(super) struct Reader<'r> {
     pub(super) members: &'r Object,
@@ -168,6 +209,22 @@ impl Reader<'_> {
         self.optional(name).unwrap_or_else(|| T::absent(&self.at.key(name), self.findings))
     }
 
+    /// Where what stands under a name that is no key here can stand.
+    fn elsewhere(&self, name: &str) -> Option<String> {
+        let is_top = *self.at == Place::root();
+        let inside = self.members.get(name).and_then(Value::as_object);
+        if is_top && inside.is_some_and(|inside| inside.get("resources").is_some()) {
+            return Some("What stands below it is the configuration: write that alone.".to_owned());
+        }
+        if is_top && (name.starts_with("x-") || name.starts_with('.')) {
+            let remedy =
+                "No key is for anchors alone: write &name where the value is used first, and *name after that.";
+            return Some(remedy.to_owned());
+        }
+        let (_, home) = ELSEWHERE.iter().find(|(key, _)| *key == name)?;
+        Some(format!("It belongs into {home}."))
+    }
+
     /// Reports what is no key, and says which of `known` were written.
     pub(super) fn finish(self, known: &'static [&'static str], later: &[&str]) -> Vec<&'static str> {
         let mut unknown: Vec<&str> = self.members.members().map(|(name, _)| name).collect();
@@ -178,7 +235,11 @@ impl Reader<'_> {
             match (later.contains(&name), nearest(name, known.iter().copied())) {
                 (true, _) => self.findings.add(&at, "not supported yet", "Leave it out."),
                 (false, Some(near)) => self.findings.add(&at, "unknown key", format!("Did you mean {near:?}?")),
-                (false, None) => self.findings.add(&at, "unknown key", format!("Known here: {}.", known.join(", "))),
+                (false, None) => {
+                    let elsewhere = self.elsewhere(name);
+                    let remedy = elsewhere.unwrap_or_else(|| format!("Known here: {}.", known.join(", ")));
+                    self.findings.add(&at, "unknown key", remedy);
+                }
             }
         }
         known.iter().copied().filter(|name| self.members.get(name).is_some()).collect()
@@ -281,6 +342,11 @@ macro_rules! config_table {
                 }
                 described(schema, &[$($about),*])
             }
+
+            fn listed() -> String {
+                let keys = [$(stringify!($key)),*];
+                format!("Write a list of tables, each behind a dash, like - {}: ...", keys.first().unwrap_or(&""))
+            }
         }
     };
 
@@ -376,5 +442,22 @@ mod tests {
             assert_eq!(nearest(written, known.into_iter()), near, "{written}");
         }
         assert_eq!(nearest(&"x".repeat(100_000), known.into_iter()), None);
+    }
+
+    #[test]
+    fn what_belongs_elsewhere_is_a_key_there() {
+        let schema = crate::config::schema();
+        for (key, home) in ELSEWHERE {
+            let mut table = &schema;
+            for step in home.split('.').filter(|_| *home != "the top level") {
+                let property = &table["properties"][step.trim_end_matches("[]")];
+                table = match step {
+                    "<name>" => &table["additionalProperties"],
+                    _ if step.ends_with("[]") => &property["items"],
+                    _ => property,
+                };
+            }
+            assert!(table["properties"][key].is_object(), "{key} in {home}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
+mod doubts;
 mod fapi;
 mod forms;
 mod issuers;
@@ -9,6 +10,7 @@ mod order;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
+mod route_limits;
 mod slashes;
 mod wrong;
 
@@ -31,9 +33,9 @@ fn good() -> Value {
             "issuers": ["main"],
             "forward": { "headers": { "x-client-id": "client_id" }, "filter_state": { "client": "peer" } },
             "routes": [
-                { "path": "/healthz", "access": "public" },
+                { "path": "/healthz", "access": "public", "limits": "none" },
                 { "path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "everyone"] },
-                { "path": "/internal/**", "access": "peer", "peers": ["spiffe://example.org/ns/billing/*"] }
+                { "path": "/internal/**", "access": "peer", "peers": ["spiffe://example.org/ns/billing/*"], "limits": "none" }
             ]
         }],
         "limits": {
@@ -70,6 +72,14 @@ fn findings_of(text: &str) -> Vec<crate::config::Finding> {
 
 fn findings(config: &Value) -> Vec<String> {
     policy(config).err().map(|findings| findings.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+/// All that is said: errors or, where there are none, warnings.
+fn answers(config: &Value) -> Vec<String> {
+    match policy(config) {
+        Ok(policy) => policy.warnings().iter().map(|warning| format!("warning: {warning}")).collect(),
+        Err(findings) => findings.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// `good` with one change, and all that is then said.

@@ -144,6 +144,7 @@ pub(super) struct TokenClaim(pub(super) Box<str>);
 impl TextKey for TokenClaim {
     const WHAT: &'static str = "the name of a claim";
     const EXAMPLE: &'static str = "it as it stands in tokens";
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         if (1..=256).contains(&text.len()) && !text.chars().any(char::is_control) {

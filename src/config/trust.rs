@@ -58,6 +58,10 @@ impl TextKey for TypText {
     fn parse(text: &str) -> Result<Self, Mistake> {
         match text {
             "at+jwt" => Ok(Self(TypRule::AccessToken)),
+            _ if text.eq_ignore_ascii_case("at+jwt") || text.eq_ignore_ascii_case("application/at+jwt") => {
+                let finding = format!("{} is at+jwt in another spelling, and would refuse all others", quoted(text));
+                Err(Mistake::new(finding, "Write at+jwt: it takes application/at+jwt too, in upper or lower case."))
+            }
             "absent" => Ok(Self(TypRule::Absent)),
             _ if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 Ok(Self(TypRule::Exactly(text.into())))
@@ -81,7 +85,11 @@ impl Written for TypText {
 
 /// A JWK set (RFC 7517 §5) in the configuration.
 #[derive(Debug)]
-pub(super) struct InlineKeys(pub(super) Rc<KeySet>);
+pub(super) struct InlineKeys {
+    pub(super) set: Rc<KeySet>,
+    /// Where a `kid` stands that an earlier key of the same kind has, and the `kid`.
+    pub(super) shared: Vec<(Place, String)>,
+}
 
 impl Key for InlineKeys {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
@@ -97,7 +105,7 @@ impl Key for InlineKeys {
             return None;
         }
         match KeySet::from_value(value) {
-            Ok(set) => Some(Self(Rc::new(set))),
+            Ok(set) => Some(Self { set: Rc::new(set), shared: shared(keys, &at.key("keys")) }),
             Err(fault) => {
                 findings.add(at, fault.to_string(), "Write the public keys of the issuer.");
                 None
@@ -112,6 +120,26 @@ impl Key for InlineKeys {
             "required": ["keys"]
         })
     }
+}
+
+/// The keys whose kind and `kid` an earlier one has. Keys of different kinds may well share one (RFC 7517 §4.5).
+fn shared(keys: &[Value], at: &Place) -> Vec<(Place, String)> {
+    let member = |key: &Value, name: &str| key.as_object()?.get(name)?.as_text().map(str::to_owned);
+    let named = |key: &Value| {
+        let (kind, kid) = (member(key, "kty")?, member(key, "kid")?);
+        Some((kind, member(key, "crv"), member(key, "alg"), kid))
+    };
+    let mut seen = Vec::new();
+    let mut shared = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
+        let Some(named) = named(key) else { continue };
+        if seen.contains(&named) {
+            shared.push((at.item(index).key("kid"), named.3));
+        } else {
+            seen.push(named);
+        }
+    }
+    shared
 }
 
 /// In a set that is fetched, a key that cannot be used is passed over; in a configuration it is a mistake.

@@ -1,13 +1,14 @@
-//! Where limits are used, and whether what they go by can ever be there. In: the tables of limits and of resources. Out:
-//! findings, only where every use of a limit is understood.
-//! Not here: whether a route can be counted by the key of its limits (`routes`).
+//! Where limits are used, whether what they go by can ever be there, and which routes have none. In: the tables of limits
+//! and of resources. Out: findings, only where every use of a limit is understood.
+//! Not here: whether a route can be counted by the key of its limits (`routes`), and limits that never refuse (`idle`).
 
 use std::collections::BTreeMap;
 
 use crate::config::access::AccessWord;
 use crate::config::finding::Findings;
-use crate::config::keys::{ConfigTable, LimitTable, OverrideTable, RouteTable};
+use crate::config::keys::{ConfigTable, LimitTable, OverrideTable, ResourceTable, RouteTable};
 use crate::config::overrides::{OF_TOKENS, includes};
+use crate::config::routes::limits_of;
 use crate::config::table::At;
 use crate::config::values::Outcome;
 use crate::policy::PeerPattern;
@@ -17,17 +18,39 @@ type Uses<'c> = Vec<&'c RouteTable>;
 
 pub(super) fn check(config: &ConfigTable, findings: &mut Findings) {
     let mut uses: BTreeMap<&str, Uses<'_>> = BTreeMap::new();
-    let resources = config.resources.iter().flatten();
-    for route in resources.flat_map(|resource| resource.value.routes.iter().flatten()) {
-        for name in route.value.limits.iter().flatten() {
-            uses.entry(&*name.value.0).or_default().push(&route.value);
+    for At { value: resource, .. } in config.resources.iter().flatten() {
+        for At { value: route, .. } in resource.routes.iter().flatten() {
+            for name in limits_of(resource, route) {
+                uses.entry(&*name.value.0).or_default().push(route);
+            }
         }
+        unlimited(resource, findings);
     }
     for (name, At { value, .. }) in config.limits.iter().flat_map(|limits| &limits.0) {
         if let (Some(table), Some(uses)) = (value, uses.get(name.as_str())) {
             limit(table, uses, findings);
         }
     }
+}
+
+/// Routes of which nobody says whether they have limits, beside routes that have: forgetting is unlimited.
+fn unlimited(resource: &ResourceTable, findings: &mut Findings) {
+    let routes = || resource.routes.iter().flatten().map(|route| &route.value);
+    let Some(limited) = routes().find(|route| !limits_of(resource, route).is_empty()) else { return };
+    if resource.wrote("limits") {
+        return;
+    }
+    let mut forgotten = routes().filter(|route| !route.wrote("limits"));
+    let Some(first) = forgotten.next() else { return };
+    let more = match forgotten.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more here)"),
+    };
+    findings.warn(
+        &first.at,
+        format!("has no limits{more}, and {} has some", limited.at.as_str()),
+        "Write limits on it or, for all routes, on the resource; limits: none where none are meant.",
+    );
 }
 
 fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {

@@ -87,8 +87,10 @@ impl Key for Outcome {
             Some(word) if digits(word).is_none() => {
                 let known = word == "verification";
                 if !known {
-                    let Mistake { finding, remedy } = unknown_word(word, &["verification", "401", "403", "404", "429"]);
-                    findings.add(at, finding, remedy);
+                    let Mistake { finding, remedy } = unknown_word(word, &["verification"]);
+                    let is_slip = remedy.starts_with("Did you mean");
+                    let all = "Write each status from 200 to 599 that counts, like 401, or verification.";
+                    findings.add(at, finding, if is_slip { remedy } else { all.to_owned() });
                 }
                 known.then_some(Self::Verification)
             }
@@ -284,6 +286,9 @@ pub(super) struct Rate {
 /// The longest period that a single proxy can answer for.
 pub(super) const LONGEST_SHORT_PERIOD: Duration = Duration::from_secs(3600);
 
+/// The most permits in a rate, whatever its unit.
+const MOST_PERMITS: u32 = 1_000_000_000;
+
 impl Rate {
     fn from_text(text: &str) -> Result<Self, Mistake> {
         const REMEDY: &str = r#"Write a whole number and a unit, like "10/s", "10/min", "10/h" or "10/day"."#;
@@ -291,8 +296,20 @@ impl Rate {
             Some((number, unit)) => (number, Some(unit)),
             None => (text, None),
         };
+        let out_of_range = || {
+            Err(Mistake::new(
+                format!("{} is out of range", quoted(text)),
+                "Write a whole number from 1 to 1000000000 before the unit.",
+            ))
+        };
         let permits = digits(number).filter(|_| !number.is_empty());
-        let Some(permits) = permits else { return Err(Mistake::new(format!("{} is no rate", quoted(text)), REMEDY)) };
+        let Some(permits) = permits else {
+            let large = |number: f64| number > f64::from(MOST_PERMITS);
+            return match number.parse() {
+                Ok(number) if large(number) => out_of_range(),
+                _ => Err(Mistake::new(format!("{} is no rate", quoted(text)), REMEDY)),
+            };
+        };
         let per = match unit {
             None => {
                 let remedy = format!(r#"Write "{number}/s", "{number}/min", "{number}/h" or "{number}/day"."#);
@@ -307,12 +324,9 @@ impl Rate {
                 return Err(Mistake::new(format!("{} is no unit", quoted(unit)), remedy));
             }
         };
-        match u32::try_from(permits).ok().filter(|permits| (1..=1_000_000_000).contains(permits)) {
+        match u32::try_from(permits).ok().filter(|permits| (1..=MOST_PERMITS).contains(permits)) {
             Some(permits) => Ok(Self { permits, per }),
-            None => Err(Mistake::new(
-                format!("{} is out of range", quoted(text)),
-                "Write a number from 1 to 1000000000 before the unit.",
-            )),
+            None => out_of_range(),
         }
     }
 }
@@ -362,7 +376,8 @@ pub(super) struct Label(pub(super) Box<str>);
 
 impl TextKey for Label {
     const WHAT: &'static str = "text";
-    const EXAMPLE: &'static str = "text, in quotation marks if it looks like a number";
+    const EXAMPLE: &'static str = "text";
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');

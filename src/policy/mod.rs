@@ -91,6 +91,8 @@ pub struct Policy {
     pub token_cache: TokenCacheBounds,
     /// The longest token accepted, in bytes.
     pub max_token_bytes: usize,
+    /// What was written and is probably not meant, each with its place and what to do.
+    pub doubts: Vec<String>,
 }
 
 /// For the body of which request its refusal waits, so that the connection outlives it.
@@ -145,7 +147,7 @@ impl Policy {
         routes.any(|route| route.pattern.takes_slashes())
     }
 
-    /// What the operator chose against safety, told at each load.
+    /// What the operator chose against safety, or probably did not mean, told at each load.
     pub fn warnings(&self) -> Vec<String> {
         let PeerSource::Tls { insecure_assume_validated } = self.peer;
         let assumed = insecure_assume_validated.then_some(
@@ -161,6 +163,7 @@ impl Policy {
             let place = &issuer.origin.path;
             format!("{place}.insecure_no_audience is set: a token without aud passes wherever this issuer is trusted")
         });
-        assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes).collect()
+        let chosen = assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes);
+        chosen.chain(self.doubts.iter().cloned()).collect()
     }
 }

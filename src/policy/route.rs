@@ -76,6 +76,23 @@ impl MethodSet {
         listed.iter().map(|method| &**method)
     }
 
+    /// Whether every method of `other` belongs here too.
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (MethodSet::Any, _) => true,
+            (MethodSet::Listed(_), MethodSet::Any) => false,
+            (MethodSet::Listed(_), MethodSet::Listed(theirs)) => theirs.iter().all(|method| self.contains(method)),
+        }
+    }
+
+    /// The methods that are listed in one of both and belong to both.
+    pub fn shared_with(&self, other: &Self) -> Vec<Box<str>> {
+        let mut shared: Vec<&str> = self.listed().filter(|method| other.contains(method)).collect();
+        let theirs = other.listed().filter(|method| self.contains(method));
+        shared.extend(theirs.filter(|method| !self.listed().any(|mine| mine == *method)));
+        shared.into_iter().map(Box::from).collect()
+    }
+
     /// Whether some method belongs to both.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::http::{CanonicalPath, plain};
-use crate::policy::{Access, Origin, Route};
+use crate::policy::{Access, MethodSet, Origin, Route};
 
 use look_alike::LookAlikes;
 pub use pattern::{Pattern, PatternFault, Segment};
@@ -178,15 +178,51 @@ fn weaker(routes: &[&Rc<Route>]) -> Vec<RouteConflict> {
     open.iter().filter_map(conflict).collect()
 }
 
+/// Open paths with parameters beside paths that demand something and are asked before them: one that is mistyped, or that
+/// comes to the service later, is open.
+fn open_parameters(routes: &[&Rc<Route>]) -> Vec<RouteConflict> {
+    let (open, closed): (Vec<&Rc<Route>>, Vec<&Rc<Route>>) =
+        routes.iter().partition(|route| route.access == Access::Public);
+    let conflict = |open: &&Rc<Route>| {
+        let takes_more = |closed: &&&Rc<Route>| {
+            open.pattern.meets(&closed.pattern)
+                && closed.pattern.is_before(&open.pattern)
+                && open.methods.overlaps(&closed.methods)
+        };
+        let beside = closed.iter().find(takes_more)?;
+        Some(RouteConflict::OpenParameter { route: open.origin.clone(), beside: beside.origin.clone() })
+    };
+    let has_rest = |route: &Rc<Route>| route.pattern.segments().last() == Some(&Segment::Rest);
+    open.iter().filter(|route| !has_rest(route)).filter_map(conflict).collect()
+}
+
 /// Two routes that cannot both mean what they say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteConflict {
-    /// The same paths and a method in common: the second would never be reached.
+    /// The same paths, and no method that the first does not take: the second would never be reached.
     Shadowed {
         /// The second.
         route: Origin,
         /// The first.
         by: Origin,
+    },
+    /// The same paths, and methods that both take: which rules hold for these would be a matter of order.
+    Overlapping {
+        /// The second.
+        route: Origin,
+        /// The first.
+        by: Origin,
+        /// The methods that both take, as they are written.
+        shared: Vec<Box<str>>,
+        /// Whether the second takes every method.
+        takes_all: bool,
+    },
+    /// An open path with a parameter stands beside one that demands something and is asked before it. That may be meant.
+    OpenParameter {
+        /// The open one.
+        route: Origin,
+        /// The other.
+        beside: Origin,
     },
     /// A `**` that is open to everybody stands above a route that demands something: a path mistyped by one
     /// character, or one added to the service later, would be open.
@@ -213,7 +249,12 @@ impl RoutesBuilder {
         let segments: Vec<Segment> = route.pattern.segments().iter().map(Segment::plain).collect();
         let place = self.0.root.place(&segments);
         if let Some(first) = place.iter().find(|first| first.methods.overlaps(&route.methods)) {
-            return Err(RouteConflict::Shadowed { route: route.origin, by: first.origin.clone() });
+            let (by, takes_all) = (first.origin.clone(), route.methods == MethodSet::Any);
+            if first.methods.includes(&route.methods) {
+                return Err(RouteConflict::Shadowed { route: route.origin, by });
+            }
+            let shared = first.methods.shared_with(&route.methods);
+            return Err(RouteConflict::Overlapping { route: route.origin, by, shared, takes_all });
         }
         place.push(Rc::new(route));
         Ok(())
@@ -222,7 +263,8 @@ impl RoutesBuilder {
     /// The routes, and what is wrong with them together.
     pub fn finish(mut self) -> (Routes, Vec<RouteConflict>) {
         let routes = self.0.root.routes();
-        let conflicts = weaker(&routes);
+        let mut conflicts = weaker(&routes);
+        conflicts.extend(open_parameters(&routes));
         self.0.look_alikes = LookAlikes::of(&routes);
         (self.0, conflicts)
     }
@@ -231,7 +273,7 @@ impl RoutesBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Charges, MethodSet};
+    use crate::policy::Charges;
 
     fn route(path: &str, methods: &[&str], public: bool) -> Route {
         let methods = match methods {
@@ -375,9 +417,50 @@ mod tests {
         let mut builder = RoutesBuilder::new();
         builder.add(route("/a/{x}", &["GET"], false)).unwrap();
         builder.add(route("/a/{y}", &["POST"], false)).unwrap();
-        for methods in [&["GET"][..], &["HEAD"], &[]] {
+        for methods in [&["GET"][..], &["HEAD"], &["HEAD", "GET"]] {
             let conflict = builder.add(route("/a/{z}", methods, false)).unwrap_err();
             assert!(matches!(conflict, RouteConflict::Shadowed { by, .. } if &*by.name == "/a/{x}"));
+        }
+    }
+
+    #[test]
+    fn a_route_that_shares_only_some_of_its_methods_is_another_conflict() {
+        let shared = |first: &[&str], second: &[&str]| {
+            let mut builder = RoutesBuilder::new();
+            builder.add(route("/a/{x}", first, false)).unwrap();
+            match builder.add(route("/a/{y}", second, false)).unwrap_err() {
+                RouteConflict::Overlapping { shared, takes_all, .. } => (shared.join(" "), takes_all),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(shared(&["GET"], &[]), ("GET".to_owned(), true));
+        assert_eq!(shared(&["POST", "GET"], &["GET", "DELETE", "POST"]), ("POST GET".to_owned(), false));
+        assert_eq!(shared(&["HEAD"], &["GET"]), ("HEAD".to_owned(), false));
+    }
+
+    #[test]
+    fn an_open_parameter_beside_something_stricter_is_a_conflict() {
+        let conflicts = |open: &str, stricter: &str| {
+            let mut builder = RoutesBuilder::new();
+            builder.add(route(open, &[], true)).unwrap();
+            builder.add(route(stricter, &[], false)).unwrap();
+            let is_open = |conflict: &RouteConflict| matches!(conflict, RouteConflict::OpenParameter { .. });
+            builder.finish().1.iter().filter(|conflict| is_open(conflict)).count()
+        };
+        for (open, stricter, expected) in [
+            ("/{a}", "/orders", 1),
+            ("/{a}/x", "/admin/**", 1),
+            ("/{a}/{b}", "/{a}/keys", 1),
+            ("/x/{a}", "/x%3A/b", 0),
+            ("/{a}", "/", 0),
+            ("/x/{a}", "/x/", 0),
+            ("/{a}", "/orders/{id}", 0),
+            ("/orders", "/{a}", 0),
+            ("/{a}/b", "/c/{d}", 1),
+            ("/a/{b}", "/{c}/d", 0),
+            ("/{a}/**", "/orders", 0),
+        ] {
+            assert_eq!(conflicts(open, stricter), expected, "{open} {stricter}");
         }
     }
 

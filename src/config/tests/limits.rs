@@ -110,7 +110,7 @@ fn a_mistaken_override_covers_no_other() {
             { "claims": { "a": 1 }, "utc": "22:00-06:00", "rate": "1/s" }, { "utc": "23:00-01:00", "rate": "1/s" }
         ] })),
         [
-            "overrides[0].claims.a: this is a number, not text. Write text, in quotation marks if it looks like a number."
+            "overrides[0].claims.a: this is a number, not text. Write text. If that is what it is called, put it in quotation marks."
         ]
     );
 }

@@ -307,9 +307,9 @@ fn access_and_what_belongs_to_it_are_checked() {
 fn routes_that_contradict_each_other_are_found() {
     says(
         "/resources/0/routes/3",
-        json!({ "path": "/orders/{other}", "scopes": ["a"] }),
+        json!({ "path": "/orders/{other}", "methods": ["HEAD", "GET"], "scopes": ["a"] }),
         &[
-            r#"resources[0].routes[3]: never reached: resources[0].routes[1] ("GET /orders/{id}") has the same paths and methods. Remove one of both, or give them different methods."#,
+            r#"resources[0].routes[3]: never reached: resources[0].routes[1] ("GET /orders/{id}") has the same paths and all of its methods. Remove one of both, or give them different methods."#,
         ],
     );
     says(
@@ -344,7 +344,7 @@ fn limits_are_checked() {
     );
     assert_eq!(
         rate(json!("0/s")),
-        [r#"limits.everyone.rate: "0/s" is out of range. Write a number from 1 to 1000000000 before the unit."#]
+        [r#"limits.everyone.rate: "0/s" is out of range. Write a whole number from 1 to 1000000000 before the unit."#]
     );
     assert_eq!(
         rate(json!("10/day")),
@@ -377,7 +377,7 @@ fn limits_are_checked() {
         "/resources/0/routes/0/limits",
         json!(["per-client"]),
         &[
-            r#"resources[0].routes[0].limits[0]: limit "per-client" counts by client_id, and this route takes no token. Choose a limit by peer or ip."#,
+            r#"resources[0].routes[0].limits[0]: limit "per-client" counts by client_id, and this route takes no token. Choose a limit by source, ip, peer or const.<text>."#,
         ],
     );
 }

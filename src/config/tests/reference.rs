@@ -57,7 +57,8 @@ fn every_yaml_block_of_the_documentation_passes_the_check() {
         for (line, text) in yaml_blocks(&read(&page)) {
             let place = format!("{}:{line}", page.display());
             for document in documents(&text).unwrap_or_else(|fault| panic!("{place}: {fault}")) {
-                document.policy().unwrap_or_else(|findings| panic!("{place}: {findings}"));
+                let policy = document.policy().unwrap_or_else(|findings| panic!("{place}: {findings}"));
+                assert_eq!(policy.doubts, Vec::<String>::new(), "{place}");
                 number += 1;
             }
         }
@@ -74,7 +75,8 @@ fn every_shipped_configuration_passes_the_check() {
                 continue;
             }
             for document in documents(&read(&path)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display())) {
-                document.policy().unwrap_or_else(|findings| panic!("{}: {findings}", path.display()));
+                let policy = document.policy().unwrap_or_else(|findings| panic!("{}: {findings}", path.display()));
+                assert_eq!(policy.doubts, Vec::<String>::new(), "{}", path.display());
             }
         }
     }
@@ -156,6 +158,18 @@ fn what_each_profile_means_stands_in_the_page_about_servers() {
         let (_, meaning) = printed[0].split_once(" means ").unwrap();
         assert!(page.contains(&format!("means `{meaning}`")), "docs/issuers.md lacks: means `{meaning}`");
     }
+}
+
+#[test]
+fn every_word_that_answers_a_warning_stands_in_the_reference() {
+    let page = read(&root().join("docs/configuration.md"));
+    let schema = schema();
+    let words =
+        schema["properties"]["limits"]["additionalProperties"]["properties"]["meant"]["items"]["oneOf"].as_array();
+    let words: Vec<&str> = words.unwrap().iter().filter_map(|word| word["const"].as_str()).collect();
+    assert!(words.len() > 5, "{words:?}");
+    let missing: Vec<&&str> = words.iter().filter(|word| !page.contains(&format!("| `{word}` |"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -109,7 +109,9 @@ fn values_of_another_type_are_found() {
     says(
         &route("limits"),
         json!("everyone"),
-        &["resources[0].routes[1].limits: this is text, not a list. Write it in brackets, like [a, b]."],
+        &[
+            "resources[0].routes[1].limits: this is text, not a list of limits. Write it in brackets, like [a, b], or the word none.",
+        ],
     );
     says(
         "/limits",
@@ -129,7 +131,9 @@ fn values_of_another_type_are_found() {
     says(
         "/resources/0/realm",
         json!(7),
-        &["resources[0].realm: this is a number, not text. Write text, in quotation marks if it looks like a number."],
+        &[
+            "resources[0].realm: this is a number, not text. Write text. If that is what it is called, put it in quotation marks.",
+        ],
     );
     assert_eq!(
         load(b"[]").unwrap_err().to_string(),

@@ -125,6 +125,31 @@ impl Pattern {
         other.segments.len() > prefix.len() && prefix.iter().zip(&other.segments).all(fits)
     }
 
+    /// Whether some path matches both.
+    pub fn meets(&self, other: &Self) -> bool {
+        let (mut mine, mut theirs) = (self.segments.iter(), other.segments.iter());
+        loop {
+            match (mine.next(), theirs.next()) {
+                (None, None) | (Some(Segment::Rest), Some(_)) | (Some(_), Some(Segment::Rest)) => return true,
+                (None, Some(_)) | (Some(_), None) => return false,
+                (Some(Segment::Literal(mine)), Some(Segment::Literal(theirs))) if plain(mine) != plain(theirs) => {
+                    return false;
+                }
+                // A parameter never stands for the nothing behind a trailing slash.
+                (Some(Segment::Parameter(_)), Some(Segment::Literal(text)))
+                | (Some(Segment::Literal(text)), Some(Segment::Parameter(_)))
+                    if text.is_empty() =>
+                {
+                    return false;
+                }
+                (
+                    Some(Segment::Literal(_) | Segment::Parameter(_)),
+                    Some(Segment::Literal(_) | Segment::Parameter(_)),
+                ) => {}
+            }
+        }
+    }
+
     /// As it is written, but without the names of its parameters.
     pub fn nameless(&self) -> String {
         let segment = |segment: &Segment| match segment {
