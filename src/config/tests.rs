@@ -2,6 +2,7 @@
 
 mod doubts;
 mod fapi;
+mod first_users;
 mod forms;
 mod issuers;
 mod jwks;
