@@ -72,6 +72,7 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     new_keys_are_found_without_a_refusal(&bed, &keycloak, &client).await;
     nobody_is_refused_while_it_is_gone_nor_with_a_new_key_when_it_is_back(&bed, &mut keycloak, &client).await;
     its_metadata_says_where_its_keys_are(&bed, &keycloak, &client).await;
+    a_resource_that_keeps_to_fapi_takes_what_fapi_allows(&bed, &keycloak, &client, &thief).await;
 }
 
 async fn every_kind_passes_with_its_certificate_only(
@@ -210,6 +211,38 @@ async fn its_metadata_says_where_its_keys_are(bed: &Testbed, keycloak: &Keycloak
     }
     bed.envoy.stat_reaches("wasmcustom.boundgate.metadata_fetch_ok", 1).await.expect("it was asked");
 }
+
+/// FAPI 2.0 Security Profile §5.4.1: PS256, ES256 and EdDSA with Ed25519.
+async fn a_resource_that_keeps_to_fapi_takes_what_fapi_allows(
+    bed: &Testbed,
+    keycloak: &Keycloak,
+    client: &Client,
+    thief: &Client,
+) {
+    let mut config = config(keycloak);
+    config["resources"][0]["profile"] = json!("fapi2");
+    assert!(matches!(bed.envoy.config_update(config).await, Ok(Update::Accepted)));
+    for (id, _, algorithm, _) in kinds() {
+        let answer = keycloak.tokens(client, id, false).await;
+        let token = text(&answer, "access_token");
+        let (before, allowed) = (bed.upstream.count(), ["PS256", "ES256", "EdDSA"].contains(&algorithm));
+        let call = async |client: &Client| {
+            client.get("/orders/7").token(token).header("x-fapi-interaction-id", INTERACTION).send().await
+        };
+        for (client, passes) in [(client, allowed), (thief, false)] {
+            let answer = call(client).await;
+            let details = bed.envoy.details(&answer).await;
+            assert_eq!(answer.status, if passes { 200 } else { 401 }, "{id}: {details}");
+            assert_eq!(answer.header("x-fapi-interaction-id").as_deref(), Some(INTERACTION), "{id}: {details}");
+            if !allowed {
+                assert_eq!(details, "boundgate:algorithm-not-allowed", "{id}");
+            }
+        }
+        assert_eq!(bed.upstream.count(), before + usize::from(allowed), "{id}");
+    }
+}
+
+const INTERACTION: &str = "93bac548-d2de-4546-b106-880a5018460d";
 
 async fn passes(bed: &Testbed, client: &Client, token: &str, when: &str) {
     let answer = client.get("/orders/7").token(token).send().await;
