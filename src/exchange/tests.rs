@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod attacks;
+mod audit;
 mod fapi;
 mod fleet;
 mod flood;
