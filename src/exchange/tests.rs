@@ -12,6 +12,7 @@ mod limits;
 mod peers;
 mod trust;
 mod waiting;
+mod words;
 
 use std::rc::Rc;
 
