@@ -6,6 +6,9 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails"))]
 
+/// The version, as operators see it in the log, in a gauge, in audit records, and servers of keys in `user-agent`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub mod authz;
 pub mod binding;
 pub mod config;

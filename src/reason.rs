@@ -173,6 +173,56 @@ const UNAVAILABLE_STATUS: u8 = 14;
 const UNAUTHENTICATED: u8 = 16;
 
 impl Reason {
+    /// Whether what a token says explains it to an operator.
+    pub const fn is_of_token(self) -> bool {
+        match self {
+            Reason::TokenMalformed
+            | Reason::IssuerUntrusted
+            | Reason::TypUnacceptable
+            | Reason::AlgorithmNotAllowed
+            | Reason::KeyUnknown
+            | Reason::SignatureInvalid
+            | Reason::ClaimsMalformed
+            | Reason::TokenExpired
+            | Reason::TokenNotYetValid
+            | Reason::LifetimeTooLong
+            | Reason::IssuedTooEarly
+            | Reason::AudienceMismatch
+            | Reason::TokenUnbound
+            | Reason::ConfirmationUnusable
+            | Reason::CertificateMissing
+            | Reason::BindingMismatch
+            | Reason::ScopeMissing
+            | Reason::ClaimUnforwardable
+            | Reason::KeysUnavailable => true,
+            Reason::HeadMalformed
+            | Reason::MethodRefused
+            | Reason::AuthorityMalformed
+            | Reason::UriTooLong
+            | Reason::PathAmbiguous
+            | Reason::HostUnknown
+            | Reason::Misdirected
+            | Reason::RouteUnknown
+            | Reason::MethodNotAllowed
+            | Reason::PeerUnreadable
+            | Reason::PeerMissing
+            | Reason::PeerUnidentified
+            | Reason::PeerNotAllowed
+            | Reason::TokenMissing
+            | Reason::AuthorizationMalformed
+            | Reason::AuthorizationRepeated
+            | Reason::TokenInQuery
+            | Reason::TokenTooLarge
+            | Reason::SourceLockedOut
+            | Reason::OverLimit
+            | Reason::LimitCrowded
+            | Reason::LimitContended
+            | Reason::LimiterUnavailable
+            | Reason::Overloaded
+            | Reason::FilterUnavailable => false,
+        }
+    }
+
     /// The row of this reason.
     pub const fn row(self) -> Row {
         use ChallengeKind::{Bare, InsufficientScope, InvalidRequest, InvalidToken};

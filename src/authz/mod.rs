@@ -13,6 +13,11 @@ use crate::policy::{PeerRule, TokenRule};
 use crate::reason::Reason;
 use crate::token::AccessToken;
 
+/// The scopes of a route that a token lacks: of those of which one would do, all.
+pub fn missing_scopes<'r>(rule: &'r TokenRule, token: &AccessToken) -> Vec<&'r str> {
+    scopes::missing(&rule.scopes, &token.claims().scopes)
+}
+
 /// Leave to use a route. Made only by this module.
 #[derive(Debug)]
 pub struct Grant {

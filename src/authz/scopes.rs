@@ -8,6 +8,14 @@ pub fn satisfied(rule: &ScopeRule, held: &[Box<str>]) -> bool {
     rule.all.iter().all(|scope| has(scope)) && (rule.any.is_empty() || rule.any.iter().any(|scope| has(scope)))
 }
 
+/// What is not held: of `any` all, if none of them is.
+pub fn missing<'r>(rule: &'r ScopeRule, held: &[Box<str>]) -> Vec<&'r str> {
+    let has = |scope: &str| held.iter().any(|held| **held == *scope);
+    let any: &[Box<str>] = if rule.any.iter().any(|scope| has(scope)) { &[] } else { &rule.any };
+    let all = rule.all.iter().filter(|scope| !has(scope));
+    all.chain(any).map(|scope| &**scope).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +35,14 @@ mod tests {
         assert!(!satisfied(&rule(&["a", "b"], &["x", "y"]), &held("a b")));
         assert!(!satisfied(&rule(&["a", "b"], &["x", "y"]), &held("a x")));
         assert!(satisfied(&rule(&[], &[]), &[]));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let rule = rule(&["a", "b"], &["x", "y"]);
+        assert_eq!(missing(&rule, &held("b y")), ["a"]);
+        assert_eq!(missing(&rule, &held("a b")), ["x", "y"]);
+        assert_eq!(missing(&rule, &held("a b x")), [""; 0]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use boundgate::config::documents::documents;
 use boundgate::config::schema;
+use boundgate::policy::ForwardRule;
 use clap::{Parser, Subcommand};
 
 use crate::token::{TokenOptions, token};
@@ -38,6 +39,8 @@ enum Command {
     },
     /// Print the JSON Schema of a configuration
     Schema,
+    /// Print the headers that no caller gets past the filter, unless a configuration keeps them
+    Headers,
     /// Make a token for trying a configuration by hand: never for production
     ///
     /// The token is signed with a new key, whose public half --jwks writes for the configuration's `keys`, or with --key.
@@ -49,12 +52,22 @@ fn main() -> ExitCode {
         Command::Check { files } => check_all(&files, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Token(options) => token(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Schema => writeln!(io::stdout(), "{:#}", schema()).map(|()| true),
+        Command::Headers => headers(&mut io::stdout().lock()),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
         // A closed pipe is the reader's decision.
         Ok(false) | Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// The built-in lists of `forward`.
+fn headers(out: &mut impl Write) -> io::Result<bool> {
+    writeln!(out, "Removed from every request, in this spelling and with _ for -; names with … are beginnings:")?;
+    for (what, names) in ForwardRule::never_passing() {
+        writeln!(out, "{what}: {}", names.replace('`', ""))?;
+    }
+    Ok(true)
 }
 
 /// Whether all configurations of all files are good.

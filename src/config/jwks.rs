@@ -2,9 +2,11 @@
 //! about it. Not here: keys that stand in the configuration (`trust`).
 
 use crate::config::addresses::IssuerUrl;
+use crate::config::caller::HeaderName;
 use crate::config::finding::{Findings, quoted};
 use crate::config::keys::JwksTable;
 use crate::config::table::{Mistake, TextKey, Written, config_words, described, unknown_word};
+use crate::config::values::set;
 use crate::http::{Authority, HttpsUrl};
 use crate::policy::{Discovery, Endpoint, JwksAt, JwksSource};
 
@@ -66,7 +68,71 @@ pub(super) fn source(
         (true, false) => configured(table, findings)?,
         (false, true) => discovered(table, issuer, findings)?,
     };
-    Some((JwksSource { at, refresh: table.refresh.0, max_stale: table.max_stale.0, timeout: table.timeout.0 }, text))
+    let headers = headers(table, findings);
+    // What a server answers may depend on them.
+    let text = if headers.is_empty() { text } else { format!("{text} with {headers:?}") };
+    let (refresh, max_stale, timeout) = (table.refresh.0, table.max_stale.0, table.timeout.0);
+    Some((JwksSource { at, refresh, max_stale, timeout, headers }, text))
+}
+
+/// Header fields that carry secrets.
+const SECRET_FIELDS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+/// The most header fields of a fetch.
+const MAX_FIELDS: usize = 16;
+
+fn headers(table: &JwksTable, findings: &mut Findings) -> Vec<(Box<str>, Box<str>)> {
+    let mut headers = Vec::new();
+    let written = table.headers.as_ref().map(|named| named.0.as_slice()).unwrap_or_default();
+    if written.len() > MAX_FIELDS {
+        findings.add(&table.at.key("headers"), "more than 16 header fields", "Write those that the server asks for.");
+    }
+    for (name, entry) in written {
+        if SECRET_FIELDS.contains(&&*name.to_ascii_lowercase()) {
+            findings.add(
+                &entry.at,
+                "carries a secret, which does not belong into a configuration",
+                "Remove it, and have the server give its keys to everybody: they are public. Or to this proxy, by its address or by a client certificate in the cluster's transport_socket.",
+            );
+            continue;
+        }
+        match field_name(name) {
+            Ok(name) => headers.extend(entry.value.as_ref().map(|value| (name, value.0.clone()))),
+            Err(Mistake { finding, remedy }) => findings.add(&entry.at, finding, remedy),
+        }
+    }
+    headers
+}
+
+/// The name of a header field that a fetch may have.
+fn field_name(name: &str) -> Result<Box<str>, Mistake> {
+    match name {
+        "accept-encoding" => Err(Mistake::new("compressed answers are not read", "Remove it.")),
+        name => HeaderName::parse(name).map(|name| name.0),
+    }
+}
+
+/// The value of a header field of fetches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FieldValue(Box<str>);
+
+impl TextKey for FieldValue {
+    const WHAT: &'static str = "the value of a header";
+    const EXAMPLE: &'static str = "text, in quotation marks if it looks like a number";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let fits = (1..=1024).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if fits && text.trim_matches(' ') == text {
+            return Ok(Self(text.into()));
+        }
+        Err(Mistake::new(
+            format!("{} is no value of a header", quoted(text)),
+            "Write 1 to 1024 printable ASCII characters, without spaces at the ends.",
+        ))
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", "^[!-~]([ -~]{0,1022}[!-~])?$");
+    }
 }
 
 fn configured(table: &JwksTable, findings: &mut Findings) -> Option<(JwksAt, String)> {

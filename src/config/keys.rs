@@ -8,7 +8,7 @@ use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl
 use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
 use crate::config::doubts::DoubtWord;
 use crate::config::finding::{Findings, Place};
-use crate::config::jwks::DiscoveryWord;
+use crate::config::jwks::{DiscoveryWord, FieldValue};
 use crate::config::limits::{EventWord, OlderWord};
 use crate::config::moment::Moment;
 use crate::config::peer::PeerFrom;
@@ -132,8 +132,10 @@ config_table! {
         max_stale: Span<30, 604_800> = default(Span::seconds(3600)),
         /// The time-out of one fetch.
         timeout: Span<1, 30> = default(Span::seconds(5)),
+        /// Header fields of every fetch, by name. No secrets: they would stand in the configuration.
+        headers: Named<FieldValue> = optional,
     }
-    later { "headers", "retries" }
+    later { "retries" }
 }
 
 config_table! {

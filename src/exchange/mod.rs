@@ -46,7 +46,7 @@ use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Fact, Issuer, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
-use crate::token::presented;
+use crate::token::{Claimed, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
 use crate::worker::{ExchangeId, Told, Woken, Worker};
 
@@ -180,6 +180,7 @@ impl Exchange {
             Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &way, around),
         };
         self.give_back(fleet, around.worker, around.now);
+        self.seen.claimed = self.claimed(refusal.reason, &way);
         Step::Done(self.refuse(refusal, &way.resource, &way.head))
     }
 
@@ -201,6 +202,7 @@ impl Exchange {
     /// Which route the request is for, and over whose connection it came.
     fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.form = AnswerForm::of_head(&head);
+        self.seen.request_id = Seen::request_id_of(&head);
         if self.policy.numbers_interactions {
             self.seen.interaction = self.interaction(&head, around);
         }
@@ -245,7 +247,7 @@ impl Exchange {
 
     /// Without a route, what is refused still counts.
     fn refuse_unrouted(&self, mut unrouted: Unrouted, around: &mut Surroundings<'_>) -> Verdict {
-        let refusal = unrouted.count(&self.policy, around);
+        let refusal = self.seen.explain(unrouted.count(&self.policy, around));
         match (unrouted.resource, unrouted.head) {
             (Some(resource), Some(head)) => self.refuse(refusal, &resource, &head),
             _ => Verdict::Refuse(refusal),
@@ -268,6 +270,16 @@ impl Exchange {
         let sender = Caller { token: self.seen.token.as_ref(), ..source };
         self.seen.events = sender.refused(&way.route.limits.watching, status, around);
         refusal
+    }
+
+    /// What a token says of itself that is refused for `reason` and was not verified. Not of a source that is locked out: it has
+    /// made enough work.
+    fn claimed(&self, reason: Reason, way: &Way) -> Option<Box<Claimed>> {
+        if self.seen.token.is_some() || !reason.is_of_token() {
+            return None;
+        }
+        let raw = presented(&way.head, self.policy.max_token_bytes).ok()?;
+        Some(Box::new(Claimed::read(raw.as_bytes(), reason, &way.resource)))
     }
 
     /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either, nor do
@@ -387,7 +399,7 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
         RouteMatch::Found(route) => Ok((route.clone(), false)),
         RouteMatch::LookAlike => Err(Reason::PathAmbiguous.into()),
         RouteMatch::SlashElsewhere => Err(Refusal::path_ambiguous(PathFault::DangerousEscape)),
-        RouteMatch::MethodNotAllowed(allowed) => Err(Refusal::method_not_allowed(allowed)),
+        RouteMatch::MethodNotAllowed(allowed, pattern) => Err(Refusal::method_not_allowed(allowed, pattern)),
         RouteMatch::None => Err(Reason::RouteUnknown.into()),
     }
 }

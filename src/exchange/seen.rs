@@ -4,18 +4,23 @@
 use std::rc::Rc;
 
 use crate::exchange::InteractionId;
-use crate::http::AnswerForm;
+use crate::http::{AnswerForm, HeaderMap};
 use crate::peer::PeerIdentity;
 use crate::peer::Thumbprint;
 use crate::policy::{Event, Limit, Resource, Route};
-use crate::token::AccessToken;
+use crate::token::{AccessToken, Claimed};
 use crate::verdict::Refusal;
+
+/// The longest request id that is told, in bytes.
+const MAX_REQUEST_ID: usize = 128;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// In which form the request wants its answer.
     pub form: AnswerForm,
+    /// What the proxy calls the request (`x-request-id`), by which a caller's complaint is found.
+    pub request_id: Option<Box<str>>,
     /// The resource, once the host was recognised.
     pub resource: Option<Rc<Resource>>,
     /// The route, once it was found.
@@ -34,11 +39,31 @@ pub struct Seen {
     pub events: Vec<Event>,
     /// The token, once its signature was found right.
     pub token: Option<Rc<AccessToken>>,
+    /// What a token says of itself that was refused before that.
+    pub claimed: Option<Box<Claimed>>,
 }
 
 impl Seen {
+    /// The request id as it is told: cut to a bound, and a `?` for whatever is no visible ASCII. Where the proxy takes it from
+    /// the client, it may be anything.
+    pub fn request_id(value: &[u8]) -> Option<Box<str>> {
+        let told = value.iter().take(MAX_REQUEST_ID).map(|byte| if byte.is_ascii_graphic() { *byte } else { b'?' });
+        let told: String = told.map(char::from).collect();
+        (!told.is_empty()).then(|| told.into())
+    }
+
+    /// That of a request with these headers.
+    pub(super) fn request_id_of(head: &HeaderMap) -> Option<Box<str>> {
+        Self::request_id(head.all("x-request-id").next()?)
+    }
+
     /// Adds to a refusal what its challenge may mention.
     pub(super) fn explain(&self, refusal: Refusal) -> Refusal {
-        Refusal { resource: self.resource.clone(), route: self.route.clone(), ..refusal }
+        Refusal {
+            resource: self.resource.clone(),
+            route: self.route.clone(),
+            request_id: self.request_id.clone(),
+            ..refusal
+        }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 mod attacks;
+mod audit;
 mod fapi;
 mod fleet;
 mod flood;
@@ -11,6 +12,7 @@ mod limits;
 mod peers;
 mod trust;
 mod waiting;
+mod words;
 
 use std::rc::Rc;
 

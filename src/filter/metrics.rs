@@ -6,7 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::filter::abi;
-use crate::observe::{decision_index, decision_names, event_name, gauge_name, limit_name};
+use crate::observe::{
+    VERSION_GAUGE, decision_index, decision_names, event_name, gauge_name, limit_name, version_number,
+};
 use crate::policy::Policy;
 use crate::verdict::Verdict;
 use crate::worker::{Counter, Gauge, Tally};
@@ -46,6 +48,12 @@ impl Metrics {
             levels: Gauge::ALL.iter().map(level).collect(),
             limits: RefCell::default(),
         }
+    }
+
+    /// Tells which version took a configuration last.
+    pub fn tell_version() {
+        // Without it the version stands in the log and in the records.
+        let _ = abi::root::define_gauge(VERSION_GAUGE).and_then(|gauge| abi::root::set_metric(gauge, version_number()));
     }
 
     /// Defines the counters of the limits of a policy. Names of older ones stay: their listeners drain.

@@ -37,6 +37,7 @@ impl Plugin {
             if let Some(plugin) = plugins.borrow().get(&name) {
                 plugin.worker.borrow_mut().adopt(policy);
                 plugin.metrics.adopt(policy);
+                Metrics::tell_version();
                 return plugin.clone();
             }
             let plugin = Rc::new(Self {
@@ -46,6 +47,7 @@ impl Plugin {
                 woken: Cell::new(false),
             });
             plugin.metrics.adopt(policy);
+            Metrics::tell_version();
             log::info!("signatures the proxy verifies natively: {}", plugin.worker.borrow().native());
             plugins.borrow_mut().insert(name, plugin.clone());
             plugin

@@ -12,6 +12,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
+use crate::VERSION;
 use crate::config;
 use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
@@ -109,7 +110,7 @@ impl Root {
 fn send_fetch(fetch: &Fetch) -> Option<Token> {
     let head =
         [(":method", fetch.method), (":scheme", "https"), (":authority", &fetch.authority), (":path", &fetch.path)];
-    let headers = head.into_iter().chain(fetch.headers.iter().map(|(name, value)| (*name, &**value))).collect();
+    let headers = head.into_iter().chain(fetch.headers.iter().map(|(name, value)| (&**name, &**value))).collect();
     let body = (!fetch.body.is_empty()).then_some(&*fetch.body);
     hostcalls::dispatch_http_call(&fetch.cluster, headers, body, Vec::new(), fetch.timeout).ok().map(Token::Http)
 }
@@ -156,7 +157,9 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
         location: field("location"),
         content_encoding: field("content-encoding"),
     };
-    Ok(HttpAnswer { status, fields, body })
+    // The proxy writes it into what a server answers, and has none in what it answers itself.
+    let by_proxy = status >= 500 && field("x-envoy-upstream-service-time").is_none();
+    Ok(HttpAnswer { status, by_proxy, fields, body })
 }
 
 impl Context for Root {
@@ -183,6 +186,7 @@ impl RootContext for Root {
     /// `false` only for what the configuration alone decides: where a worker refuses what the main thread accepted,
     /// Envoy leaves the filter out.
     fn on_configure(&mut self, size: usize) -> bool {
+        log::info!("boundgate {VERSION}");
         let bytes = abi::root::bytes(Buffer::Configuration, size).unwrap_or_default();
         let policy = match config::load(&bytes) {
             Ok(policy) => Rc::new(policy),

@@ -20,12 +20,18 @@ use crate::filter::host::{Envoy, now};
 use crate::filter::plugin::Plugin;
 use crate::http::AnswerForm;
 use crate::limit::{Change, Permits};
-use crate::observe::{Decision, audit_record};
+use crate::observe::{Decision, audit_record, stopped};
 use crate::policy::{Dialects, Mark, Policy, Profile, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
 use crate::worker::ExchangeId;
+
+/// The most header fields of an answer that a filter behind this one may have made to refuse the request. Upstreams' have more, nearly
+/// all: they are not asked about.
+const FEW_FIELDS: usize = 4;
+/// How the proxy's details of such an answer begin, if its RBAC filter made it, as the interlock is.
+const DENIED: &[u8] = b"rbac_access_denied";
 
 /// The part of a stream that the root context can reach while the stream waits.
 pub struct Stream {
@@ -105,6 +111,20 @@ impl Stream {
         }
     }
 
+    /// Has the record say that what went on here was refused behind, if the answer, which has so many `fields`, is the interlock's
+    /// or its like.
+    fn note_denial(&self, fields: usize) {
+        if fields > FEW_FIELDS || !self.state.goes_on() {
+            return;
+        }
+        let text = |path: &[&str]| String::from_utf8(abi::property::get(path)?).ok();
+        let details = text(&["response", "code_details"]).filter(|details| details.as_bytes().starts_with(DENIED));
+        let written = details.and_then(|details| stopped(&text(&[&self.policy.mark.audit])?, &details));
+        if let Some(record) = written {
+            set_filter_state(&self.policy.mark.audit, &record);
+        }
+    }
+
     /// Whether the proxy may take what came to the next filter.
     fn action(&self) -> Action {
         if self.state.goes_on() { Action::Continue } else { Action::Pause }
@@ -140,7 +160,9 @@ impl Stream {
                 State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
-            Verdict::Refuse(refusal) => {
+            Verdict::Refuse(mut refusal) => {
+                // Also where it is refused only because the proxy failed.
+                refusal.request_id = seen.request_id;
                 if self.awaits_body(plugin) {
                     State::Refused(Box::new(refusal), seen.form)
                 } else {
@@ -251,17 +273,18 @@ fn answer(refusal: &Refusal, form: AnswerForm, dialects: Dialects) -> State {
 
 /// Refuses a request where there is nobody to judge or to count it.
 fn refuse_unjudged() -> Action {
-    let refusal = Refusal::from(Reason::FilterUnavailable);
     let seen = unread();
+    let refusal = Refusal { request_id: seen.request_id.clone(), ..Reason::FilterUnavailable.into() };
     set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
     answer(&refusal, seen.form, Dialects { draft: false, older: None });
     Action::Pause
 }
 
-/// What is known of a request whose head cannot be read: in which form it wants its answer.
+/// What is known of a request whose head cannot be read: in which form it wants its answer, and what the proxy calls it.
 fn unread() -> Seen {
-    let kind = headers::get(Map::Request, "content-type").ok().flatten();
-    Seen { form: kind.map_or(AnswerForm::Problem, |kind| AnswerForm::of(&kind)), ..Seen::default() }
+    let field = |name| headers::get(Map::Request, name).ok().flatten();
+    let form = field("content-type").map_or(AnswerForm::Problem, |kind| AnswerForm::of(&kind));
+    Seen { form, request_id: field("x-request-id").and_then(|id| Seen::request_id(&id)), ..Seen::default() }
 }
 
 fn set_filter_state(key: &str, value: &str) {
@@ -391,8 +414,9 @@ impl HttpContext for HttpStream {
         if stream.strip_trailers() { Action::Continue } else { Action::Pause }
     }
 
-    fn on_http_response_headers(&mut self, _: usize, ends: bool) -> Action {
+    fn on_http_response_headers(&mut self, fields: usize, ends: bool) -> Action {
         if let Some(stream) = &self.stream {
+            stream.borrow().note_denial(fields);
             stream.borrow().number_interaction();
         }
         if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)

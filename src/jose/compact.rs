@@ -55,6 +55,21 @@ pub enum JwsFault {
     Member,
 }
 
+impl JwsFault {
+    /// The same in words.
+    pub const fn told(self) -> &'static str {
+        match self {
+            JwsFault::Parts => "not three parts of strict base64url",
+            JwsFault::Json => "header or payload is no strict JSON object",
+            JwsFault::Algorithm => "no known alg",
+            JwsFault::Critical => "the header has crit",
+            JwsFault::OfferedKey => "the header offers a key",
+            JwsFault::OtherForm => "encrypted, compressed, nested or in another form",
+            JwsFault::Member => "kid, typ or cty is no short text",
+        }
+    }
+}
+
 impl<'t> Compact<'t> {
     /// Parses `header.payload.signature`. The caller bounds the length.
     pub fn parse(token: &'t [u8]) -> Result<Self, JwsFault> {

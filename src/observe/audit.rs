@@ -1,21 +1,33 @@
 //! The audit record of one request: a line of JSON for the access log. In: what was seen, and the verdict.
 //! Out: text in which identities are bounded and escaped, and which never holds a token, key or certificate.
 
-use serde::{Serialize, Serializer};
+//!
+//! Not here: what is told of a token that is refused (`token_facts`), how texts are bounded (`bounded`).
 
+use serde::Serialize;
+
+use crate::VERSION;
+use crate::authz::missing_scopes;
 use crate::exchange::Seen;
+use crate::observe::bounded::{Bounded, some};
+use crate::observe::token_facts::{Unverified, Verified};
+use crate::policy::Access;
+use crate::reason::Reason;
 use crate::verdict::{Refusal, Verdict};
 
-/// The longest identity written; longer ones end in `…`.
-const MAX_CHARS: usize = 128;
 /// The longest path written.
 const MAX_PATH_CHARS: usize = 512;
+/// What every record begins with.
+const BEGINNING: &str = "{\"decision\":\"";
 
 #[derive(Serialize)]
 struct Record<'a> {
     decision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,6 +36,8 @@ struct Record<'a> {
     path: Option<Bounded<'a, MAX_PATH_CHARS>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interaction_id: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,18 +60,16 @@ struct Record<'a> {
     shadow_limits: Vec<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<&'static str>,
-}
-
-/// Text from a caller or a token, cut to a bound. JSON escapes what is left.
-struct Bounded<'a, const MAX: usize = MAX_CHARS>(&'a str);
-
-impl<const MAX: usize> Serialize for Bounded<'_, MAX> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.char_indices().nth(MAX) {
-            None => serializer.serialize_str(self.0),
-            Some((end, _)) => serializer.collect_str(&format_args!("{}…", self.0.get(..end).unwrap_or_default())),
-        }
-    }
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_scopes: Vec<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<Verified<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unverified: Option<Unverified<'a>>,
 }
 
 /// What became of a request.
@@ -91,13 +103,21 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
     };
     let reason = refusal.map(|refusal| refusal.reason.slug());
     let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
+    let refused_token = seen.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
+    let claimed = seen.claimed.as_deref();
     let record = Record {
         decision,
         reason,
+        version: VERSION,
+        request_id: seen.request_id.as_deref().map(Bounded),
         resource: seen.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
-        route: seen.route.as_ref().map(|route| Bounded(&route.origin.name)),
+        route: match &seen.route {
+            Some(route) => Some(Bounded(&route.origin.name)),
+            None => refusal.and_then(Refusal::path_of_others).map(Bounded),
+        },
         path: seen.path.as_deref().map(Bounded),
         interaction_id: seen.interaction.as_ref().map(|interaction| Bounded(interaction.text())),
+        issuer: seen.token.as_ref().map(|token| Bounded(&token.issuer().origin.name)),
         iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
         client_id: claims.map(|claims| Bounded(&claims.client_id)),
         sub: claims.map(|claims| Bounded(&claims.subject)),
@@ -109,19 +129,105 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
         limits,
         shadow_limits: seen.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
         events: seen.events.iter().map(|event| event.slug()).collect(),
+        missing_scopes: refusal.map(|refusal| lacking(seen, refusal)).unwrap_or_default(),
+        claim: claimed.and_then(|claimed| claimed.member.as_deref()).map(Bounded),
+        because: claimed.and_then(|claimed| claimed.because),
+        token: refused_token.map(|token| Verified::of(token)),
+        unverified: claimed.map(Unverified::of),
     };
     // A struct of text always serialises.
     serde_json::to_string(&record).unwrap_or_default()
 }
 
+/// The scopes that the token lacks, where it is refused for that.
+fn lacking<'a>(seen: &'a Seen, refusal: &Refusal) -> Vec<Bounded<'a>> {
+    let access = seen.route.as_ref().map(|route| &route.access);
+    match (refusal.reason, access, &seen.token) {
+        (Reason::ScopeMissing, Some(Access::Token(rule)), Some(token)) => some(missing_scopes(rule, token)),
+        _ => Vec::new(),
+    }
+}
+
+/// The record of a request that went on from here and that something behind refused: by the proxy's `details` of the answer.
+/// `None`: it is no record.
+pub fn stopped(record: &str, details: &str) -> Option<String> {
+    let (_, rest) = record.strip_prefix(BEGINNING)?.split_once('"')?;
+    let by = serde_json::to_string(&Bounded::<128>(details)).ok()?;
+    Some(format!("{BEGINNING}stopped\",\"stopped_by\":{by}{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
     use super::*;
 
+    /// A record in which nothing is left out.
+    fn full() -> Value {
+        let text = || Some(Bounded("x"));
+        serde_json::to_value(Record {
+            decision: "refused",
+            reason: Some("x"),
+            version: VERSION,
+            request_id: text(),
+            resource: text(),
+            route: text(),
+            path: Some(Bounded("x")),
+            interaction_id: text(),
+            issuer: text(),
+            iss: text(),
+            client_id: text(),
+            sub: text(),
+            jti: text(),
+            thumbprint: Some(String::from("x")),
+            peer: text(),
+            subject: text(),
+            serial: text(),
+            limits: vec![Bounded("x")],
+            shadow_limits: vec![Bounded("x")],
+            events: vec!["x"],
+            missing_scopes: vec![Bounded("x")],
+            claim: text(),
+            because: Some("x"),
+            token: Some(Verified::full()),
+            unverified: Some(Unverified::full()),
+        })
+        .unwrap()
+    }
+
+    /// `token.aud` for the field `aud` of the object `token`, and all other fields.
+    fn names(record: &Value) -> BTreeSet<String> {
+        let below = |(name, value): (&String, &Value)| {
+            let inner = value.as_object().into_iter().flatten().map(|(inner, _)| format!("{name}.{inner}"));
+            inner.chain([name.clone()]).collect::<Vec<_>>()
+        };
+        record.as_object().unwrap().iter().flat_map(below).collect()
+    }
+
     #[test]
-    fn identities_are_bounded_and_escaped() {
-        let json = |text: &str| serde_json::to_string(&Bounded::<MAX_CHARS>(text)).unwrap();
-        assert_eq!(json("a\"\n\u{7}"), r#""a\"\n\u0007""#);
-        assert_eq!(json(&"é".repeat(200)).chars().count(), MAX_CHARS + "\"…\"".chars().count());
+    fn the_docs_tell_every_field_of_the_record_and_no_other() {
+        let page = include_str!("../../docs/operations.md");
+        let (_, section) = page.split_once("### The audit record").unwrap();
+        let (section, _) = section.split_once("\n### ").unwrap();
+        let row = |line: &str| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned());
+        let told: BTreeSet<String> = section.lines().filter_map(row).collect();
+        let mut fields = names(&full());
+        fields.insert(String::from("stopped_by"));
+        assert_eq!(told, fields);
+        let (_, example) = section.split_once("```json").unwrap();
+        let example: Value = serde_json::from_str(example.split_once("```").unwrap().0).unwrap();
+        assert!(names(&example).is_subset(&fields), "{example}");
+    }
+
+    #[test]
+    fn the_record_of_what_was_stopped_behind_says_so_first_and_keeps_the_rest() {
+        let record = audit_record(&Seen::default(), Decision::Forwarded);
+        let stopped = stopped(&record, "rbac_access_denied_matched_policy[none]").unwrap();
+        let record: Value = serde_json::from_str(&stopped).unwrap();
+        assert_eq!((&record["decision"], &record["version"]), (&"stopped".into(), &VERSION.into()));
+        assert_eq!(record["stopped_by"], "rbac_access_denied_matched_policy[none]");
+        assert_eq!(super::stopped("no record", "x"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! A decision's name holds its labels for a `stats_tags` rule to extract:
 //! `boundgate.requests.decision.refused.reason.scope-missing`.
 
+use crate::VERSION;
 use crate::reason::Reason;
 use crate::verdict::{Refusal, Verdict};
 use crate::worker::{Counter, Gauge};
@@ -36,6 +37,15 @@ pub fn event_name(counter: Counter) -> String {
 /// The name of the counter of what a limit refused.
 pub fn limit_name(limit: &str) -> String {
     format!("boundgate.limit.{limit}.refused")
+}
+
+/// The gauge of the version that took a configuration last: [`version_number`].
+pub const VERSION_GAUGE: &str = "boundgate.version";
+
+/// The version as one number: 1.2.3 is 1002003.
+pub fn version_number() -> u64 {
+    let parts = VERSION.split(['.', '-', '+']).map_while(|part| part.parse::<u64>().ok()).chain(std::iter::repeat(0));
+    parts.take(3).fold(0, |number, part| number.saturating_mul(1_000).saturating_add(part))
 }
 
 /// The name of a gauge.

@@ -2,7 +2,7 @@
 //! caller never pass, listed here and nowhere else. Not here: the changes to one request (`verdict::upstream`).
 //!
 //! Not on the lists, because Envoy itself cleans or writes them by the operator's settings: `x-forwarded-for`,
-//! `x-forwarded-proto`, `x-forwarded-client-cert`, `x-request-id`. A field that only tells an address or a port
+//! `x-forwarded-proto`, `x-forwarded-client-cert`, `x-request-id`; but it does so in this spelling only. A field that only tells an address or a port
 //! (`x-real-ip`, `x-forwarded-port`) is no identity and says nothing about what was judged.
 
 use std::borrow::Cow;
@@ -26,6 +26,8 @@ pub struct ForwardRule {
 
 /// Names and beginnings of names, each list sorted.
 struct Fields {
+    /// What a caller would say with one of them.
+    what: &'static str,
     names: &'static [&'static str],
     prefixes: &'static [&'static str],
 }
@@ -33,6 +35,7 @@ struct Fields {
 /// Client certificates as proxies write them for what stands behind (RFC 9440, nginx, Apache, HAProxy, Traefik, AWS,
 /// Azure): whoever believes these takes the caller for the subject.
 const CERTIFICATES: Fields = Fields {
+    what: "Client certificates",
     names: &["x-arr-clientcert", "x-client-dn", "x-client-s-dn", "x-client-verify"],
     prefixes: &["client-cert", "ssl-client-", "x-amzn-mtls-", "x-client-cert", "x-forwarded-tls-client-", "x-ssl-"],
 };
@@ -40,6 +43,7 @@ const CERTIFICATES: Fields = Fields {
 /// Users and clients as authenticating proxies write them (CGI, oauth2-proxy, Grafana, Kong, AWS, Azure, Google, WSO2), and
 /// transaction tokens.
 const IDENTITIES: Fields = Fields {
+    what: "Users and clients",
     names: &[
         "remote-user",
         "txn-token",
@@ -71,6 +75,7 @@ const IDENTITIES: Fields = Fields {
 
 /// Another method than the one that was judged.
 const METHODS: Fields = Fields {
+    what: "Another method",
     names: &["x-forwarded-method", "x-http-method", "x-http-method-override", "x-method-override", "x-original-method"],
     prefixes: &[],
 };
@@ -78,6 +83,7 @@ const METHODS: Fields = Fields {
 /// Another host or path than the ones that were judged, for frameworks that take them from here (IIS, Symfony, Spring,
 /// RFC 7239); and where an Envoy sends the request.
 const TARGETS: Fields = Fields {
+    what: "Another host or path",
     names: &[
         "forwarded",
         "x-envoy-original-dst-host",
@@ -96,8 +102,12 @@ const TARGETS: Fields = Fields {
     prefixes: &[],
 };
 
-/// What must not come behind a body, where Envoy cleans nothing and nobody judges.
-const HEAD_ONLY: Fields = Fields { names: &["authorization", "x-real-ip"], prefixes: &["x-envoy-", "x-forwarded-"] };
+/// What must not come behind a body or spelled with `_`, where Envoy cleans nothing and nobody judges.
+const HEAD_ONLY: Fields = Fields {
+    what: "In request trailers, and spelled with _ for -",
+    names: &["authorization", "x-real-ip"],
+    prefixes: &["x-envoy-", "x-forwarded-"],
+};
 
 impl Fields {
     fn have(&self, name: &str) -> bool {
@@ -106,6 +116,16 @@ impl Fields {
 }
 
 impl ForwardRule {
+    /// What never passes unless `keep` says so, for operators to read: what a caller would say with them, and the names, those in
+    /// `…` being beginnings.
+    pub fn never_passing() -> impl Iterator<Item = (&'static str, String)> {
+        [CERTIFICATES, IDENTITIES, METHODS, TARGETS, HEAD_ONLY].into_iter().map(|fields| {
+            let names = fields.names.iter().map(|name| format!("`{name}`"));
+            let all: Vec<String> = names.chain(fields.prefixes.iter().map(|prefix| format!("`{prefix}…`"))).collect();
+            (fields.what, all.join(", "))
+        })
+    }
+
     /// Whether a field of this name is on the built-in lists.
     pub fn listed(name: &str) -> bool {
         [CERTIFICATES, IDENTITIES, METHODS, TARGETS].iter().any(|fields| fields.have(name))
@@ -116,8 +136,8 @@ impl ForwardRule {
     pub fn spoofs(&self, name: &str) -> bool {
         match plain(name) {
             Cow::Borrowed(name) => (self.strips(name) || Self::listed(name) && !self.keeps(name)) && !self.sets(name),
-            // A trusted hop writes the name as it is.
-            Cow::Owned(plain) => self.sets(&plain) || self.strips(&plain) || Self::listed(&plain),
+            // A trusted hop writes the name as it is, and Envoy cleans no other spelling.
+            Cow::Owned(_) => self.spoofs_in_trailers(name),
         }
     }
 
@@ -205,7 +225,16 @@ mod tests {
         for name in ["authorization", "x-forwarded-for", "x-forwarded-client-cert", "x-envoy-max-retries"] {
             assert!(rule.spoofs_in_trailers(name), "{name}");
         }
-        assert!(!rule.spoofs_in_trailers("grpc-timeout"));
+        for name in [
+            "x_forwarded_client_cert",
+            "x-forwarded_client-cert",
+            "x_forwarded_for",
+            "x_forwarded_proto",
+            "x_envoy_internal",
+        ] {
+            assert!(rule.spoofs(name), "{name}");
+        }
+        assert!(!rule.spoofs_in_trailers("grpc-timeout") && !rule.spoofs("x_trace"));
     }
 
     #[test]
@@ -218,13 +247,9 @@ mod tests {
     #[test]
     fn the_docs_name_every_field() {
         let docs = include_str!("../../docs/configuration.md");
-        for fields in ALL {
-            for name in fields.names {
-                assert!(docs.contains(&format!("`{name}`")), "{name}");
-            }
-            for prefix in fields.prefixes {
-                assert!(docs.contains(&format!("`{prefix}…`")), "{prefix}");
-            }
+        for (what, names) in ForwardRule::never_passing() {
+            let line = format!("* **{what}**: {names}.");
+            assert!(docs.lines().any(|written| written == line), "docs/configuration.md lacks:\n{line}");
         }
     }
 }

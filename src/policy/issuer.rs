@@ -79,6 +79,8 @@ pub struct JwksSource {
     pub max_stale: Duration,
     /// Time-out of one fetch.
     pub timeout: Duration,
+    /// Header fields of every fetch; names in lower case.
+    pub headers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// Where a JWK set is.
@@ -136,6 +138,7 @@ impl JwksSource {
             refresh: Duration::from_secs(600),
             max_stale: Duration::from_secs(3600),
             timeout: Duration::from_secs(5),
+            headers: Vec::new(),
         }
     }
 

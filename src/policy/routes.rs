@@ -42,8 +42,8 @@ pub enum RouteMatch<'r> {
     LookAlike,
     /// An escaped slash stands where no route takes one.
     SlashElsewhere,
-    /// The pattern is there, for these methods: sorted, each once.
-    MethodNotAllowed(Vec<String>),
+    /// This pattern is there, for these methods: sorted, each once.
+    MethodNotAllowed(Vec<String>, &'r Pattern),
     /// Nothing.
     None,
 }
@@ -56,15 +56,12 @@ impl Routes {
         if !path.with_slash().is_empty() {
             return self.find_with_slash(method, path, &segments, candidates);
         }
-        if candidates.is_empty() {
-            return RouteMatch::None;
-        }
         match candidates.iter().find(|route| route.methods.contains(method)) {
             Some(route) => match &self.look_alikes {
                 Some(others) if others.outrank(route, method, &segments) => RouteMatch::LookAlike,
                 Some(_) | None => RouteMatch::Found(route),
             },
-            None => RouteMatch::MethodNotAllowed(allowed(candidates)),
+            None => not_allowed(candidates),
         }
     }
 
@@ -87,7 +84,7 @@ impl Routes {
                 Some(others) if others.outrank_divided(route, method, segments, &self.root) => RouteMatch::LookAlike,
                 Some(_) | None => RouteMatch::Found(route),
             },
-            None => RouteMatch::MethodNotAllowed(allowed(candidates)),
+            None => not_allowed(candidates),
         }
     }
 
@@ -121,6 +118,12 @@ impl Routes {
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Route>> {
         self.root.routes().into_iter()
     }
+}
+
+/// The method is none of theirs; without any, there is nothing.
+fn not_allowed(candidates: &[Rc<Route>]) -> RouteMatch<'_> {
+    let pattern = candidates.first().map(|route| &route.pattern);
+    pattern.map_or(RouteMatch::None, |pattern| RouteMatch::MethodNotAllowed(allowed(candidates), pattern))
 }
 
 fn allowed(candidates: &[Rc<Route>]) -> Vec<String> {
@@ -304,7 +307,7 @@ mod tests {
             RouteMatch::Found(route) => route.origin.name.to_string(),
             RouteMatch::LookAlike => String::from("look-alike"),
             RouteMatch::SlashElsewhere => String::from("slash"),
-            RouteMatch::MethodNotAllowed(allowed) => format!("only {}", allowed.join(" ")),
+            RouteMatch::MethodNotAllowed(allowed, _) => format!("only {}", allowed.join(" ")),
             RouteMatch::None => String::from("none"),
         }
     }

@@ -6,11 +6,11 @@ use std::rc::Rc;
 
 use crate::host::Host;
 use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
-use crate::json::Value;
+use crate::json::{Object, Value};
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
 use crate::time::Now;
-use crate::token::claims::{Claims, claimed_issuer};
+use crate::token::claims::{Claims, MISSING, claimed_issuer};
 
 /// A well-formed token whose signature was not looked at yet.
 pub struct Unverified<'t> {
@@ -26,7 +26,7 @@ impl<'t> Unverified<'t> {
         let claimed = claimed_issuer(&jws.payload)?;
         let trusted = resource.issuers.iter().find(|issuer| &*issuer.issuer == claimed);
         let issuer = trusted.ok_or(Reason::IssuerUntrusted)?.clone();
-        if !is_access_token(&issuer.form, &jws) {
+        if other_kind(&issuer.form, jws.header.typ.as_deref(), &jws.payload).is_some() {
             return Err(Reason::TypUnacceptable);
         }
         let algorithm = jws.header.algorithm;
@@ -86,6 +86,12 @@ impl AccessToken {
         &self.claims
     }
 
+    /// What it was signed with.
+    pub fn algorithm(&self) -> Algorithm {
+        let Evidence::Signature { algorithm, .. } = &self.evidence;
+        *algorithm
+    }
+
     /// The bytes of memory it takes. Issuer and key belong to others.
     pub fn memory(&self) -> usize {
         size_of::<Self>().saturating_add(self.claims.memory())
@@ -107,8 +113,7 @@ impl AccessToken {
     /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4), whichever it was verified for.
     pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
         let issuer = self.trusted_by(resource).ok_or(Reason::IssuerUntrusted)?;
-        let Evidence::Signature { algorithm, .. } = &self.evidence;
-        if !resource.profile.admits(*algorithm) {
+        if !resource.profile.admits(self.algorithm()) {
             return Err(Reason::AlgorithmNotAllowed);
         }
         let claims = &self.claims;
@@ -147,16 +152,26 @@ fn reason(fault: JwsFault) -> Reason {
     }
 }
 
-/// Whether a token says of itself what access tokens of its issuer say, and nothing that they never say.
-fn is_access_token(form: &TokenForm, jws: &Compact<'_>) -> bool {
-    let says = |claim: &RequiredClaim| match (&claim.says, jws.payload.get(&claim.name)) {
-        (_, None) => false,
-        (Says::Anything, Some(value)) => *value != Value::Null,
-        (Says::OneOf(texts), Some(value)) => value.as_text().is_some_and(|text| texts.iter().any(|one| **one == *text)),
+/// What shows that a token is no access token of its issuer, because these say or never say it: the header's `typ` or a claim, by
+/// its name, and what is wrong about it.
+pub(super) fn other_kind<'f>(
+    form: &'f TokenForm,
+    typ: Option<&str>,
+    payload: &Object,
+) -> Option<(&'f str, &'static str)> {
+    if !form.typ.iter().any(|rule| typ_is(rule, typ)) {
+        return Some(("typ", typ.map_or(MISSING, |_| "another")));
+    }
+    let lacks = |claim: &'f RequiredClaim| match (&claim.says, payload.get(&claim.name)) {
+        (_, None) => Some((&*claim.name, MISSING)),
+        (Says::Anything, Some(value)) => (*value == Value::Null).then_some((&*claim.name, "null")),
+        (Says::OneOf(texts), Some(value)) => {
+            let says = value.as_text().is_some_and(|text| texts.iter().any(|one| **one == *text));
+            (!says).then_some((&*claim.name, "another"))
+        }
     };
-    form.typ.iter().any(|rule| typ_is(rule, jws.header.typ.as_deref()))
-        && form.required.iter().all(says)
-        && form.forbidden.iter().all(|name| jws.payload.get(name).is_none())
+    let forbidden = form.forbidden.iter().find(|name| payload.get(name).is_some());
+    form.required.iter().find_map(lacks).or_else(|| forbidden.map(|name| (&**name, "forbidden")))
 }
 
 /// RFC 7515 §4.1.9: without a slash, `application/` stands before it; media types ignore ASCII case.

@@ -11,6 +11,11 @@ use crate::token::confirmation::Confirmation;
 const MAX_AUDIENCES: usize = 32;
 /// More scopes than this in one token are refused.
 const MAX_SCOPES: usize = 256;
+/// The earliest `exp` and `iat`, in milliseconds: zero is a mistake, not a date.
+const EARLIEST: u64 = 1;
+
+pub(super) const MISSING: &str = "missing";
+const NO_TEXTS: &str = "a list of other things than texts";
 
 /// The claims that decisions rest on.
 #[derive(Debug)]
@@ -37,38 +42,89 @@ pub struct Claims {
     others: Object,
 }
 
+/// Why claims are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClaimsFault {
+    /// `iss` is another issuer's.
+    OtherIssuer,
+    /// The claim at this place of the token is not what it must be, but that.
+    Claim(String, &'static str),
+    /// `cnf`, for this reason.
+    Confirmation(Reason),
+}
+
+impl From<ClaimsFault> for Reason {
+    fn from(fault: ClaimsFault) -> Self {
+        match fault {
+            ClaimsFault::OtherIssuer => Reason::IssuerUntrusted,
+            ClaimsFault::Claim(..) => Reason::ClaimsMalformed,
+            ClaimsFault::Confirmation(reason) => reason,
+        }
+    }
+}
+
+impl ClaimsFault {
+    fn at(places: &[ClaimPlace], found: &'static str) -> Self {
+        let names: Vec<String> = places.iter().map(|place| place.0.join("/")).collect();
+        ClaimsFault::Claim(names.join(" or "), found)
+    }
+
+    fn of(name: &str, found: &'static str) -> Self {
+        ClaimsFault::Claim(name.to_owned(), found)
+    }
+}
+
+/// What is found where something else must be, in words.
+fn found(value: Option<&Value>) -> &'static str {
+    match value {
+        None => MISSING,
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "true or false",
+        Some(Value::Integer(_) | Value::Decimal(_)) => "a number",
+        Some(Value::Text(text)) if text.is_empty() => "empty text",
+        Some(Value::Text(_)) => "text",
+        Some(Value::Array(items)) if items.is_empty() => "an empty list",
+        Some(Value::Array(_)) => "a list",
+        Some(Value::Object(_)) => "an object",
+    }
+}
+
 /// `iss`, before anything is verified: only good for choosing whose keys to ask.
-pub fn claimed_issuer(payload: &Object) -> Result<&str, Reason> {
-    text(payload, "iss")
+pub fn claimed_issuer(payload: &Object) -> Result<&str, ClaimsFault> {
+    let value = payload.get("iss");
+    let text = value.and_then(Value::as_text).filter(|text| !text.is_empty());
+    text.ok_or_else(|| ClaimsFault::of("iss", found(value)))
 }
 
 impl Claims {
     /// Reads the claims that RFC 9068 §2.2 requires, and those optional ones that decisions rest on, where `issuer` writes
     /// them. They are remembered parsed: what this goes by belongs to the issuer's trust.
-    pub fn parse(payload: Object, issuer: &Issuer) -> Result<Self, Reason> {
+    pub fn parse(payload: Object, issuer: &Issuer) -> Result<Self, ClaimsFault> {
         if claimed_issuer(&payload)? != &*issuer.issuer {
-            return Err(Reason::IssuerUntrusted);
+            return Err(ClaimsFault::OtherIssuer);
         }
         let form = &issuer.form;
         let subject = first(&payload, &form.subject, form.may_lack(OptionalClaim::Sub))?;
         let client_id = first(&payload, &form.client_id, form.may_lack(OptionalClaim::ClientId))?;
-        let issued = payload.get("iat").map(date).transpose()?;
+        let issued = optional_date(&payload, "iat", EARLIEST)?;
         if issued.is_none() && !form.may_lack(OptionalClaim::Iat) {
-            return Err(Reason::ClaimsMalformed);
+            return Err(ClaimsFault::of("iat", MISSING));
         }
+        let neither = || ClaimsFault::at(&[&*form.client_id, &*form.subject].concat(), MISSING);
         Ok(Self {
-            subject: subject.or(client_id).ok_or(Reason::ClaimsMalformed)?.into(),
-            client_id: client_id.or(subject).ok_or(Reason::ClaimsMalformed)?.into(),
+            subject: subject.or(client_id).ok_or_else(neither)?.into(),
+            client_id: client_id.or(subject).ok_or_else(neither)?.into(),
             token_id: first(&payload, &form.token_id, form.may_lack(OptionalClaim::Jti))?.map(Into::into),
             audiences: match payload.get("aud") {
                 None if form.insecure_no_audience => Vec::new(),
                 audiences => self::audiences(audiences)?,
             },
             scopes: scopes(&payload, &form.scope)?,
-            expires: payload.get("exp").ok_or(Reason::ClaimsMalformed).and_then(date)?,
+            expires: optional_date(&payload, "exp", EARLIEST)?.ok_or_else(|| ClaimsFault::of("exp", MISSING))?,
             issued,
-            not_before: payload.get("nbf").map(date_or_epoch).transpose()?,
-            confirmation: Confirmation::parse(payload.get("cnf"))?,
+            // Zero is long past.
+            not_before: optional_date(&payload, "nbf", 0)?,
+            confirmation: Confirmation::parse(payload.get("cnf")).map_err(ClaimsFault::Confirmation)?,
             others: named(payload, &form.named),
         })
     }
@@ -87,11 +143,9 @@ impl Claims {
     }
 }
 
-fn text<'o>(payload: &'o Object, name: &str) -> Result<&'o str, Reason> {
-    match payload.get(name).and_then(Value::as_text) {
-        Some(text) if !text.is_empty() => Ok(text),
-        _ => Err(Reason::ClaimsMalformed),
-    }
+/// The text in the first of these places that has one: only good for telling whose a token claims to be.
+pub(super) fn claimed_text<'o>(payload: &'o Object, places: &[ClaimPlace]) -> Option<&'o str> {
+    places.iter().find_map(|place| at(payload, place)?.as_text())
 }
 
 /// What stands at a place, if anything does.
@@ -102,13 +156,13 @@ fn at<'o>(payload: &'o Object, place: &ClaimPlace) -> Option<&'o Value> {
 }
 
 /// The text in the first place that has anything. `None` only if it may be missing.
-fn first<'o>(payload: &'o Object, places: &[ClaimPlace], optional: bool) -> Result<Option<&'o str>, Reason> {
+fn first<'o>(payload: &'o Object, places: &[ClaimPlace], optional: bool) -> Result<Option<&'o str>, ClaimsFault> {
     match places.iter().find_map(|place| at(payload, place)) {
         None if optional => Ok(None),
-        None => Err(Reason::ClaimsMalformed),
+        None => Err(ClaimsFault::at(places, MISSING)),
         Some(value) => match value.as_text() {
             Some(text) if !text.is_empty() => Ok(Some(text)),
-            _ => Err(Reason::ClaimsMalformed),
+            _ => Err(ClaimsFault::at(places, found(Some(value)))),
         },
     }
 }
@@ -138,52 +192,55 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
     value.as_text().into_iter().chain(value.as_array().into_iter().flatten().filter_map(Value::as_text))
 }
 
-/// A NumericDate (RFC 7519 §2). Zero is a mistake, not a date.
-fn date(value: &Value) -> Result<UnixMillis, Reason> {
-    date_or_epoch(value).ok().filter(|date| date.as_millis() > 0).ok_or(Reason::ClaimsMalformed)
-}
-
-/// A NumericDate; zero is long past.
-fn date_or_epoch(value: &Value) -> Result<UnixMillis, Reason> {
-    value.as_number().and_then(UnixMillis::from_numeric_date).ok_or(Reason::ClaimsMalformed)
+/// A NumericDate (RFC 7519 §2) from `earliest` on, if the claim is there.
+fn optional_date(payload: &Object, name: &str, earliest: u64) -> Result<Option<UnixMillis>, ClaimsFault> {
+    let Some(value) = payload.get(name) else { return Ok(None) };
+    let number = value.as_number().ok_or_else(|| ClaimsFault::of(name, found(Some(value))))?;
+    let date = UnixMillis::from_numeric_date(number).filter(|date| date.as_millis() >= earliest);
+    date.map(Some).ok_or_else(|| ClaimsFault::of(name, "out of range"))
 }
 
 /// A string or an array of strings (RFC 7519 §4.1.3).
-fn audiences(value: Option<&Value>) -> Result<Vec<Box<str>>, Reason> {
-    let audiences: Option<Vec<Box<str>>> = match value {
-        Some(Value::Text(one)) => Some(vec![one.as_str().into()]),
-        Some(Value::Array(many)) if (1..=MAX_AUDIENCES).contains(&many.len()) => {
-            many.iter().map(|audience| audience.as_text().map(Into::into)).collect()
+fn audiences(value: Option<&Value>) -> Result<Vec<Box<str>>, ClaimsFault> {
+    let fault = |found| Err(ClaimsFault::of("aud", found));
+    match value {
+        Some(Value::Text(one)) => Ok(vec![one.as_str().into()]),
+        Some(Value::Array(many)) if many.len() > MAX_AUDIENCES => fault("too many"),
+        Some(Value::Array(many)) if !many.is_empty() => {
+            let texts: Option<Vec<Box<str>>> = many.iter().map(|audience| audience.as_text().map(Into::into)).collect();
+            texts.map_or_else(|| fault(NO_TEXTS), Ok)
         }
-        _ => None,
-    };
-    audiences.ok_or(Reason::ClaimsMalformed)
+        _ => fault(found(value)),
+    }
 }
 
 /// The scopes of a token; nothing there means none.
-fn scopes(payload: &Object, places: &ScopePlaces) -> Result<Vec<Box<str>>, Reason> {
+fn scopes(payload: &Object, places: &ScopePlaces) -> Result<Vec<Box<str>>, ClaimsFault> {
     let mut scopes: Vec<Box<str>> = Vec::new();
     match places {
         // One string of space-separated values (RFC 6749 §3.3).
         ScopePlaces::Standard => {
             let Some(value) = payload.get("scope") else { return Ok(scopes) };
-            scopes.extend(separated(value.as_text().ok_or(Reason::ClaimsMalformed)?));
+            let text = value.as_text().ok_or_else(|| ClaimsFault::of("scope", found(Some(value))))?;
+            scopes.extend(separated(text));
         }
         ScopePlaces::United(places) => {
-            for value in places.iter().filter_map(|place| at(payload, place)) {
-                match value {
-                    Value::Text(text) => scopes.extend(separated(text)),
+            for place in places {
+                match at(payload, place) {
+                    None => {}
+                    Some(Value::Text(text)) => scopes.extend(separated(text)),
                     // An item with a space (a role may have one) is no scope, and must not become two.
-                    Value::Array(items) if items.iter().all(|item| item.as_text().is_some()) => {
+                    Some(Value::Array(items)) if items.iter().all(|item| item.as_text().is_some()) => {
                         let items = items.iter().filter_map(Value::as_text);
                         scopes.extend(items.filter(|item| !item.is_empty() && !item.contains(' ')).map(Box::from));
                     }
-                    _ => return Err(Reason::ClaimsMalformed),
+                    Some(Value::Array(_)) => return Err(ClaimsFault::at(std::slice::from_ref(place), NO_TEXTS)),
+                    other => return Err(ClaimsFault::at(std::slice::from_ref(place), found(other))),
                 }
             }
         }
     }
-    if scopes.len() > MAX_SCOPES { Err(Reason::ClaimsMalformed) } else { Ok(scopes) }
+    if scopes.len() > MAX_SCOPES { Err(ClaimsFault::of("scope", "too many")) } else { Ok(scopes) }
 }
 
 fn separated(text: &str) -> impl Iterator<Item = Box<str>> {
@@ -216,7 +273,7 @@ mod tests {
             let Ok(value) = parse(value.as_bytes(), Bounds::TOKEN) else { return Err(Reason::ClaimsMalformed) };
             object.insert(member.to_owned(), value).unwrap();
         }
-        Claims::parse(object, &Issuer { form, ..issuer() })
+        Claims::parse(object, &Issuer { form, ..issuer() }).map_err(Reason::from)
     }
 
     fn issuer() -> Issuer {

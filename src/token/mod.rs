@@ -5,12 +5,14 @@
 
 mod access_token;
 mod cache;
+mod claimed;
 mod claims;
 mod confirmation;
 mod credential;
 
 pub use access_token::{AccessToken, Unverified};
 pub use cache::TokenCache;
+pub use claimed::Claimed;
 pub use claims::Claims;
 pub use confirmation::Confirmation;
 pub use credential::{RawToken, presented};

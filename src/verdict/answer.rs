@@ -27,7 +27,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// RFC 9457 with the extension of draft-ietf-httpapi-ratelimit-headers.
+/// RFC 9457 with the extension of draft-ietf-httpapi-ratelimit-headers, and the request id for callers to quote.
 #[derive(Serialize)]
 struct Problem<'a> {
     r#type: &'a str,
@@ -36,6 +36,8 @@ struct Problem<'a> {
     detail: &'a str,
     #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
     violated_policies: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -50,7 +52,7 @@ impl Refusal {
         headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
         match &self.detail {
             Detail::None | Detail::RetryAfter(_) | Detail::Path(_) => {}
-            Detail::Allow(methods) => headers.push(("allow", methods.join(", "))),
+            Detail::Allow(methods, _) => headers.push(("allow", methods.join(", "))),
             Detail::Limits(over) => headers.extend(over.fields(dialects, now)),
         }
         let wait = self.retry_after();
@@ -58,7 +60,7 @@ impl Refusal {
         headers.push(("content-type", form.content_type().to_owned()));
         let text = match &self.detail {
             Detail::Path(fault) => format!("{}: {}", row.text, fault.told()),
-            Detail::None | Detail::RetryAfter(_) | Detail::Allow(_) | Detail::Limits(_) => row.text.to_owned(),
+            Detail::None | Detail::RetryAfter(_) | Detail::Allow(..) | Detail::Limits(_) => row.text.to_owned(),
         };
         // The texts have no character that would have to be escaped.
         let grpc = || {
@@ -82,7 +84,7 @@ impl Refusal {
         match &self.detail {
             Detail::RetryAfter(wait) => Some(*wait),
             Detail::Limits(over) => over.retry_after(),
-            Detail::None | Detail::Allow(_) | Detail::Path(_) => None,
+            Detail::None | Detail::Allow(..) | Detail::Path(_) => None,
         }
     }
 
@@ -93,7 +95,8 @@ impl Refusal {
             (_, false) => QUOTA_EXCEEDED,
             (_, true) => "about:blank",
         };
-        let problem = Problem { r#type, title: title(status), status, detail, violated_policies };
+        let request_id = self.request_id.as_deref();
+        let problem = Problem { r#type, title: title(status), status, detail, violated_policies, request_id };
         // A struct of text and numbers always serialises.
         serde_json::to_string(&problem).unwrap_or_default()
     }

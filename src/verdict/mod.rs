@@ -14,11 +14,12 @@ use std::time::Duration;
 
 pub use answer::Answer;
 pub use upstream::Upstream;
+pub(crate) use upstream::for_no_log;
 
 use crate::authz::Grant;
 use crate::http::PathFault;
 use crate::limit::{OverLimit, Permits, Violation};
-use crate::policy::{Resource, Route};
+use crate::policy::{Pattern, Resource, Route};
 use crate::reason::Reason;
 
 /// What becomes of a request.
@@ -76,8 +77,8 @@ pub enum Detail {
     RetryAfter(Duration),
     /// What is wrong with the path.
     Path(PathFault),
-    /// The methods that are allowed.
-    Allow(Vec<String>),
+    /// The methods that are allowed, and the path they are allowed on, as it is configured.
+    Allow(Vec<String>, Box<str>),
     /// Which limits said no.
     Limits(OverLimit),
 }
@@ -93,11 +94,13 @@ pub struct Refusal {
     pub resource: Option<Rc<Resource>>,
     /// The route, once known: its scopes stand in challenges.
     pub route: Option<Rc<Route>>,
+    /// What the proxy calls the request: callers quote it when they complain.
+    pub request_id: Option<Box<str>>,
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: Detail::None, resource: None, route: None }
+        Self { reason, detail: Detail::None, resource: None, route: None, request_id: None }
     }
 }
 
@@ -119,8 +122,13 @@ impl Refusal {
     }
 
     /// The method is none of `allowed` (RFC 9110 §15.5.6).
-    pub fn method_not_allowed(allowed: Vec<String>) -> Self {
-        Self { detail: Detail::Allow(allowed), ..Reason::MethodNotAllowed.into() }
+    pub fn method_not_allowed(allowed: Vec<String>, pattern: &Pattern) -> Self {
+        Self { detail: Detail::Allow(allowed, pattern.to_string().into()), ..Reason::MethodNotAllowed.into() }
+    }
+
+    /// The path of the routes that were found, where none of them is for the method.
+    pub fn path_of_others(&self) -> Option<&str> {
+        if let Detail::Allow(_, path) = &self.detail { Some(path) } else { None }
     }
 
     /// A source has spent its budget of failures.

@@ -10,7 +10,11 @@ const HEAD: &str = "# Refusals
 Generated from the table in `src/reason.rs`; a test compares them. The **reason** is for operators: it stands in
 `%RESPONSE_CODE_DETAILS%` as `boundgate:<reason>`, in the audit record, and in the counter
 `wasmcustom.boundgate.requests.decision.refused.reason.<reason>`. Callers get status, challenge and text
-only, and these are the same for everything that would help to forge a token.
+only, and these are the same for everything that would help to forge a token; and `request_id` in the problem document, by which you find the
+record. How to read that, and what to do: [operations.md](operations.md#explain-a-refusal).
+
+A bare `403 RBAC: access denied`, with the details `rbac_access_denied_…`, is none of these. It is the interlock's:
+[what it means](operations.md#from-rbac-access-denied-to-the-cause).
 
 | reason | HTTP | gRPC | `error` in the challenge | text to the caller | fault | meaning |
 |---|---|---|---|---|---|---|

@@ -72,14 +72,17 @@ fn for_logs(value: &str) -> String {
                 break;
             }
             '"' | '\\' => text.extend(['\\', letter]),
-            '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                text.extend(letter.escape_unicode());
-            }
-            letter if letter.is_control() => text.extend(letter.escape_unicode()),
+            letter if for_no_log(letter) => text.extend(letter.escape_unicode()),
             letter => text.push(letter),
         }
     }
     text
+}
+
+/// Controls, separators of lines, and marks of direction.
+pub(crate) fn for_no_log(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub struct Fetch {
     /// `:path`.
     pub path: Box<str>,
     /// The other headers; names in lower case.
-    pub headers: Vec<(&'static str, Box<str>)>,
+    pub headers: Vec<(Box<str>, Box<str>)>,
     /// The body; may be empty.
     pub body: Vec<u8>,
     /// How long it may take.
@@ -29,6 +29,8 @@ pub struct Fetch {
 pub struct HttpAnswer {
     /// `:status`.
     pub status: u16,
+    /// Whether the proxy answered because no server did.
+    pub by_proxy: bool,
     /// What the head says about it.
     pub fields: AnswerFields,
     /// The body.

@@ -50,7 +50,9 @@ impl fmt::Display for Sought {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FetchFault {
     Call(FetchFailed),
-    /// A status that says no; with the beginning of the body, where the proxy writes why it got no answer.
+    /// The proxy answered with this status because no server did, and wrote why.
+    Unreachable(u16, String),
+    /// A status that says no; with the beginning of the body.
     Status(u16, String),
     /// To there.
     Redirect(String),
@@ -79,6 +81,7 @@ impl FetchFault {
         let answer = answer.map_err(FetchFault::Call)?;
         match answer.status {
             200 => {}
+            status if answer.by_proxy => return Err(FetchFault::Unreachable(status, quote(cause(&answer.body)))),
             300..=399 => {
                 return Err(FetchFault::Redirect(quote(answer.fields.location.as_deref().unwrap_or_default())));
             }
@@ -105,6 +108,26 @@ pub(super) fn quote(bytes: &[u8]) -> String {
     let beginning = bytes.get(..MAX_QUOTE).unwrap_or(bytes);
     let plain = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' };
     beginning.iter().map(plain).collect()
+}
+
+/// What the proxy writes before the cause.
+const BEFORE_CAUSE: &[u8] = b"upstream connect error or disconnect/reset before headers. reset reason: ";
+
+/// The part of the proxy's own answer that tells one failure from another.
+fn cause(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BEFORE_CAUSE).unwrap_or(body)
+}
+
+/// What to do where no server answered, by the proxy's words for it. It has the same for a port where nothing listens and for a
+/// handshake that failed: its counters tell them apart.
+fn unreachable_remedy(why: &str) -> &'static str {
+    if why.contains("timeout") {
+        "Nothing came in time: see the cluster's endpoint and what stands before it, then \"timeout\" here and \"connect_timeout\" of the cluster"
+    } else if why.contains("connection failure") {
+        "Nothing listens at the cluster's endpoint, or TLS failed: see its address, and \"sni\", \"trusted_ca\" and \"match_typed_subject_alt_names\" of its \"transport_socket\". Its counters ssl.fail_verify_san, ssl.fail_verify_error and ssl.connection_error tell which"
+    } else {
+        "See the cluster's endpoint and protocol, and whether the server wants TLS (\"transport_socket\")"
+    }
 }
 
 struct Told<'f> {
@@ -138,6 +161,10 @@ impl fmt::Display for Told<'_> {
                 f,
                 "the answer has the content coding \"{coding}\", which was not asked for and is not read. Switch off compression for it at the server or at what stands before it"
             ),
+            FetchFault::Unreachable(status, why) => {
+                let remedy = unreachable_remedy(why);
+                write!(f, "the server could not be reached: \"{why}\" (the proxy's own {status}). {remedy}")
+            }
             FetchFault::Status(status, body) => {
                 write!(f, "the fetch was answered with status {status}")?;
                 if !body.is_empty() {
@@ -149,12 +176,6 @@ impl fmt::Display for Told<'_> {
                         write!(f, ". The server must let everybody read its {sought}, or at least this proxy")
                     }
                     400..=499 => write!(f, ". Is {place} right?"),
-                    504 => {
-                        f.write_str(". Nothing came within \"timeout\": raise it, or see why the server is slow")
-                    }
-                    503 => f.write_str(
-                        ". Is the server up, and does the cluster lead to it, with its TLS, its \"sni\" and a \"connect_timeout\" that is long enough?",
-                    ),
                     _ => f.write_str(". See the server's log; it is asked again"),
                 }
             }
@@ -186,7 +207,7 @@ mod tests {
     }
 
     fn answer(status: u16, fields: AnswerFields, body: &[u8]) -> Result<HttpAnswer, FetchFailed> {
-        Ok(HttpAnswer { status, fields, body: body.to_vec() })
+        Ok(HttpAnswer { status, fields, body: body.to_vec(), by_proxy: false })
     }
 
     fn none() -> AnswerFields {
@@ -198,12 +219,7 @@ mod tests {
         let location = AnswerFields { location: Some(b"https://login.example.com/keys".to_vec()), ..none() };
         let gzip = AnswerFields { content_encoding: Some(b"gzip".to_vec()), ..none() };
         for (text, what, remedy) in [
-            (
-                text(504, none(), b"upstream request timeout"),
-                "status 504 and \"upstream request timeout\"",
-                "\"timeout\"",
-            ),
-            (text(503, none(), b"reset reason: connection timeout"), "connection timeout", "\"connect_timeout\""),
+            (text(503, none(), b"in maintenance"), "answered with status 503 and \"in maintenance\"", "server's log"),
             (text(500, none(), b""), "status 500. ", "server's log"),
             (text(404, none(), b"nothing here"), "status 404", "\"uri\""),
             (text(403, none(), b""), "status 403", "read its keys"),
@@ -217,6 +233,27 @@ mod tests {
         ] {
             assert!(text.contains(what) && text.contains(remedy), "{text}");
             assert!(text.len() < 500, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_answers_itself_is_told_as_a_server_that_cannot_be_reached() {
+        let text = |status, why: &str| {
+            let body = why.as_bytes().to_vec();
+            let answer = HttpAnswer { status, by_proxy: true, fields: none(), body };
+            FetchFault::or_keys(Ok(answer)).unwrap_err().text(Sought::Keys)
+        };
+        let reset = |why| format!("upstream connect error or disconnect/reset before headers. reset reason: {why}");
+        for (text, what, remedy) in [
+            (text(503, &reset("remote connection failure")), "\"remote connection failure\"", "ssl.fail_verify_san"),
+            (text(503, &reset("connection timeout")), "\"connection timeout\"", "\"connect_timeout\""),
+            (text(504, "upstream request timeout"), "own 504", "\"timeout\""),
+            (text(502, &reset("protocol error")), "\"protocol error\"", "wants TLS"),
+            (text(503, "no healthy upstream"), "\"no healthy upstream\"", "endpoint"),
+            (text(503, ""), "own 503", "endpoint"),
+        ] {
+            assert!(text.starts_with("the server could not be reached: ") && text.contains(what), "{text}");
+            assert!(text.contains(remedy) && text.len() < 500, "{text}");
         }
     }
 

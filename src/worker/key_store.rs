@@ -13,6 +13,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::VERSION;
 use crate::host::Host;
 use crate::jose::{Header, KeySet, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{Endpoint, JwksAt, JwksSource, TrustId};
@@ -174,12 +175,16 @@ impl IssuerKeys {
     }
 
     fn fetch(&self, endpoint: &Endpoint, accept: &str, max_bytes: usize) -> Fetch {
+        let (configured, user_agent) = (&self.source.headers, format!("boundgate/{VERSION}"));
+        let own = [("accept", accept), ("accept-encoding", "identity"), ("user-agent", &user_agent)];
+        let own = own.into_iter().filter(|(name, _)| configured.iter().all(|(written, _)| **written != **name));
+        let own = own.map(|(name, value)| (name.into(), value.into()));
         Fetch {
             cluster: endpoint.cluster.clone(),
             method: "GET",
             authority: endpoint.authority.clone(),
             path: endpoint.path.clone(),
-            headers: vec![("accept", accept.into()), ("accept-encoding", "identity".into())],
+            headers: own.chain(configured.iter().cloned()).collect(),
             body: Vec::new(),
             timeout: self.source.timeout,
             max_bytes,

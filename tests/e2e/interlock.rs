@@ -70,6 +70,35 @@ fn hole_module(folder: &std::path::Path) -> std::path::PathBuf {
     module
 }
 
+/// The interlock asks for a mark that nobody sets.
+fn misspelt(envoy: &mut serde_json::Value) {
+    let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+    let passed = &mut manager["http_filters"][1]["typed_config"]["rules"]["policies"]["passed"];
+    passed["principals"][0]["filter_state"]["key"] = json!("boundgate");
+}
+
+#[tokio::test]
+async fn the_record_of_what_the_interlock_refused_says_so_and_not_that_it_was_forwarded() {
+    let record = |line: serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(line["audit"].as_str().expect("an audit record")).unwrap()
+    };
+    let bed = Testbed::start(EnvoyConfig::new(config()).edit(misspelt)).await;
+    let token = alices_token(&bed).await;
+    for request in [
+        bed.client("alice").get("/orders/7").token(&token),
+        bed.client("alice").http2().post("/orders.Orders/Get").token(&token).header("content-type", "application/grpc"),
+    ] {
+        let answer = request.send().await;
+        let record = record(bed.envoy.access_log_of(&answer).await);
+        assert_eq!((&record["decision"], &record["client_id"]), (&"stopped".into(), &"alice".into()));
+        assert_eq!(record["stopped_by"], "rbac_access_denied_matched_policy[none]");
+    }
+    assert_eq!(bed.upstream.count(), 0);
+    let good = Testbed::start(config()).await;
+    let answer = good.anonymous().get("/healthz").send().await;
+    assert_eq!(record(good.envoy.access_log_of(&answer).await)["decision"], "forwarded");
+}
+
 #[tokio::test]
 async fn a_filter_that_fails_in_the_worker_only_leaves_a_hole_which_the_interlock_closes() {
     let folder = tempfile::tempdir().unwrap();

@@ -277,7 +277,7 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
         ("huge", JwksAnswer::huge(300_000), "have the server publish only what verifies access tokens"),
         ("compressed", compressed, "Switch off compression for it at the server"),
         ("redirecting", redirect, "Write into \"uri\" where the keys are"),
-        ("silent", JwksAnswer::Held, "Nothing came within \"timeout\": raise it"),
+        ("silent", JwksAnswer::Held, "Nothing came in time: see the cluster's endpoint"),
     ];
     for (number, (what, wrong, remedy)) in cases.into_iter().enumerate() {
         bed.authority.answer_jwks_with(wrong);
@@ -299,6 +299,98 @@ async fn more_workers_are_no_more_load_on_a_server_in_trouble() {
         assert!((fetches as f64) < f64::from(WORKERS + 1) + 3.0 + seconds / 0.75, "{fetches} in {seconds} s");
     }
     assert_eq!(bed.upstream.count(), 0);
+}
+
+/// Each issuer has a cluster of its name, made of the shipped one for keys.
+#[tokio::test]
+async fn a_key_server_that_cannot_be_reached_is_told_with_what_to_look_at() {
+    // One that speaks no TLS, and one that accepts connections and says nothing.
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (plain_at, silent_at) = (plain.local_addr().unwrap(), silent.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = plain.accept().await {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    const UNREACHABLE: &str = "the server could not be reached: \"";
+    let cases = [
+        ("refused", UNREACHABLE, "Nothing listens at the cluster's endpoint", "upstream_cx_connect_fail"),
+        ("no-tls-there", UNREACHABLE, "or TLS failed", "ssl.connection_error"),
+        ("no-tls-here", UNREACHABLE, "whether the server wants TLS", "upstream_cx_protocol_error"),
+        ("other-name", UNREACHABLE, "\"match_typed_subject_alt_names\"", "ssl.fail_verify_san"),
+        ("other-ca", UNREACHABLE, "\"trusted_ca\"", "ssl.fail_verify_error"),
+        ("silent", UNREACHABLE, "Nothing came in time", "upstream_cx_total"),
+        ("ill", "the fetch was answered with status 503", "See the server's log", "upstream_rq_503"),
+    ];
+    let config = with(|config| {
+        let main = config["issuers"]["main"].clone();
+        for (name, ..) in cases {
+            let issuer = &mut config["issuers"][name];
+            *issuer = main.clone();
+            issuer["issuer"] = json!(format!("https://{name}.example.com"));
+            issuer["jwks"]["cluster"] = json!(name);
+        }
+        config["resources"][0]["issuers"] =
+            cases.iter().map(|(name, ..)| json!(name)).chain([json!("main")]).collect::<Vec<_>>().into();
+    });
+    let bed = Testbed::start(config.edit(move |envoy| {
+        let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
+        let shipped = clusters.iter().find(|cluster| cluster["name"] == "as").unwrap().clone();
+        for (name, ..) in cases {
+            let mut cluster = shipped.clone();
+            cluster["name"] = json!(name);
+            let at = match name {
+                "refused" => Some(gone),
+                "no-tls-there" => Some(plain_at),
+                "silent" => Some(silent_at),
+                _ => None,
+            };
+            if let Some(at) = at {
+                let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+                endpoint["address"]["socket_address"]["port_value"] = json!(at.port());
+            }
+            let tls = &mut cluster["transport_socket"]["typed_config"];
+            let validation = &mut tls["common_tls_context"]["validation_context"];
+            match name {
+                "no-tls-here" => drop(cluster.as_object_mut().unwrap().remove("transport_socket")),
+                "other-name" => {
+                    validation["match_typed_subject_alt_names"][0]["matcher"]["exact"] = json!("other.example.com");
+                }
+                "other-ca" => {
+                    validation["trusted_ca"] = json!({"inline_string": boundgate_testbed::Pki::new().ca_pem()})
+                }
+                _ => {}
+            }
+            clusters.push(cluster);
+        }
+    }))
+    .await;
+    bed.authority.answer_jwks_with(JwksAnswer::Status(503));
+    for (name, what, remedy, counter) in cases {
+        let told = |line: &str| {
+            line.contains(&format!("issuers.{name}.jwks: keys at https://as.example.com/jwks (cluster {name}): {what}"))
+                && line.contains(remedy)
+        };
+        eventually(&format!("{name}: {remedy}"), || bed.envoy.log().lines().any(told)).await;
+        bed.envoy.stat_reaches(&format!("cluster.{name}.{counter}"), 1).await.unwrap();
+    }
+    answering.abort();
+    drop(silent);
+}
+
+#[tokio::test]
+async fn a_fetch_says_who_asks_and_what_the_configuration_adds() {
+    let bed = Testbed::start(with(|config| {
+        config["issuers"]["main"]["jwks"]["headers"] = json!({"x-tenant": "orders"});
+    }))
+    .await;
+    keys_loaded(&bed, 1).await;
+    let agent = format!("boundgate/{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(bed.authority.jwks_header("user-agent"), Some(agent));
+    assert_eq!(bed.authority.jwks_header("x-tenant").as_deref(), Some("orders"));
+    assert_eq!(bed.authority.jwks_header("accept-encoding").as_deref(), Some("identity"));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod limit_fields;
 mod limits;
 mod module;
 mod observability;
+mod operations;
 mod paths;
 mod peers;
 mod post_quantum;

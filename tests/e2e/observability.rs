@@ -3,7 +3,7 @@
 use boundgate_testbed::Testbed;
 use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, bed, config, with};
+use crate::expectations::{alices_token, bed, config, refused, with};
 
 fn audit(line: &Value) -> Value {
     serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
@@ -30,6 +30,62 @@ async fn every_request_leaves_an_audit_record_with_verified_identities() {
     let answer = alice.get("/orders/7").token(&forged).send().await;
     let record = audit(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record.get("client_id"), None, "what was not verified is not recorded as an identity");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_explained_to_the_operator_alone_and_the_complaint_can_be_found() {
+    let bed = bed().await;
+    let alice = bed.client("alice");
+    let claims = || bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap());
+    let mut told = std::collections::HashSet::new();
+    for (token, reason, place, value) in [
+        (
+            claims().set("iss", "https://as.example.com/"),
+            "issuer-untrusted",
+            "/unverified/iss",
+            json!("https://as.example.com/"),
+        ),
+        (claims().header("kid", "other"), "key-unknown", "/unverified/kid", json!("other")),
+        (claims().header("typ", "JWT"), "typ-unacceptable", "/unverified/typ", json!("JWT")),
+        (claims().set("scope", json!(["read:orders"])), "claims-malformed", "/claim", json!("scope")),
+        (claims().set("jti", json!(null)), "claims-malformed", "/because", json!("missing")),
+        (
+            claims().set("aud", "https://other.example"),
+            "audience-mismatch",
+            "/token/aud",
+            json!(["https://other.example"]),
+        ),
+        (claims().set("exp", 4_000_000_000_i64), "lifetime-too-long", "/token/alg", json!("ES256")),
+    ] {
+        let answer = alice.get("/orders/7").token(&token.sign()).send().await;
+        refused(&bed, &answer, 401, reason).await;
+        let record = audit(&bed.envoy.access_log_of(&answer).await);
+        assert_eq!(record.pointer(place), Some(&value), "{record}");
+        let mut problem = answer.problem();
+        let id = problem.as_object_mut().unwrap().remove("request_id").expect("Envoy numbers requests");
+        assert_eq!((id.as_str().unwrap().len(), &record["request_id"]), (36, &id));
+        told.insert(format!("{problem} {:?}", answer.challenges()));
+    }
+    assert_eq!(told.len(), 1, "callers learn nothing of it: {told:?}");
+    let read = claims().scope("other").sign();
+    let answer = alice.get("/orders/7").token(&read).send().await;
+    refused(&bed, &answer, 403, "scope-missing").await;
+    assert_eq!(audit(&bed.envoy.access_log_of(&answer).await)["missing_scopes"], json!(["read:orders"]));
+}
+
+#[tokio::test]
+async fn the_version_stands_in_the_log_in_a_gauge_and_in_every_record() {
+    let bed = bed().await;
+    let version = env!("CARGO_PKG_VERSION");
+    let log = bed.envoy.log();
+    assert!(log.contains(&format!("boundgate {version}")), "{log}");
+    let parts = version.split('.').map(|part| part.parse::<u64>().unwrap());
+    bed.envoy
+        .stat_becomes("wasmcustom.boundgate.version", parts.fold(0, |sum, part| sum * 1_000 + part))
+        .await
+        .unwrap();
+    let answer = bed.anonymous().get("/healthz").send().await;
+    assert_eq!(audit(&bed.envoy.access_log_of(&answer).await)["version"], version);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -64,6 +64,7 @@ struct State {
     generation: AtomicUsize,
     issued: AtomicU64,
     jwks_fetches: Mutex<Vec<(String, Instant)>>,
+    jwks_head: Mutex<HeaderMap>,
     jwks_answer: watch::Sender<JwksAnswer>,
     metadata_fetches: AtomicUsize,
     metadata_answer: watch::Sender<JwksAnswer>,
@@ -82,6 +83,7 @@ impl AuthorizationServer {
             generation: AtomicUsize::new(1),
             issued: AtomicU64::new(0),
             jwks_fetches: Mutex::default(),
+            jwks_head: Mutex::default(),
             jwks_answer: watch::Sender::new(JwksAnswer::Keys),
             metadata_fetches: AtomicUsize::new(0),
             metadata_answer: watch::Sender::new(JwksAnswer::Keys),
@@ -103,6 +105,12 @@ impl AuthorizationServer {
     pub fn jwks_fetches_with(&self, query: &str) -> Vec<Instant> {
         let fetches = self.0.service().jwks_fetches.lock().expect("nobody panicked with it");
         fetches.iter().filter(|(with, _)| with == query).map(|(_, when)| *when).collect()
+    }
+
+    /// A header field of the last `GET /jwks`.
+    pub fn jwks_header(&self, name: &str) -> Option<String> {
+        let head = self.0.service().jwks_head.lock().expect("nobody panicked with it");
+        head.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     }
 
     /// How often the metadata was asked for.
@@ -182,7 +190,10 @@ impl Service for State {
     ) -> Response<Body> {
         let response = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => self.token(request, peer).await,
-            (&Method::GET, "/jwks") => self.jwks(request.uri().query().unwrap_or_default()).await,
+            (&Method::GET, "/jwks") => {
+                self.jwks_head.lock().expect("nobody panicked with it").clone_from(request.headers());
+                self.jwks(request.uri().query().unwrap_or_default()).await
+            }
             (&Method::GET, "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration") => {
                 self.metadata().await
             }

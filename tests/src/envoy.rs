@@ -191,6 +191,23 @@ impl Envoy {
         eventually(&what, async || (self.stat(name).await == value).then_some(())).await
     }
 
+    /// Where the admin interface is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// Runs Envoy with `config`, until it ends: its exit status and its log. Files are those of `pki`.
+    pub fn run_to_its_end(config: &Value, pki: &Pki) -> (Option<i32>, String) {
+        let folder = tempfile::Builder::new().prefix("boundgate-").tempdir().expect("a temporary folder");
+        pki.write_to(&folder.path().join(".run/pki")).expect("PEM files in a temporary folder");
+        std::os::unix::fs::symlink(root().join("dist"), folder.path().join("dist")).expect("a link in a new folder");
+        fs::write(folder.path().join("envoy.yaml"), config.to_string()).expect("a file in a temporary folder");
+        let mut command = Command::new(binary());
+        let child = spawn(command.current_dir(folder.path()).args(["-c", "envoy.yaml", "--use-dynamic-base-id"]));
+        let output = child.wait_with_output().expect("Envoy runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// The body of an answer of the admin interface.
     pub async fn admin(&self, path: &str) -> Option<String> {
         let answer = self.admin.get(path).try_send().await.ok()?;
@@ -216,10 +233,16 @@ impl Envoy {
 
     /// Gives the filter a new configuration and waits for Envoy's judgement.
     pub async fn config_update(&self, plugin: impl Into<PluginConfig>) -> Result<Update, Timeout> {
+        let (config, _) = self.config.as_ref().expect("a shipped file is not updated");
+        self.update(config.with_plugin(plugin.into())).await
+    }
+
+    /// Gives Envoy the listeners of another configuration and waits for its judgement.
+    pub async fn update(&self, config: EnvoyConfig) -> Result<Update, Timeout> {
         let (accepted, rejected) = self.judged().await;
         let logged = self.log.all().len();
-        let (config, surroundings) = self.config.as_ref().expect("a shipped file is not updated");
-        let (_, listeners) = config.with_plugin(plugin.into()).render(self.folder.path(), *surroundings);
+        let (_, surroundings) = self.config.as_ref().expect("a shipped file is not updated");
+        let (_, listeners) = config.render(self.folder.path(), *surroundings);
         write_listeners(self.folder.path(), &listeners);
         eventually("the judgement on an update", async || {
             let now = self.judged().await;

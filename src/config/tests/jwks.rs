@@ -90,6 +90,37 @@ fn where_keys_are_is_said_once_and_in_one_way() {
 }
 
 #[test]
+fn fetches_have_the_header_fields_that_are_configured_and_no_secrets() {
+    let sent = |headers: Value| match &policy(&with("/issuers/main/jwks/headers", headers)).unwrap().issuers[0].keys {
+        KeySource::Remote(source) => source.headers.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        sent(json!({ "x-tenant": "7 a", "user-agent": "gateway" })),
+        [("user-agent".into(), "gateway".into()), ("x-tenant".into(), "7 a".into())]
+    );
+    let says = |name: &str, value: Value, expected: &str| {
+        let place = "/issuers/main/jwks/headers";
+        let found = findings(&with(place, json!({ name: value })));
+        assert!(found.len() == 1 && found[0].contains(expected), "{name}: {found:?}");
+    };
+    for name in ["authorization", "Authorization", "cookie", "proxy-authorization"] {
+        says(name, json!("x"), "carries a secret, which does not belong into a configuration. Remove it, and");
+    }
+    says("accept-encoding", json!("gzip"), "compressed answers are not read");
+    says("host", json!("x"), "belongs to HTTP or to Envoy");
+    says("X-Tenant", json!("x"), "is no name of a header");
+    says("x-tenant", json!("a\r\nx-b: c"), "is no value of a header");
+    says("x-tenant", json!(7), "this is a number, not the value of a header");
+    let many: Value =
+        (0..17).map(|number| (format!("x-{number}"), json!("x"))).collect::<serde_json::Map<_, _>>().into();
+    assert_eq!(findings(&with("/issuers/main/jwks/headers", many)).len(), 1);
+    let trust = |config: &Value| policy(config).unwrap().issuers[0].trust.clone();
+    let plain = with("/issuers/main/jwks/timeout", json!("3s"));
+    assert_ne!(trust(&with("/issuers/main/jwks/headers", json!({ "x-tenant": "7" }))), trust(&plain));
+}
+
+#[test]
 fn the_trust_is_in_who_names_the_keys_and_where_they_may_be() {
     let trust = |config: &Value| policy(config).unwrap().issuers[0].trust.clone();
     let issuer = "https://as.example.com";

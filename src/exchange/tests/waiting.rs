@@ -264,7 +264,7 @@ fn keys_are_fetched_again_when_their_server_says_and_not_before() {
         let call = scene.fetch().unwrap();
         let body = json!({ "keys": [jwk("k", 1)] }).to_string().into_bytes();
         let fields = AnswerFields { cache_control: Some(says.as_bytes().to_vec()), ..AnswerFields::default() };
-        scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, fields, body })));
+        scene.answer(call, Ok(Answered::Http(HttpAnswer { status: 200, fields, body, ..HttpAnswer::default() })));
         scene.seconds = due - 0.1;
         scene.tick();
         assert!(scene.fetch().is_none(), "{says}");

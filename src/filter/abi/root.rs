@@ -10,6 +10,7 @@ unsafe extern "C" {
     safe fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     safe fn proxy_done() -> u32;
     safe fn proxy_increment_metric(metric: u32, by: i64) -> u32;
+    safe fn proxy_record_metric(metric: u32, value: u64) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_len: usize, metric: *mut u32) -> u32;
     fn proxy_get_buffer_bytes(buffer: u32, start: usize, max: usize, data: *mut *mut u8, len: *mut usize) -> u32;
 }
@@ -80,6 +81,11 @@ fn define(kind: u32, name: &str) -> Result<u32, Failed> {
     // SAFETY: the pointer comes with the length of its slice; the host writes to a place that outlives the call.
     done(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &mut metric) })?;
     Ok(metric)
+}
+
+/// Sets a gauge, for all workers.
+pub fn set_metric(metric: u32, value: u64) -> Result<(), Failed> {
+    done(proxy_record_metric(metric, value))
 }
 
 /// Raises a counter, or raises or lowers a gauge.

@@ -204,7 +204,7 @@ mod tests {
             RouteMatch::Found(route) => route.origin.name.to_string(),
             RouteMatch::LookAlike => "look-alike".to_owned(),
             RouteMatch::SlashElsewhere => "slash".to_owned(),
-            RouteMatch::MethodNotAllowed(_) => "method".to_owned(),
+            RouteMatch::MethodNotAllowed(..) => "method".to_owned(),
             RouteMatch::None => "none".to_owned(),
         }
     }

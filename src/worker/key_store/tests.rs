@@ -41,14 +41,31 @@ fn look(keys: &mut IssuerKeys, kid: &str, host: &FakeHost, seconds: f64) -> (Key
     (lookup, fetch)
 }
 
+fn fields(fetch: &Fetch) -> Vec<(&str, &str)> {
+    fetch.headers.iter().map(|(name, value)| (&**name, &**value)).collect()
+}
+
+#[test]
+fn configured_headers_are_sent_with_keys_and_metadata_and_in_the_place_of_our_own() {
+    let headers = vec![("user-agent".into(), "orders-gateway".into()), ("x-tenant".into(), "7".into())];
+    for source in [JwksSource::example(), JwksSource::discovered()] {
+        let source = JwksSource { headers: headers.clone(), ..source };
+        let mut keys = IssuerKeys::new(&TrustId::of("issuer"), &source, 7);
+        let (_, fetch) = keys.begin(false, &FakeHost::default(), at(0.0).mono).unwrap();
+        let fields = fields(&fetch);
+        assert_eq!(fields[1..], [("accept-encoding", "identity"), ("user-agent", "orders-gateway"), ("x-tenant", "7")]);
+    }
+}
+
 #[test]
 fn the_fetch_asks_the_configured_place_for_a_key_set() {
     let (part, fetch) = keys().begin(false, &FakeHost::default(), at(0.0).mono).unwrap();
     assert_eq!(part, Part::Keys);
     assert_eq!((&*fetch.cluster, fetch.timeout), ("as", Duration::from_secs(5)));
     assert_eq!((fetch.method, &*fetch.authority, &*fetch.path), ("GET", "as.example.com", "/jwks"));
-    let expected = [("accept", "application/jwk-set+json, application/json"), ("accept-encoding", "identity")];
-    assert_eq!(fetch.headers, expected.map(|(name, value)| (name, value.into())));
+    let agent = format!("boundgate/{}", env!("CARGO_PKG_VERSION"));
+    let accept = ("accept", "application/jwk-set+json, application/json");
+    assert_eq!(fields(&fetch), [accept, ("accept-encoding", "identity"), ("user-agent", &agent)]);
     assert!(fetch.body.is_empty() && fetch.max_bytes == MAX_KEY_SET_BYTES);
 }
 
@@ -273,10 +290,7 @@ fn the_metadata_says_where_keys_are_and_both_are_fetched_once() {
         (first, &*fetch.cluster, &*fetch.authority, &*fetch.path),
         (Part::Metadata, "as", "as.example.com", METADATA)
     );
-    assert_eq!(
-        fetch.headers,
-        [("accept", "application/json"), ("accept-encoding", "identity")].map(|(n, v)| (n, v.into()))
-    );
+    assert_eq!(fields(&fetch)[..2], [("accept", "application/json"), ("accept-encoding", "identity")]);
     assert!(fetch.max_bytes == MAX_METADATA_BYTES && fetch.timeout == Duration::from_secs(5));
     assert!(matches!(look(&mut keys, "first", &host, 0.1), (KeyLookup::Wait, false)));
     let body = br#"{"issuer":"https://as.example.com","jwks_uri":"https://keys.example.com/a?b"}"#.to_vec();

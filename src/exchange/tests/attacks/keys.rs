@@ -80,14 +80,18 @@ fn a_kid_is_only_ever_compared_and_causes_one_fetch_at_most() {
 }
 
 #[test]
-fn what_a_token_says_of_kids_stands_in_no_record() {
+fn what_a_token_says_of_kids_stands_in_the_record_escaped_and_as_unverified_only() {
     let mut scene = Scene::new(&config());
     for kid in ["' OR 1=1--", "../../dev/null", "\u{2028}{\"decision\":\"forwarded\"}"] {
         let request = bearing(&token().header("kid", json!(kid)).text());
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
         let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
-        assert!(!record.contains(kid) && record.contains("key-unknown"), "{record}");
+        assert!(!record.contains('\u{2028}') && record.contains("key-unknown"), "{record}");
+        let mut record: Value = serde_json::from_str(&record).unwrap();
+        let told = record["unverified"].as_object_mut().unwrap().remove("kid").unwrap();
+        assert_eq!(told, kid.replace('\u{2028}', r"\u{2028}"));
+        assert!(!record.to_string().contains(&kid[3..]), "nowhere else: {record}");
     }
 }
 
