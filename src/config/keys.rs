@@ -139,7 +139,7 @@ config_table! {
 config_table! {
     /// A protected resource: hosts that serve the same things by the same rules.
     ResourceTable {
-        /// The hosts it is served under, with the port unless that is 443. Exact.
+        /// The hosts it is served under: a name for all ports or for one, `*.` and a name for all below it, `*` for all.
         hosts: Vec<At<Host>> = required,
         /// Its name in audit records. Without it: the first host.
         name: Label = optional,
@@ -151,7 +151,7 @@ config_table! {
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.
         issuers: Vec<At<Name>> = optional,
-        /// The `realm` of challenges (RFC 6750). Without it: the first host.
+        /// The `realm` of challenges (RFC 6750). Without it: the first host that is no wildcard.
         realm: Label = optional,
         /// The `resource_metadata` of challenges (RFC 9728).
         resource_metadata: MetadataUrl = optional,

@@ -4,6 +4,7 @@ mod doubts;
 mod fapi;
 mod first_users;
 mod forms;
+mod hosts;
 mod issuers;
 mod jwks;
 mod limits;

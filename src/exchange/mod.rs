@@ -210,7 +210,7 @@ impl Exchange {
         let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
         let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault), None, None))?;
         self.seen.path = Some(head.path().as_str().into());
-        let Some(resource) = self.policy.resource(head.authority()).cloned() else {
+        let Some(resource) = self.policy.hosts.find(head.authority()).cloned() else {
             return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));
         };
         self.seen.resource = Some(resource.clone());
@@ -233,7 +233,7 @@ impl Exchange {
     /// can be read: the answer carries it as well.
     fn interaction(&self, head: &HeaderMap, around: &Surroundings<'_>) -> Option<InteractionId> {
         let authority = Authority::parse(head.all(":authority").next()?).ok()?;
-        let profile = self.policy.resource(&authority)?.profile;
+        let profile = self.policy.hosts.find(&authority)?.profile;
         profile.numbers_interactions().then(|| InteractionId::of(head, || around.host.random()))
     }
 
@@ -345,7 +345,7 @@ impl Exchange {
             return false;
         }
         let server_name = connection.property(ConnectionProperty::RequestedServerName).unwrap_or_default();
-        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.misdirects(name, resource))
+        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.hosts.misdirects(name, resource))
     }
 
     /// Whatever the request is for, and even if it is refused: the next one may come on a resumed session.

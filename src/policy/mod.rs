@@ -8,6 +8,7 @@ mod charges;
 mod dialects;
 mod fact;
 mod forward;
+mod hosts;
 mod issuer;
 mod limit;
 mod mark;
@@ -27,6 +28,7 @@ pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
 pub use fact::Fact;
 pub use forward::ForwardRule;
+pub use hosts::Hosts;
 pub use issuer::{Discovery, Endpoint, Issuer, JwksAt, JwksSource, KeySource, TrustId};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
@@ -39,8 +41,6 @@ pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, Sc
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
-
-use crate::http::Authority;
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,8 @@ pub enum PeerSource {
 pub struct Policy {
     /// Resources, in configuration order.
     pub resources: Vec<Rc<Resource>>,
+    /// Which of them serves a host.
+    pub hosts: Hosts,
     /// Limits on answers that count requests for which no resource is found.
     pub unrouted: Vec<Charge>,
     /// All issuers that a resource uses.
@@ -130,17 +132,6 @@ impl TokenCacheBounds {
 }
 
 impl Policy {
-    /// The resource served under `authority`, if any.
-    pub fn resource(&self, authority: &Authority) -> Option<&Rc<Resource>> {
-        self.resources.iter().find(|resource| resource.hosts.contains(authority))
-    }
-
-    /// Whether a connection that was opened for `server_name` (SNI) is for other resources than `resource`. A name that
-    /// none has says nothing: an address, or a name of the mesh.
-    pub fn misdirects(&self, server_name: &str, resource: &Resource) -> bool {
-        !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
-    }
-
     /// Whether a route takes identifiers with escaped slashes.
     pub fn takes_slashes(&self) -> bool {
         let mut routes = self.resources.iter().flat_map(|resource| resource.routes.iter());

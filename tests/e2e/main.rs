@@ -13,6 +13,7 @@ mod discovery;
 mod expectations;
 mod fapi;
 mod grpc;
+mod hosts;
 mod interlock;
 mod issuers;
 mod keys;
