@@ -131,8 +131,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
-        numbers_interactions: resources.iter().any(|resource| resource.profile.numbers_interactions()),
         hosts: Hosts::of(&resources),
+        mode: config.mode.mode(),
         resources,
         issuers: issuers.into_used(findings),
         limits,
@@ -142,6 +142,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         },
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
+        limit_fields_in_report: config.limit_fields_in_report,
         awaited_body: AwaitedBody { bytes: config.refusals.await_body.0, lasts: config.refusals.within.0 },
         token_cache: TokenCacheBounds {
             entries: config.token_cache.entries.0 as usize,

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{ModeWord, ResourceProfileWord};
+use crate::config::access::ResourceProfileWord;
 use crate::config::caller::{FilterStateKey, HeaderName, Told};
 use crate::config::defined::Defined;
 use crate::config::fapi;
@@ -41,7 +41,8 @@ pub(super) fn compile(
     let mut compiled = Vec::new();
     for At { value: table, .. } in tables {
         let hosts = claims.of(table, findings);
-        compiled.extend(resource(table, hosts, issuers, limits, findings).map(Rc::new));
+        let mode = table.mode.unwrap_or(config.mode).mode();
+        compiled.extend(resource(table, hosts, mode, issuers, limits, findings).map(Rc::new));
     }
     claims.check(findings);
     compiled
@@ -50,6 +51,7 @@ pub(super) fn compile(
 fn resource(
     table: &ResourceTable,
     hosts: Vec<HostPattern>,
+    mode: Mode,
     issuers: &Defined<Issuer>,
     limits: &Defined<Limit>,
     findings: &mut Findings,
@@ -105,10 +107,7 @@ fn resource(
     first.as_ref()?;
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
-        mode: match table.mode {
-            ModeWord::Enforce => Mode::Enforce,
-            ModeWord::Report => Mode::Report,
-        },
+        mode,
         profile,
         realm,
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),

@@ -12,6 +12,7 @@ mod order;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
+mod report;
 mod route_limits;
 mod slashes;
 mod wrong;

@@ -13,7 +13,7 @@ mod url;
 
 pub use answer_form::AnswerForm;
 pub use authority::{Authority, AuthorityFault};
-pub use head::{Head, HeadFault};
+pub use head::{Head, HeadFault, Unread};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
 pub use host_pattern::{HostNames, HostPattern, HostPatternFault};
 pub use path::{CanonicalPath, PathFault, SegmentSet, is_segment, plain, unescaped};

@@ -69,6 +69,8 @@ pub struct Policy {
     pub resources: Vec<Rc<Resource>>,
     /// Which of them serves a host.
     pub hosts: Hosts,
+    /// Whether refusals are carried out where no resource serves the host.
+    pub mode: Mode,
     /// Limits on answers that count requests for which no resource is found.
     pub unrouted: Vec<Charge>,
     /// All issuers that a resource uses.
@@ -79,14 +81,14 @@ pub struct Policy {
     pub peer: PeerSource,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
-    /// Whether the answers of a resource carry the number of the interaction.
-    pub numbers_interactions: bool,
     /// What the filter marks with that it let a request through.
     pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
     pub limit_fields: Dialects,
+    /// Whether they are told also where refusals are only reported.
+    pub limit_fields_in_report: bool,
     /// For which bodies refusals wait.
     pub awaited_body: AwaitedBody,
     /// Bounds of the verified-token cache of each worker.
@@ -138,6 +140,19 @@ impl Policy {
         routes.any(|route| route.pattern.takes_slashes())
     }
 
+    /// Whether refusals are carried out for requests to this resource, or to a host that none serves.
+    pub fn mode_of(&self, resource: Option<&Resource>) -> Mode {
+        resource.map_or(self.mode, |resource| resource.mode)
+    }
+
+    /// Which fields the answers to requests for this resource carry.
+    pub fn limit_fields_of(&self, resource: Option<&Resource>) -> Dialects {
+        match self.mode_of(resource) {
+            Mode::Report if !self.limit_fields_in_report => Dialects::NONE,
+            Mode::Report | Mode::Enforce => self.limit_fields,
+        }
+    }
+
     /// What the operator chose against safety, or probably did not mean, told at each load.
     pub fn warnings(&self) -> Vec<String> {
         let PeerSource::Tls { insecure_assume_validated } = self.peer;
@@ -145,16 +160,43 @@ impl Policy {
             "peer.insecure_assume_validated is set: on an Envoy that does not tell (before 1.39), every client \
              certificate counts as validated",
         );
-        let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
-        let reporting =
-            reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
         let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
         let for_nobody = self.issuers.iter().filter(|issuer| issuer.form.insecure_no_audience);
         let for_nobody = for_nobody.map(|issuer| {
             let place = &issuer.origin.path;
             format!("{place}.insecure_no_audience is set: a token without aud passes wherever this issuer is trusted")
         });
-        let chosen = assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes);
+        let chosen = assumed.map(str::to_owned).into_iter().chain(self.reporting()).chain(for_nobody).chain(routes);
         chosen.chain(self.doubts.iter().cloned()).collect()
+    }
+
+    /// What is only reported, and what happens all the same.
+    fn reporting(&self) -> Vec<String> {
+        const ALL_THE_SAME: &str = "What still happens: CONNECT, TRACE and requests without one method, host and path are \
+             refused, headers that claim an identity or are set by forward.headers are taken from requests to a resource, a \
+             filter that fails answers 503, and the interlock stands";
+        let of_mode = |mode| self.resources.iter().filter(move |resource| resource.mode == mode);
+        let places = |mode| of_mode(mode).map(|resource| &*resource.origin.path).collect::<Vec<_>>().join(", ");
+        match self.mode {
+            Mode::Report => {
+                let all = format!(
+                    "mode is report: nothing is refused for what is wrong with it, also where no resource lists the host. {ALL_THE_SAME}"
+                );
+                let enforced = of_mode(Mode::Enforce).next().map(|_| {
+                    format!(
+                        "mode is report, beside {} with mode enforce: hosts that no resource lists pass unjudged, to the same \
+                         service if the proxy's routes lead there",
+                        places(Mode::Enforce)
+                    )
+                });
+                [all].into_iter().chain(enforced).collect()
+            }
+            Mode::Enforce if of_mode(Mode::Report).next().is_some() => vec![format!(
+                "mode is report in {}: nothing is refused there for what is wrong with it; hosts that no resource lists are \
+                 refused. {ALL_THE_SAME}",
+                places(Mode::Report)
+            )],
+            Mode::Enforce => Vec::new(),
+        }
     }
 }

@@ -26,6 +26,7 @@ mod peers;
 mod post_quantum;
 mod refused_bodies;
 mod responses;
+mod rollout;
 mod server_names;
 mod shipped;
 mod smoke;
