@@ -10,7 +10,7 @@ use crate::config::table::{
 use crate::config::values::{Name, set};
 use crate::http::{CanonicalPath, is_segment};
 use crate::json::{Object, Value};
-use crate::policy::{Pattern, PatternFault, PeerPattern};
+use crate::policy::{Mode, Pattern, PatternFault, PeerPattern};
 use crate::spiffe::{SpiffeFault, SpiffeId};
 
 config_words! {
@@ -27,7 +27,7 @@ config_words! {
 }
 
 config_words! {
-    /// Whether refusals of a resource are carried out.
+    /// Whether refusals are carried out.
     ModeWord {
         /// They are.
         Enforce = "enforce",
@@ -35,6 +35,15 @@ config_words! {
         Report = "report",
     }
     refused {}
+}
+
+impl ModeWord {
+    pub(super) fn mode(self) -> Mode {
+        match self {
+            Self::Enforce => Mode::Enforce,
+            Self::Report => Mode::Report,
+        }
+    }
 }
 
 config_words! {

@@ -5,7 +5,7 @@ use crate::config::finding::quoted;
 use crate::config::jwks::metadata_word;
 use crate::config::table::{Mistake, TextKey};
 use crate::config::values::set;
-use crate::http::{Authority, HttpsUrl};
+use crate::http::{HostPattern, HostPatternFault, HttpsUrl};
 
 /// The name of a cluster of Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,21 +107,23 @@ impl TextKey for IssuerUrl {
     }
 }
 
-/// A host that requests name: `api.example.com`, `localhost:8443`.
+/// Hosts that requests name: `api.example.com`, `*.example.com`, `localhost:8443`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Host(pub(super) Authority);
+pub(super) struct Host(pub(super) HostPattern);
 
 impl TextKey for Host {
     const WHAT: &'static str = "a host";
-    const EXAMPLE: &'static str = r#"a host, with a port unless it is 443, like "api.example.com" or "localhost:8443""#;
+    const EXAMPLE: &'static str = r#"a host, like "api.example.com", "*.example.com" or "*"; with a port, like "localhost:8443", for that one only"#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
-        let remedy = || format!("Write {}.", Self::EXAMPLE);
-        if text.contains('*') {
-            return Err(Mistake::new(format!("{} is a wildcard: hosts are exact", quoted(text)), remedy()));
-        }
-        Authority::parse(text.as_bytes())
-            .map(Self)
-            .map_err(|_| Mistake::new(format!("{} is no host", quoted(text)), remedy()))
+        HostPattern::parse(text).map(Self).map_err(|fault| match fault {
+            HostPatternFault::Host => {
+                Mistake::new(format!("{} is no host", quoted(text)), format!("Write {}.", Self::EXAMPLE))
+            }
+            HostPatternFault::Wildcard => Mistake::new(
+                format!("{} has a * where none can stand", quoted(text)),
+                r#"Write "*.example.com" for all names below one, or "*" for all hosts."#,
+            ),
+        })
     }
 }

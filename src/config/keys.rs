@@ -24,6 +24,8 @@ use crate::json::{Object, Value};
 config_table! {
     /// Boundgate's configuration: who may call what, and how often.
     ConfigTable {
+        /// Whether refusals are carried out, or only recorded: where a resource does not say, and for hosts that none lists.
+        mode: ModeWord = default(ModeWord::Enforce),
         /// Where the client's certificate is read.
         peer: PeerTable = table,
         /// Authorization servers, by a name of your choice.
@@ -40,6 +42,8 @@ config_table! {
         limit_fields: bool = default(true),
         /// Whether answers also carry X-RateLimit-Limit, -Remaining and -Reset, and in which dialect.
         x_ratelimit: OlderWord = default(OlderWord::Off),
+        /// Whether answers carry these fields also where refusals are only recorded.
+        limit_fields_in_report: bool = default(false),
         /// How refusals reach callers.
         refusals: RefusalsTable = table,
         /// What each worker remembers of tokens it has verified.
@@ -50,7 +54,7 @@ config_table! {
         /// The longest access token that is looked at, in bytes. Longer ones are refused.
         max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
     }
-    later { "sources", "mode", "introspection", "dpop" }
+    later { "sources", "introspection", "dpop" }
 }
 
 config_table! {
@@ -141,19 +145,19 @@ config_table! {
 config_table! {
     /// A protected resource: hosts that serve the same things by the same rules.
     ResourceTable {
-        /// The hosts it is served under, with the port unless that is 443. Exact.
+        /// The hosts it is served under: a name for all ports or for one, `*.` and a name for all below it, `*` for all.
         hosts: Vec<At<Host>> = required,
         /// Its name in audit records. Without it: the first host.
         name: Label = optional,
-        /// Whether refusals are carried out, or only recorded.
-        mode: ModeWord = default(ModeWord::Enforce),
+        /// Whether refusals are carried out, or only recorded. Without it: as the whole configuration says.
+        mode: ModeWord = optional,
         /// What is demanded here as a whole, whatever the issuers and routes say.
         profile: ResourceProfileWord = optional,
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.
         issuers: Vec<At<Name>> = optional,
-        /// The `realm` of challenges (RFC 6750). Without it: the first host.
+        /// The `realm` of challenges (RFC 6750). Without it: the first host that is no wildcard.
         realm: Label = optional,
         /// The `resource_metadata` of challenges (RFC 9728).
         resource_metadata: MetadataUrl = optional,

@@ -2,7 +2,7 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `fapi`, `routes` and `uses` check
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
 //! `escaped_slashes` what is wrong around them, `spots` lines and columns.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
@@ -20,6 +20,7 @@ mod doubts;
 mod escaped_slashes;
 mod fapi;
 mod finding;
+mod hosts;
 mod idle;
 mod issuers;
 mod jwks;
@@ -53,7 +54,7 @@ use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::json::{self, Bounds, Value};
-use crate::policy::{AwaitedBody, Dialects, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
+use crate::policy::{AwaitedBody, Dialects, Hosts, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -130,7 +131,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: resources.iter().any(|resource| resource.needs_identities()),
-        numbers_interactions: resources.iter().any(|resource| resource.profile.numbers_interactions()),
+        hosts: Hosts::of(&resources),
+        mode: config.mode.mode(),
         resources,
         issuers: issuers.into_used(findings),
         limits,
@@ -140,6 +142,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         },
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
+        limit_fields_in_report: config.limit_fields_in_report,
         awaited_body: AwaitedBody { bytes: config.refusals.await_body.0, lasts: config.refusals.within.0 },
         token_cache: TokenCacheBounds {
             entries: config.token_cache.entries.0 as usize,

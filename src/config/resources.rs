@@ -1,18 +1,18 @@
-//! Resources: hosts, whom they trust, what goes upstream. In: their tables, issuers and limits by name. Out:
-//! [`Resource`]s. Not here: their routes (`routes`).
+//! Resources: whom they trust, what goes upstream. In: their tables, issuers and limits by name. Out:
+//! [`Resource`]s. Not here: their hosts (`hosts`), their routes (`routes`).
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::config::access::{ModeWord, ResourceProfileWord};
+use crate::config::access::ResourceProfileWord;
 use crate::config::caller::{FilterStateKey, HeaderName, Told};
 use crate::config::defined::Defined;
 use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
+use crate::config::hosts::Claims;
 use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
 use crate::config::routes;
-use crate::config::table::{Mistake, Named, TextKey};
-use crate::http::Authority;
+use crate::config::table::{At, Mistake, Named, TextKey};
+use crate::http::HostPattern;
 use crate::policy::{Fact, ForwardRule, Issuer, Limit, Mode, Origin, Profile, Resource, unrouted};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
@@ -37,39 +37,21 @@ pub(super) fn compile(
         issuers.reference_unclear();
         limits.reference_unclear();
     }
-    let mut hosts: HashMap<Authority, Place> = HashMap::new();
-    let compiled = tables.iter().filter_map(|table| {
-        let hosts = own_hosts(&table.value, &mut hosts, findings);
-        resource(&table.value, hosts, issuers, limits, findings)
-    });
-    compiled.map(Rc::new).collect()
-}
-
-/// The hosts of a resource, without those that another one has.
-fn own_hosts(table: &ResourceTable, taken: &mut HashMap<Authority, Place>, findings: &mut Findings) -> Vec<Authority> {
-    let at = table.at.key("hosts");
-    let mut own = Vec::new();
-    for host in table.hosts.iter().flatten() {
-        match taken.get(&host.value.0) {
-            Some(first) => {
-                let finding = format!("{} is served by {} already", quoted(host.value.0.as_str()), first.as_str());
-                findings.add(&host.at, finding, "Remove one of both, or put the routes together.");
-            }
-            None => {
-                taken.insert(host.value.0.clone(), host.at.clone());
-                own.push(host.value.0.clone());
-            }
-        }
+    let mut claims = Claims::default();
+    let mut compiled = Vec::new();
+    for At { value: table, .. } in tables {
+        let hosts = claims.of(table, findings);
+        let mode = table.mode.unwrap_or(config.mode).mode();
+        compiled.extend(resource(table, hosts, mode, issuers, limits, findings).map(Rc::new));
     }
-    if own.is_empty() && !findings.touch(&at) {
-        findings.add(&at, "an empty list, so that nothing would be served", "Write the hosts that clients name.");
-    }
-    own
+    claims.check(findings);
+    compiled
 }
 
 fn resource(
     table: &ResourceTable,
-    hosts: Vec<Authority>,
+    hosts: Vec<HostPattern>,
+    mode: Mode,
     issuers: &Defined<Issuer>,
     limits: &Defined<Limit>,
     findings: &mut Findings,
@@ -116,20 +98,18 @@ fn resource(
     if profile == Profile::Fapi2 {
         fapi::check(table, &trusted, findings);
     }
-    let first = hosts.first().map(|host| host.as_str());
-    let name = table.name.as_ref().map(|name| &*name.0).or(first).unwrap_or_default();
+    let first = hosts.first().map(ToString::to_string);
+    let name = table.name.as_ref().map(|name| &*name.0).or(first.as_deref()).unwrap_or_default();
+    let realm = realm(table, name, &hosts, takes_tokens, findings);
     let routes = routes::compile(table, name, limits, findings);
     let forward = forward(&table.forward, findings);
 
-    let first = first?;
+    first.as_ref()?;
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
-        mode: match table.mode {
-            ModeWord::Enforce => Mode::Enforce,
-            ModeWord::Report => Mode::Report,
-        },
+        mode,
         profile,
-        realm: table.realm.as_ref().map_or(first, |realm| &*realm.0).into(),
+        realm,
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
         unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
@@ -138,6 +118,31 @@ fn resource(
         forward,
         hosts,
     })
+}
+
+/// The realm of challenges: what is written, else the first host that is one; without challenges nobody sees it.
+fn realm(
+    table: &ResourceTable,
+    name: &str,
+    hosts: &[HostPattern],
+    takes_tokens: bool,
+    findings: &mut Findings,
+) -> Box<str> {
+    let at = table.at.key("realm");
+    let exact = || hosts.iter().find(|host| host.is_exact()).map(|host| host.to_string().into());
+    match table.realm.as_ref().map(|realm| realm.0.clone()).or_else(exact) {
+        Some(realm) => realm,
+        None => {
+            if takes_tokens && !hosts.is_empty() && !findings.touch(&at) && !findings.touch(&table.at.key("hosts")) {
+                findings.add(
+                    &at,
+                    "needed, because a route takes tokens and no host here is a name that challenges could show",
+                    "Write one, like \"orders\".",
+                );
+            }
+            name.into()
+        }
+    }
 }
 
 fn forward(table: &ForwardTable, findings: &mut Findings) -> ForwardRule {

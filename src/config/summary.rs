@@ -16,8 +16,8 @@ impl Policy {
 
     /// What it serves, and how much memory its limits may come to take.
     pub fn summary(&self) -> String {
-        let hosts: Vec<&str> =
-            self.resources.iter().flat_map(|resource| &resource.hosts).map(|host| host.as_str()).collect();
+        let hosts: Vec<String> =
+            self.resources.iter().flat_map(|resource| &resource.hosts).map(ToString::to_string).collect();
         let routes =
             self.resources.iter().map(|resource| resource.routes.iter().count()).fold(0, usize::saturating_add);
         let distinct = self.limits.iter().filter_map(|limit| limit.watch.as_ref()?.distinct.as_ref());

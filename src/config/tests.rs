@@ -4,6 +4,7 @@ mod doubts;
 mod fapi;
 mod first_users;
 mod forms;
+mod hosts;
 mod issuers;
 mod jwks;
 mod limits;
@@ -11,6 +12,7 @@ mod order;
 mod parts;
 #[cfg(feature = "cli")]
 mod reference;
+mod report;
 mod route_limits;
 mod slashes;
 mod wrong;

@@ -35,7 +35,7 @@ pub use settling::{ended, responded};
 
 use caller::Caller;
 use fleet::FleetGrants;
-use unrouted::Unrouted;
+use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
 use crate::authz::Grant;
@@ -167,7 +167,9 @@ impl Exchange {
                 self.stage = Stage::WaitsForPermits(way, grant, fleet);
                 return Step::Wait;
             }
-            Err(Stop::WaitForKeys(_)) if too_late => Refusal::unavailable(Reason::KeysUnavailable, RETRY),
+            Err(Stop::WaitForKeys(_)) if too_late || way.resource.mode == Mode::Report => {
+                Refusal::unavailable(Reason::KeysUnavailable, RETRY)
+            }
             Err(Stop::WaitForKeys(issuer)) => match around.worker.room_for_keys(way.size()) {
                 Some(room) => {
                     let since = *self.waits_since.get_or_insert(around.now.mono);
@@ -181,7 +183,7 @@ impl Exchange {
         };
         self.give_back(fleet, around.worker, around.now);
         self.seen.claimed = self.claimed(refusal.reason, &way);
-        Step::Done(self.refuse(refusal, &way.resource, &way.head))
+        Step::Done(self.refuse(refusal, Some(&way.resource), way.head.fields()))
     }
 
     /// The request is over, whatever ended it. If it waits, it does so no longer.
@@ -200,43 +202,51 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, head: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
-        self.seen.form = AnswerForm::of_head(&head);
-        self.seen.request_id = Seen::request_id_of(&head);
-        if self.policy.numbers_interactions {
-            self.seen.interaction = self.interaction(&head, around);
-        }
+    fn approach(&mut self, fields: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
+        self.seen.form = AnswerForm::of_head(&fields);
+        self.seen.request_id = Seen::request_id_of(&fields);
         let peer = Peer::of(self.policy.peer, around.connection);
         let known = peer.ok().flatten();
         let noticed = known.and_then(|peer| self.notice(peer, around));
         let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
-        let head = Head::parse(head).map_err(|fault| unrouted(malformed(fault), None, None))?;
-        self.seen.path = Some(head.path().as_str().into());
-        let Some(resource) = self.policy.resource(head.authority()).cloned() else {
-            return Err(unrouted(Reason::HostUnknown.into(), Some(head), None));
+        let head = match Head::parse(fields) {
+            Ok(head) => head,
+            Err(unread) => {
+                let authority = unread.fields.all(":authority").next().and_then(|host| Authority::parse(host).ok());
+                let resource = authority.and_then(|authority| self.policy.hosts.find(&authority).cloned());
+                self.recognise(resource.as_ref(), &unread.fields, around);
+                return Err(unrouted(malformed(unread.fault), Err(unread), resource));
+            }
         };
-        self.seen.resource = Some(resource.clone());
-        let found = match head.method() {
-            "CONNECT" | "TRACE" => Err(Reason::MethodRefused.into()),
-            _ if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
-            _ => find_route(&resource, &head),
+        self.seen.path = Some(head.path().as_str().into());
+        let resource = self.policy.hosts.find(head.authority()).cloned();
+        self.recognise(resource.as_ref(), head.fields(), around);
+        let tunnel = never_passes(head.method().as_bytes());
+        let Some(resource) = resource else {
+            let reason = if tunnel { Reason::MethodRefused } else { Reason::HostUnknown };
+            return Err(unrouted(reason.into(), Ok(head), None));
+        };
+        let found = match () {
+            () if tunnel => Err(Reason::MethodRefused.into()),
+            () if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
+            () => find_route(&resource, &head),
         };
         let (route, preflight) = match found {
             Ok(found) => found,
-            Err(refusal) => return Err(unrouted(refusal, Some(head), Some(resource))),
+            Err(refusal) => return Err(unrouted(refusal, Ok(head), Some(resource))),
         };
         self.seen.route = Some(route.clone());
-        let peer = peer.map_err(|_| unrouted(Reason::PeerUnreadable.into(), None, None))?;
+        let Ok(peer) = peer else { return Err(unrouted(Reason::PeerUnreadable.into(), Ok(head), Some(resource))) };
         self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
         Ok(Way { head, resource, route, preflight, peer, noticed })
     }
 
-    /// The number of the interaction, where the resource wants one. Also of a request that is malformed otherwise, if its host
-    /// can be read: the answer carries it as well.
-    fn interaction(&self, head: &HeaderMap, around: &Surroundings<'_>) -> Option<InteractionId> {
-        let authority = Authority::parse(head.all(":authority").next()?).ok()?;
-        let profile = self.policy.resource(&authority)?.profile;
-        profile.numbers_interactions().then(|| InteractionId::of(head, || around.host.random()))
+    /// The host is that of a resource, or of none. Also of a request that is malformed otherwise, if its host can be read: its
+    /// answer carries the number of the interaction as well, where the resource wants one.
+    fn recognise(&mut self, resource: Option<&Rc<Resource>>, fields: &HeaderMap, around: &Surroundings<'_>) {
+        self.seen.resource = resource.cloned();
+        let numbered = resource.filter(|resource| resource.profile.numbers_interactions());
+        self.seen.interaction = numbered.map(|_| InteractionId::of(fields, || around.host.random()));
     }
 
     /// Tells the upstream a number that the caller did not send.
@@ -247,10 +257,10 @@ impl Exchange {
 
     /// Without a route, what is refused still counts.
     fn refuse_unrouted(&self, mut unrouted: Unrouted, around: &mut Surroundings<'_>) -> Verdict {
-        let refusal = self.seen.explain(unrouted.count(&self.policy, around));
-        match (unrouted.resource, unrouted.head) {
-            (Some(resource), Some(head)) => self.refuse(refusal, &resource, &head),
-            _ => Verdict::Refuse(refusal),
+        let refusal = unrouted.count(&self.policy, around);
+        match unrouted.may_pass() {
+            true => self.refuse(refusal, unrouted.resource.as_deref(), unrouted.fields()),
+            false => Verdict::Refuse(self.seen.explain(refusal)),
         }
     }
 
@@ -282,18 +292,18 @@ impl Exchange {
         Some(Box::new(Claimed::read(raw.as_bytes(), reason, &way.resource)))
     }
 
-    /// A refusal, carried out or only reported as the resource says. Methods that never pass do not pass then either, nor do
-    /// escaped slashes that make a path ambiguous.
-    fn refuse(&self, refusal: Refusal, resource: &Resource, head: &Head) -> Verdict {
+    /// A refusal, carried out or only reported: as the resource says, or the whole configuration where there is none.
+    fn refuse(&self, refusal: Refusal, resource: Option<&Resource>, fields: &HeaderMap) -> Verdict {
         let refusal = self.seen.explain(refusal);
-        let with_slash = refusal.reason == Reason::PathAmbiguous && !head.path().with_slash().is_empty();
-        match resource.mode {
-            Mode::Report if refusal.reason != Reason::MethodRefused && !with_slash => {
-                let mut upstream = Upstream::of_nobody(&resource.forward, head);
+        match (self.policy.mode_of(resource), resource) {
+            (Mode::Enforce, _) => Verdict::Refuse(refusal),
+            (Mode::Report, Some(resource)) => {
+                let mut upstream = Upstream::of_nobody(&resource.forward, fields);
                 self.number_interaction(&mut upstream);
                 Verdict::Report(refusal, upstream)
             }
-            Mode::Report | Mode::Enforce => Verdict::Refuse(refusal),
+            // No rule says what may not pass here. Whatever serves this host gets what it got without this filter.
+            (Mode::Report, None) => Verdict::Report(refusal, Upstream::default()),
         }
     }
 
@@ -313,7 +323,7 @@ impl Exchange {
         };
         let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
         let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
-        let mut upstream = Upstream::of(&way.resource.forward, &way.head, told)?;
+        let mut upstream = Upstream::of(&way.resource.forward, way.head.fields(), told)?;
         self.number_interaction(&mut upstream);
         let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
@@ -357,7 +367,7 @@ impl Exchange {
             return false;
         }
         let server_name = connection.property(ConnectionProperty::RequestedServerName).unwrap_or_default();
-        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.misdirects(name, resource))
+        std::str::from_utf8(&server_name).is_ok_and(|name| self.policy.hosts.misdirects(name, resource))
     }
 
     /// Whatever the request is for, and even if it is refused: the next one may come on a resumed session.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::exchange::Surroundings;
 use crate::exchange::caller::Caller;
-use crate::http::Head;
+use crate::http::{Head, HeadFault, HeaderMap, Unread};
 use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Charge, Policy, Resource};
 use crate::verdict::Refusal;
@@ -18,14 +18,30 @@ use crate::verdict::Refusal;
 pub(super) struct Unrouted {
     pub(super) refusal: Refusal,
     /// If it could be read.
-    pub(super) head: Option<Head>,
+    pub(super) head: Result<Head, Unread>,
     /// If the host was recognised.
     pub(super) resource: Option<Rc<Resource>>,
     pub(super) peer: Option<Peer>,
     pub(super) noticed: Option<Noticed>,
 }
 
+/// Methods that no mode lets through: they make a tunnel or an echo.
+pub(super) fn never_passes(method: &[u8]) -> bool {
+    matches!(method, b"CONNECT" | b"TRACE")
+}
+
 impl Unrouted {
+    pub(super) fn fields(&self) -> &HeaderMap {
+        self.head.as_ref().map_or_else(|unread| &unread.fields, Head::fields)
+    }
+
+    /// Whether it may pass where refusals are only reported. Nobody knows what a head without one method, host and path
+    /// means; everything else would pass as well if it were written otherwise.
+    pub(super) fn may_pass(&self) -> bool {
+        let fault = self.head.as_ref().err().map(|unread| unread.fault);
+        fault != Some(HeadFault::Malformed) && !self.fields().all(":method").any(never_passes)
+    }
+
     /// Counts it. Out: what is answered.
     pub(super) fn count(&mut self, policy: &Policy, around: &mut Surroundings<'_>) -> Refusal {
         let refusal = std::mem::replace(&mut self.refusal, crate::reason::Reason::FilterUnavailable.into());
@@ -37,7 +53,7 @@ impl Unrouted {
         }
         let peer = self.identity(&counting, policy, around);
         let source = Caller {
-            head: self.head.as_ref(),
+            head: self.head.as_ref().ok(),
             route: None,
             preflight: false,
             token: None,

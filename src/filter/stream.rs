@@ -21,7 +21,7 @@ use crate::filter::plugin::Plugin;
 use crate::http::AnswerForm;
 use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record, stopped};
-use crate::policy::{Dialects, Mark, Policy, Profile, Resource};
+use crate::policy::{Dialects, Mark, Mode, Policy, Profile, Resource};
 use crate::reason::Reason;
 use crate::time::{Now, UnixMillis};
 use crate::verdict::{Answer, Forward, Refusal, Upstream, Verdict};
@@ -64,6 +64,8 @@ struct Forwarded {
     grpc: bool,
     /// When it was decided: what callers are told counts from then.
     at: UnixMillis,
+    /// What they are told.
+    told: Dialects,
     /// Whether the trailers of the response will say what limits wait for.
     in_trailers: bool,
     /// What was seen, if the outcome may show that it was more than a request.
@@ -85,9 +87,10 @@ impl Stream {
 
     /// Takes from the trailers what would not pass in the head either; whether the request may go on.
     fn strip_trailers(&self) -> bool {
+        // A host that no resource lists is only reported here, and nothing of it is changed.
+        let Some(resource) = &self.resource else { return true };
         let strip = || {
             let trailers = headers::all(Map::RequestTrailers).ok()?;
-            let resource = self.resource.as_ref()?;
             let mut spoofed = trailers.names().filter(|name| resource.forward.spoofs_in_trailers(name));
             spoofed.try_for_each(|name| headers::remove(Map::RequestTrailers, name)).ok()
         };
@@ -156,8 +159,9 @@ impl Stream {
         match verdict {
             Verdict::Forward(forward) => {
                 let grpc = seen.form == AnswerForm::Grpc;
+                let told = self.policy.limit_fields_of(seen.resource.as_deref());
                 let watched = forward.permits().watched().then(|| Box::new(seen));
-                State::Forwarded(Forwarded { forward, grpc, at, in_trailers: false, watched })
+                State::Forwarded(Forwarded { forward, grpc, at, told, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
             Verdict::Refuse(mut refusal) => {
@@ -176,6 +180,7 @@ impl Stream {
     fn awaits_body(&self, plugin: &Plugin) -> bool {
         let field = |name| headers::get(Map::Request, name).ok().flatten();
         let rule = self.policy.awaited_body;
+        let enforces = self.policy.mode_of(self.resource.as_deref()) == Mode::Enforce;
         let wait = || {
             let body = rule.of(field("content-length").as_deref(), field("expect").as_deref())?;
             let came = request_bytes()?;
@@ -183,7 +188,7 @@ impl Stream {
             let mut worker = plugin.worker.borrow_mut();
             (came < complete).then(|| worker.await_body(self.id, complete, rule.lasts, now().mono))
         };
-        self.body_follows && wait().unwrap_or(false)
+        self.body_follows && enforces && wait().unwrap_or(false)
     }
 
     /// Answers the refused request if its body has come, or does not; `false` if it is to be looked at again. The stream must
@@ -276,7 +281,7 @@ fn refuse_unjudged() -> Action {
     let seen = unread();
     let refusal = Refusal { request_id: seen.request_id.clone(), ..Reason::FilterUnavailable.into() };
     set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
-    answer(&refusal, seen.form, Dialects { draft: false, older: None });
+    answer(&refusal, seen.form, Dialects::NONE);
     Action::Pause
 }
 
@@ -430,7 +435,7 @@ impl HttpContext for HttpStream {
                     Outcome::NotUpstreams => forwarded.count(None, policy, plugin),
                 }
             }
-            for change in forwarded.forward.permits().fields(policy.limit_fields, forwarded.at, response_field) {
+            for change in forwarded.forward.permits().fields(forwarded.told, forwarded.at, response_field) {
                 // The response goes on without the field if the proxy refuses it.
                 let _ = match change {
                     Change::Add(name, value) => headers::add(Map::Response, name, &value),

@@ -11,10 +11,19 @@ const MAX_METHOD: usize = 32;
 /// A request's head whose pseudo headers are well formed.
 #[derive(Debug)]
 pub struct Head {
-    map: HeaderMap,
+    fields: HeaderMap,
     method: Box<str>,
     authority: Authority,
     path: CanonicalPath,
+}
+
+/// A head that cannot be read, and its fields as they came.
+#[derive(Debug)]
+pub struct Unread {
+    /// Why.
+    pub fault: HeadFault,
+    /// The fields.
+    pub fields: HeaderMap,
 }
 
 /// Why a head is refused.
@@ -30,13 +39,16 @@ pub enum HeadFault {
 
 impl Head {
     /// Reads the pseudo headers, each of which must be there exactly once (RFC 9113 §8.3.1).
-    pub fn parse(map: HeaderMap) -> Result<Self, HeadFault> {
-        let method = method(once(&map, ":method")?).ok_or(HeadFault::Malformed)?;
-        // CONNECT has no path (RFC 9113 §8.5), and is refused by its name.
-        let path = if &*method == "CONNECT" { b"/" } else { once(&map, ":path")? };
-        let path = CanonicalPath::parse(path).map_err(HeadFault::Path)?;
-        let authority = Authority::parse(once(&map, ":authority")?).map_err(HeadFault::Authority)?;
-        Ok(Self { map, method, authority, path })
+    pub fn parse(fields: HeaderMap) -> Result<Self, Unread> {
+        match pseudo(&fields) {
+            Ok((method, authority, path)) => Ok(Self { fields, method, authority, path }),
+            Err(fault) => Err(Unread { fault, fields }),
+        }
+    }
+
+    /// All fields, as they came.
+    pub fn fields(&self) -> &HeaderMap {
+        &self.fields
     }
 
     /// The method.
@@ -56,17 +68,12 @@ impl Head {
 
     /// All values of a header field; `name` in lower case.
     pub fn headers<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-        self.map.all(name)
-    }
-
-    /// The names of all header fields, pseudo headers left out, as often as they occur.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.map.names()
+        self.fields.all(name)
     }
 
     /// The bytes that its fields hold.
     pub fn size(&self) -> usize {
-        self.map.size()
+        self.fields.size()
     }
 
     /// The method that a CORS preflight asks about (Fetch standard, "CORS-preflight request"), if this is one.
@@ -78,6 +85,15 @@ impl Head {
         let method = std::str::from_utf8(asked.next()?).ok()?;
         asked.next().is_none().then_some(method)
     }
+}
+
+fn pseudo(fields: &HeaderMap) -> Result<(Box<str>, Authority, CanonicalPath), HeadFault> {
+    let method = method(once(fields, ":method")?).ok_or(HeadFault::Malformed)?;
+    // CONNECT has no path (RFC 9113 §8.5), and is refused by its name.
+    let path = if &*method == "CONNECT" { b"/" } else { once(fields, ":path")? };
+    let path = CanonicalPath::parse(path).map_err(HeadFault::Path)?;
+    let authority = Authority::parse(once(fields, ":authority")?).map_err(HeadFault::Authority)?;
+    Ok((method, authority, path))
 }
 
 fn once<'h>(map: &'h HeaderMap, name: &'h str) -> Result<&'h [u8], HeadFault> {
@@ -102,7 +118,7 @@ mod tests {
 
     fn head(fields: &[(&str, &str)]) -> Result<Head, HeadFault> {
         let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
-        Head::parse(HeaderMap::decode(encode(fields)).unwrap())
+        Head::parse(HeaderMap::decode(encode(fields)).unwrap()).map_err(|unread| unread.fault)
     }
 
     #[test]
@@ -133,6 +149,6 @@ mod tests {
     fn repeated_fields_stay_apart() {
         let head = head(&[(":method", "GET"), (":authority", "a"), (":path", "/"), ("x", "1"), ("x", "2")]).unwrap();
         assert_eq!(head.headers("x").collect::<Vec<_>>(), [b"1", b"2"]);
-        assert_eq!(head.names().collect::<Vec<_>>(), ["x", "x"]);
+        assert_eq!(head.fields().names().collect::<Vec<_>>(), ["x", "x"]);
     }
 }

@@ -1,17 +1,20 @@
 //! HTTP as this filter reads it: where a request goes and what its head says, in one reading only. In: header bytes as
-//! the proxy holds them. Out: [`HeaderMap`], [`Head`], [`Authority`], [`CanonicalPath`], [`HttpsUrl`], [`AnswerForm`].
+//! the proxy holds them. Out: [`HeaderMap`], [`Head`], [`Authority`], [`HostPattern`], [`CanonicalPath`],
+//! [`HttpsUrl`], [`AnswerForm`].
 //! Not here: which routes exist (`policy`).
 
 mod answer_form;
 mod authority;
 mod head;
 mod header_map;
+mod host_pattern;
 mod path;
 mod url;
 
 pub use answer_form::AnswerForm;
 pub use authority::{Authority, AuthorityFault};
-pub use head::{Head, HeadFault};
+pub use head::{Head, HeadFault, Unread};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
+pub use host_pattern::{HostNames, HostPattern, HostPatternFault};
 pub use path::{CanonicalPath, PathFault, SegmentSet, is_segment, plain, unescaped};
 pub use url::{HttpsUrl, HttpsUrlFault};

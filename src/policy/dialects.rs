@@ -9,6 +9,11 @@ pub struct Dialects {
     pub older: Option<Older>,
 }
 
+impl Dialects {
+    /// None.
+    pub const NONE: Self = Self { draft: false, older: None };
+}
+
 /// What `X-RateLimit-Reset` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Older {

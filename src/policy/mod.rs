@@ -8,6 +8,7 @@ mod charges;
 mod dialects;
 mod fact;
 mod forward;
+mod hosts;
 mod issuer;
 mod limit;
 mod mark;
@@ -27,6 +28,7 @@ pub use charges::{Charges, unrouted};
 pub use dialects::{Dialects, Older};
 pub use fact::Fact;
 pub use forward::ForwardRule;
+pub use hosts::Hosts;
 pub use issuer::{Discovery, Endpoint, Issuer, JwksAt, JwksSource, KeySource, TrustId};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
@@ -39,8 +41,6 @@ pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, Sc
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
-
-use crate::http::Authority;
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,6 +67,10 @@ pub enum PeerSource {
 pub struct Policy {
     /// Resources, in configuration order.
     pub resources: Vec<Rc<Resource>>,
+    /// Which of them serves a host.
+    pub hosts: Hosts,
+    /// Whether refusals are carried out where no resource serves the host.
+    pub mode: Mode,
     /// Limits on answers that count requests for which no resource is found.
     pub unrouted: Vec<Charge>,
     /// All issuers that a resource uses.
@@ -77,14 +81,14 @@ pub struct Policy {
     pub peer: PeerSource,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
-    /// Whether the answers of a resource carry the number of the interaction.
-    pub numbers_interactions: bool,
     /// What the filter marks with that it let a request through.
     pub mark: Mark,
     /// How many identities the shared table of limits is sized for.
     pub limit_identities: u32,
     /// Which fields tell callers where they stand.
     pub limit_fields: Dialects,
+    /// Whether they are told also where refusals are only reported.
+    pub limit_fields_in_report: bool,
     /// For which bodies refusals wait.
     pub awaited_body: AwaitedBody,
     /// Bounds of the verified-token cache of each worker.
@@ -130,21 +134,23 @@ impl TokenCacheBounds {
 }
 
 impl Policy {
-    /// The resource served under `authority`, if any.
-    pub fn resource(&self, authority: &Authority) -> Option<&Rc<Resource>> {
-        self.resources.iter().find(|resource| resource.hosts.contains(authority))
-    }
-
-    /// Whether a connection that was opened for `server_name` (SNI) is for other resources than `resource`. A name that
-    /// none has says nothing: an address, or a name of the mesh.
-    pub fn misdirects(&self, server_name: &str, resource: &Resource) -> bool {
-        !resource.serves(server_name) && self.resources.iter().any(|other| other.serves(server_name))
-    }
-
     /// Whether a route takes identifiers with escaped slashes.
     pub fn takes_slashes(&self) -> bool {
         let mut routes = self.resources.iter().flat_map(|resource| resource.routes.iter());
         routes.any(|route| route.pattern.takes_slashes())
+    }
+
+    /// Whether refusals are carried out for requests to this resource, or to a host that none serves.
+    pub fn mode_of(&self, resource: Option<&Resource>) -> Mode {
+        resource.map_or(self.mode, |resource| resource.mode)
+    }
+
+    /// Which fields the answers to requests for this resource carry.
+    pub fn limit_fields_of(&self, resource: Option<&Resource>) -> Dialects {
+        match self.mode_of(resource) {
+            Mode::Report if !self.limit_fields_in_report => Dialects::NONE,
+            Mode::Report | Mode::Enforce => self.limit_fields,
+        }
     }
 
     /// What the operator chose against safety, or probably did not mean, told at each load.
@@ -154,16 +160,43 @@ impl Policy {
             "peer.insecure_assume_validated is set: on an Envoy that does not tell (before 1.39), every client \
              certificate counts as validated",
         );
-        let reporting = self.resources.iter().filter(|resource| resource.mode == Mode::Report);
-        let reporting =
-            reporting.map(|resource| format!("{}.mode is report: nothing is refused there", resource.origin.path));
         let routes = self.resources.iter().flat_map(|resource| resource.routes.warnings());
         let for_nobody = self.issuers.iter().filter(|issuer| issuer.form.insecure_no_audience);
         let for_nobody = for_nobody.map(|issuer| {
             let place = &issuer.origin.path;
             format!("{place}.insecure_no_audience is set: a token without aud passes wherever this issuer is trusted")
         });
-        let chosen = assumed.map(str::to_owned).into_iter().chain(reporting).chain(for_nobody).chain(routes);
+        let chosen = assumed.map(str::to_owned).into_iter().chain(self.reporting()).chain(for_nobody).chain(routes);
         chosen.chain(self.doubts.iter().cloned()).collect()
+    }
+
+    /// What is only reported, and what happens all the same.
+    fn reporting(&self) -> Vec<String> {
+        const ALL_THE_SAME: &str = "What still happens: CONNECT, TRACE and requests without one method, host and path are \
+             refused, headers that claim an identity or are set by forward.headers are taken from requests to a resource, a \
+             filter that fails answers 503, and the interlock stands";
+        let of_mode = |mode| self.resources.iter().filter(move |resource| resource.mode == mode);
+        let places = |mode| of_mode(mode).map(|resource| &*resource.origin.path).collect::<Vec<_>>().join(", ");
+        match self.mode {
+            Mode::Report => {
+                let all = format!(
+                    "mode is report: nothing is refused for what is wrong with it, also where no resource lists the host. {ALL_THE_SAME}"
+                );
+                let enforced = of_mode(Mode::Enforce).next().map(|_| {
+                    format!(
+                        "mode is report, beside {} with mode enforce: hosts that no resource lists pass unjudged, to the same \
+                         service if the proxy's routes lead there",
+                        places(Mode::Enforce)
+                    )
+                });
+                [all].into_iter().chain(enforced).collect()
+            }
+            Mode::Enforce if of_mode(Mode::Report).next().is_some() => vec![format!(
+                "mode is report in {}: nothing is refused there for what is wrong with it; hosts that no resource lists are \
+                 refused. {ALL_THE_SAME}",
+                places(Mode::Report)
+            )],
+            Mode::Enforce => Vec::new(),
+        }
     }
 }

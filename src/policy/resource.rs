@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::http::Authority;
+use crate::http::HostPattern;
 use crate::policy::{Charge, ForwardRule, Issuer, Origin, Profile, Routes};
 
 /// A protected resource.
@@ -14,8 +14,8 @@ pub struct Resource {
     pub mode: Mode,
     /// What is demanded beyond issuers and routes.
     pub profile: Profile,
-    /// The authorities it is served under.
-    pub hosts: Vec<Authority>,
+    /// The hosts it is served under.
+    pub hosts: Vec<HostPattern>,
     /// `realm` of challenges (RFC 6750 §3).
     pub realm: Box<str>,
     /// `resource_metadata` of challenges, if configured (RFC 9728 §5.1).
@@ -33,11 +33,6 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Whether it is served under this name, on any port.
-    pub fn serves(&self, server_name: &str) -> bool {
-        self.hosts.iter().any(|host| host.host().eq_ignore_ascii_case(server_name))
-    }
-
     /// Whether something here depends on who the peer is, beyond its thumbprint.
     pub fn needs_identities(&self) -> bool {
         self.forward.needs_identity() || self.routes.iter().any(|route| route.needs_identity())

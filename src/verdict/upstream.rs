@@ -1,8 +1,8 @@
 //! What the upstream learns about the caller (RFC 9700 §4.13, RFC 9440 §4). In: the resource's rule, the facts
-//! about the caller, the request's head. Out: the headers to remove and to set, and filter state. Nothing goes upstream
+//! about the caller, the request's fields. Out: the headers to remove and to set, and filter state. Nothing goes upstream
 //! about the caller that is not on the operator's list, and nothing the caller says under one of those names.
 
-use crate::http::Head;
+use crate::http::HeaderMap;
 use crate::policy::{Fact, ForwardRule};
 use crate::reason::Reason;
 
@@ -24,19 +24,23 @@ pub struct Upstream {
 
 impl Upstream {
     /// For a caller of whom nothing was proved.
-    pub fn of_nobody(rule: &ForwardRule, head: &Head) -> Self {
+    pub fn of_nobody(rule: &ForwardRule, fields: &HeaderMap) -> Self {
         // Where no fact is known, none can be unfit for a header.
-        Self::of(rule, head, |_| None).unwrap_or_default()
+        Self::of(rule, fields, |_| None).unwrap_or_default()
     }
 
     /// By `rule`, for a caller of whom `value_of` tells each fact that is known.
-    pub fn of(rule: &ForwardRule, head: &Head, value_of: impl Fn(&Fact) -> Option<String>) -> Result<Self, Reason> {
+    pub fn of(
+        rule: &ForwardRule,
+        fields: &HeaderMap,
+        value_of: impl Fn(&Fact) -> Option<String>,
+    ) -> Result<Self, Reason> {
         let mut upstream = Self::default();
         for (name, fact) in &rule.headers {
             match value_of(fact) {
                 Some(value) if fits_a_header(&value) => upstream.set.push((name.to_string(), value)),
                 Some(_) => return Err(Reason::ClaimUnforwardable),
-                None if head.headers(name).next().is_some() => upstream.remove.push(name.to_string()),
+                None if fields.all(name).next().is_some() => upstream.remove.push(name.to_string()),
                 None => {}
             }
         }
@@ -44,7 +48,7 @@ impl Upstream {
             let value = value_of(fact).map(|value| (key.to_string(), for_logs(&value)));
             upstream.filter_state.extend(value);
         }
-        for name in head.names() {
+        for name in fields.names() {
             // Whether or not it was looked at: on a public route it may be good elsewhere.
             let token = !rule.token && name == "authorization";
             if (token || rule.spoofs(name)) && !upstream.remove.iter().any(|removed| removed == name) {

@@ -71,3 +71,48 @@ async fn on_a_connection_for_the_right_host_each_ca_speaks_for_its_own() {
     assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (421, "boundgate:misdirected"));
     assert_eq!(bed.upstream.count(), 6);
 }
+
+/// The same with `*.example.com` for ourselves and for everybody else, whose chain is chosen where no other fits.
+#[tokio::test]
+async fn the_ca_of_a_host_below_a_name_speaks_for_nobody_above() {
+    let partners = Pki::new();
+    let (ca, own) = (partners.ca_pem(), Pki::shared().ca_pem());
+    let resources = |config: &mut Value| {
+        config["resources"][0]["hosts"] = json!(["*.example.com", "*"]);
+        config["resources"].as_array_mut().unwrap().push(json!({
+            "hosts": ["localhost", "*.partner.example.com"],
+            "routes": [{"path": "/partners", "access": "peer", "peers": ["spiffe://partner.example/*"]}]
+        }));
+    };
+    let bed = Testbed::start(with(resources).edit(move |envoy| {
+        let listener = &mut envoy["static_resources"]["listeners"][0];
+        let inspector = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector";
+        listener["listener_filters"] = json!([{"name": "tls", "typed_config": {"@type": inspector}}]);
+        let chains = listener["filter_chains"].as_array_mut().unwrap();
+        let mut theirs = chains[0].clone();
+        theirs["filter_chain_match"] = json!({"server_names": ["localhost", "*.partner.example.com"]});
+        let context = &mut theirs["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"];
+        context["trusted_ca"] = json!({"inline_string": ca});
+        let context = &mut chains[0]["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"];
+        context["trusted_ca"] = json!({"inline_string": own});
+        chains.push(theirs);
+    }))
+    .await;
+    let forged = partner(&bed, &partners, "spiffe://example.org/client/forged");
+    for forged in [forged.clone(), forged.http2()] {
+        for host in ["api.example.com", "web.example.com:8443", "10.0.0.1"] {
+            let answer = forged.get("/mesh").authority(host).send().await;
+            refused(&bed, &answer, 421, "misdirected").await;
+        }
+    }
+    let honest = partner(&bed, &partners, "spiffe://partner.example/shop");
+    assert_eq!(honest.get("/partners").authority("shop.partner.example.com:8443").send().await.status, 200);
+    let alice = bed.client("alice");
+    for host in ["api.example.com.", "web.example.com", "10.0.0.1"] {
+        assert_eq!(alice.get("/mesh").authority(host).send().await.status, 200, "{host}");
+    }
+    assert_eq!(bed.upstream.count(), 4);
+    let answer = alice.get("/partners").authority("shop.partner.example.com").send().await;
+    assert_eq!(bed.envoy.details(&answer).await, "boundgate:misdirected");
+    assert_eq!(bed.upstream.count(), 4);
+}

@@ -105,7 +105,7 @@ async fn what_a_trusted_hop_sets_passes_if_the_operator_says_so() {
 }
 
 /// As shipped, with an upstream that gets trailers.
-fn trailers_go_upstream(envoy: &mut serde_json::Value) {
+pub fn trailers_go_upstream(envoy: &mut serde_json::Value) {
     let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
     let upstream = clusters.iter_mut().find(|cluster| cluster["name"] == "upstream").unwrap();
     upstream["typed_extension_protocol_options"] = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

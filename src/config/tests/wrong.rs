@@ -189,7 +189,7 @@ fn everything_is_told_at_once() {
     put(&mut config, "/resources/0/routes/2", json!(7));
     put(&mut config, "/resources/0/routes/0/scopes", json!(["a"]));
     put(&mut config, "/limits/per-client/rate", json!("10"));
-    put(&mut config, "/mode", json!("report"));
+    put(&mut config, "/sources", json!({}));
     put(&mut config, "/max_token_bytes", json!(1));
     let paths: Vec<String> = super::policy(&config).unwrap_err().iter().map(|finding| finding.path.clone()).collect();
     assert_eq!(
@@ -199,11 +199,11 @@ fn everything_is_told_at_once() {
             "issuers.main.leeway",
             "limits.per-client.rate",
             "max_token_bytes",
-            "mode",
             "resources[0].hosts[0]",
             "resources[0].routes[0].scopes",
             "resources[0].routes[1].limits[0]",
             "resources[0].routes[2]",
+            "sources",
         ]
     );
 }
@@ -216,7 +216,7 @@ fn text_from_the_configuration_cannot_forge_lines_of_a_log() {
     assert_eq!(
         findings(&config),
         [
-            r#"["a\nb"]: unknown key. Known here: peer, issuers, resources, limits, services, limit_table, limit_fields, x_ratelimit, refusals, token_cache, mark, max_token_bytes."#
+            r#"["a\nb"]: unknown key. Known here: mode, peer, issuers, resources, limits, services, limit_table, limit_fields, x_ratelimit, limit_fields_in_report, refusals, token_cache, mark, max_token_bytes."#
         ]
     );
 }

@@ -95,6 +95,47 @@ fn a_server_name_of_the_same_resource_or_of_none_decides_nothing() {
     assert_eq!(for_another_host("partner.example", "other.example"), Err(Reason::HostUnknown));
 }
 
+/// What becomes of a request for `authority` on a connection that was opened for `server_name`, where resources have these hosts.
+fn among(hosts: &[&[&str]], server_name: &'static str, authority: &str) -> Result<(), Reason> {
+    let mut config = config();
+    let resource = |hosts: &&[&str]| json!({"hosts": hosts, "routes": [{"path": "/healthz", "access": "public"}]});
+    config["resources"].as_array_mut().unwrap().extend(hosts.iter().map(resource));
+    let mut scene = Scene::new(&config);
+    scene.server_name = server_name;
+    match scene.run(&get("/healthz").host(authority)) {
+        Verdict::Forward(_) => Ok(()),
+        Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => Err(refusal.reason),
+    }
+}
+
+#[test]
+fn a_connection_belongs_to_the_resource_that_serves_its_name_not_to_a_wider_one() {
+    let hosts: &[&[&str]] = &[&["*.example.com"], &["*.partner.example", "partner.example:8443"], &["*"]];
+    for (server_name, authority) in [
+        ("api.example.com", "web.example.com"),
+        ("web.example.com", "api.example.com"),
+        ("a.partner.example", "api.example.com"),
+        ("partner.example", "api.example.com"),
+        ("A.B.partner.example", "web.example.com"),
+        ("api.example.com", "elsewhere.example"),
+        ("web.example.com", "10.0.0.1:8443"),
+    ] {
+        assert_eq!(among(hosts, server_name, authority), Err(Reason::Misdirected), "{server_name} {authority}");
+    }
+    for (server_name, authority) in [
+        ("api.example.com", "api.example.com:8443"),
+        ("web.example.com", "other.example.com."),
+        ("partner.example", "a.partner.example"),
+        ("a.partner.example", "partner.example:8443"),
+        // What only `*` takes is listed by none, like no server name at all.
+        ("elsewhere.example", "api.example.com"),
+        ("outbound_.8080_._.elsewhere.example", "web.example.com"),
+        ("", "10.0.0.1:8443"),
+    ] {
+        assert_eq!(among(hosts, server_name, authority), Ok(()), "{server_name} {authority}");
+    }
+}
+
 #[test]
 fn a_misdirected_request_is_refused_before_its_route_is_looked_at_and_only_reported_in_report_mode() {
     let mut config = two_resources();
