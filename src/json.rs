@@ -186,12 +186,6 @@ pub fn parse(bytes: &[u8], bounds: Bounds) -> Result<Value, NotStrict> {
     Ok(value)
 }
 
-/// Parses one value from any serde format (JSON here, YAML in the companion), within `bounds`.
-pub fn from_deserializer<'de, D: Deserializer<'de>>(deserializer: D, bounds: Bounds) -> Result<Value, D::Error> {
-    let mut left = bounds.values;
-    Strict { bounds, left: &mut left }.deserialize(deserializer)
-}
-
 /// Reads one value while depth and number of values last.
 struct Strict<'a> {
     bounds: Bounds,

@@ -7,12 +7,12 @@ mod signer;
 #[path = "boundgate/token.rs"]
 mod token;
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use boundgate::config::documents::documents;
-use boundgate::config::schema;
+use boundgate::config::{Finding, Position, schema};
 use boundgate::policy::ForwardRule;
 use clap::{Parser, Subcommand};
 
@@ -31,9 +31,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check configurations: bare ones, Istio WasmPlugins, Envoy bootstraps; YAML or JSON
+    /// Check configurations: bare ones, Istio WasmPlugins, Envoy bootstraps, ConfigMaps that have one of these; YAML or JSON
     Check {
-        /// The files
+        /// The files; `-` for what comes by standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -80,22 +80,40 @@ fn check_all(files: &[PathBuf], out: &mut impl Write, err: &mut impl Write) -> i
 }
 
 fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
-    let file_name = file.display();
-    let documents =
-        match std::fs::read_to_string(file).map_err(|fault| fault.to_string()).and_then(|text| documents(&text)) {
-            Ok(documents) => documents,
-            Err(fault) => {
-                writeln!(err, "{file_name}: {fault}")?;
-                return Ok(false);
-            }
-        };
+    let (file_name, text) = match file == Path::new("-") {
+        true => ("stdin".to_owned(), from_stdin()),
+        false => (file.display().to_string(), std::fs::read_to_string(file)),
+    };
+    match text {
+        Ok(text) => check_text(&file_name, &text, out, err),
+        Err(fault) => {
+            writeln!(err, "{file_name}: {fault}")?;
+            Ok(false)
+        }
+    }
+}
+
+fn from_stdin() -> io::Result<String> {
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn check_text(file_name: &str, text: &str, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
+    let file = match documents(text) {
+        Ok(file) => file,
+        Err(Finding { finding, remedy, position, .. }) => {
+            writeln!(err, "{file_name}{}: {finding}. {remedy}", behind(position))?;
+            return Ok(false);
+        }
+    };
     let mut good = true;
-    for document in documents {
+    for document in file.documents {
         let place =
-            document.place.as_ref().map_or_else(|| file_name.to_string(), |place| format!("{file_name}: {place}"));
+            document.place.as_ref().map_or_else(|| file_name.to_owned(), |place| format!("{file_name}: {place}"));
         match document.policy() {
             Ok(policy) => {
-                for warning in policy.warnings() {
+                for warning in policy.warnings().into_iter().chain(document.warnings(&policy)) {
                     writeln!(err, "{place}: warning: {warning}")?;
                 }
                 writeln!(out, "{place}: good. {}", policy.summary())?;
@@ -107,11 +125,61 @@ fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
                 good = false;
                 let inside = document.place.as_ref().map_or_else(String::new, |place| format!("{place}: "));
                 for finding in findings.iter() {
-                    let position = document.position(finding).map_or_else(String::new, |at| format!(":{at}"));
-                    writeln!(err, "{file_name}{position}: {inside}{finding}")?;
+                    writeln!(err, "{file_name}{}: {inside}{finding}", behind(finding.position))?;
                 }
             }
         }
     }
+    for other in file.passed_over {
+        writeln!(err, "{file_name}: {other}")?;
+    }
+    if file.is_envoys {
+        writeln!(out, "{file_name}: {NOT_JUDGED}")?;
+    }
     Ok(good)
+}
+
+/// What is said of each file with a filter of Envoy in it.
+const NOT_JUDGED: &str = "only the configuration of the filter was judged. Not judged: whether an interlock stands behind it and asks \
+                          for the right mark, whether the clusters it names exist and which of them check the TLS certificate of their \
+                          server, and the rest of Envoy";
+
+fn behind(position: Option<Position>) -> String {
+    position.map_or_else(String::new, |position| format!(":{position}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether it is good, what goes to standard output, what to standard error.
+    fn checked(text: &str) -> (bool, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let good = check_text("f.yaml", text, &mut out, &mut err).unwrap();
+        (good, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_file_of_envoy_is_told_what_was_not_judged_and_a_document_alone_is_not() {
+        let document = "resources: [{ hosts: [a], routes: [{ path: /, access: public }] }]";
+        let (good, out, err) = checked(document);
+        assert!(good && err.is_empty() && !out.contains("Not judged"), "{out} {err}");
+        let filter = |name: &str, value: &str| {
+            format!(
+                "- \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n  config:\n    name: {name}\n    \
+                 configuration: {{ \"@type\": type.googleapis.com/google.protobuf.StringValue, value: \"{value}\" }}\n"
+            )
+        };
+        let (good, out, err) = checked(&[filter("gate", document), filter("stamp", "x")].concat());
+        assert!(good && out.contains("filter gate: good") && out.contains("Not judged: whether an interlock"), "{out}");
+        assert!(err.starts_with("f.yaml: filter stamp was not judged: "), "{err}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_yaml_is_told_with_line_column_and_remedy() {
+        let (good, _, err) = checked("resources:\n- { path: /orders/{id} }\n");
+        let expected = "f.yaml:2:19: no YAML that could be read: while parsing a flow mapping, did not find expected ',' or '}'. \
+                        Put paths with braces in quotation marks, like \"/orders/{id}\".\n";
+        assert_eq!((good, err.as_str()), (false, expected));
+    }
 }

@@ -117,7 +117,7 @@ mod tests {
         let default = default.map(|chain| format!(r#", "default_filter_chain": {chain}"#)).unwrap_or_default();
         let listener = format!(r#"{{ "name": "main", "filter_chains": [{}]{default} }}"#, chains.join(", "));
         let file = format!(r#"{{ "static_resources": {{ "listeners": [{listener}] }} }}"#);
-        let documents = documents(&file).unwrap();
+        let documents = documents(&file).unwrap().documents;
         documents
             .iter()
             .map(|document| document.policy().err().map(|findings| findings.to_string()).unwrap_or_default())

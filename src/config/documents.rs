@@ -1,152 +1,281 @@
-//! Configurations in files: alone, in an Istio WasmPlugin, or in a configuration of Envoy. In: the text of a YAML or
-//! JSON file. Out: each Boundgate configuration in it, in the form in which the proxy will get it.
+//! Configurations in files: alone, in an Istio WasmPlugin, in a configuration of Envoy, or in a ConfigMap that has one of these as a
+//! text. In: the text of a YAML or JSON file. Out: each Boundgate configuration in it, in the form in which the proxy will get it, and
+//! what was passed over.
 
-use serde::de::{Deserialize, Deserializer};
-use serde_saphyr::UserMessageFormatter;
-
+use crate::config::buffers::{self, Buffer};
 use crate::config::chains::of_mixed_trust;
 use crate::config::escaped_slashes;
-use crate::config::finding::Place;
-use crate::config::spots::{Spot, spots};
-use crate::config::{Finding, Findings, compile, load};
-use crate::json::{self, Bounds, Object, Value};
+use crate::config::finding::{Place, quoted};
+use crate::config::scalars::{self, Scalars};
+use crate::config::spots::{Inlay, Position, Spot};
+use crate::config::table::nearest;
+use crate::config::yaml::{self, Read};
+use crate::config::{Finding, Findings, compile, load_text};
+use crate::json::{Bounds, Object, Value};
 use crate::policy::Policy;
-
-pub use crate::config::spots::Position;
 
 /// A whole file may hold much more than one configuration.
 const FILE: Bounds = Bounds { depth: 64, values: 1_000_000, members: 10_000 };
 
+/// The most texts inside each other: a ConfigMap, a configuration of Envoy, the document.
+const MOST_TEXTS: usize = 3;
+
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
+
+/// What a file holds.
+#[derive(Default)]
+pub struct File {
+    /// The configurations in it.
+    pub documents: Vec<Document>,
+    /// The wasm filters in it that were not judged, each with the reason.
+    pub passed_over: Vec<String>,
+    /// Whether there is a filter of Envoy in it, so that much around the configurations was not judged.
+    pub is_envoys: bool,
+}
 
 /// A configuration in a file.
 pub struct Document {
     /// Where in the file, if the file has other things: `WasmPlugin boundgate`, `filter boundgate`.
     pub place: Option<String>,
     content: Content,
+    /// Where it begins in its text.
+    begins: Option<Position>,
+    /// Where its text stands in others, from the inside out; where each ends is the text of the next.
+    inlays: Vec<Inlay>,
     /// What is wrong around it.
     around: Findings,
     /// The same, if it asks who peers are.
     mixed_trust: Option<Findings>,
     /// The same, if a route takes escaped slashes.
     hidden_slashes: Option<Findings>,
-    /// Where its parts stand in the file, if they are YAML there.
-    spot: Option<Spot>,
+    /// What its listeners buffer.
+    buffers: Vec<Buffer>,
 }
 
 enum Content {
-    /// JSON text in a StringValue.
-    Text(String),
-    Value(Value),
-    /// No or another `configuration` of a filter.
-    Other(&'static str),
+    /// Text in a StringValue, and where it stands.
+    Text(String, Option<Inlay>),
+    Value(Read),
+    /// Nothing that could be judged, and why.
+    Other(Findings),
 }
 
 impl Document {
-    fn new(place: Option<String>, content: Content, spot: Option<&Spot>) -> Self {
-        let around = Findings::default();
-        Self { place, content, around, mixed_trust: None, hidden_slashes: None, spot: spot.cloned() }
+    fn new(place: Option<String>, content: Content, begins: Option<Position>) -> Self {
+        Self {
+            place,
+            content,
+            begins,
+            inlays: Vec::new(),
+            around: Findings::default(),
+            mixed_trust: None,
+            hidden_slashes: None,
+            buffers: Vec::new(),
+        }
     }
 
-    /// The same policy, and the same findings, as when the proxy loads it; and what the proxy cannot see.
+    /// The same policy, and the same findings, as when the proxy loads it; and what the proxy cannot see. Positions are those
+    /// in the file.
     pub fn policy(&self) -> Result<Policy, Findings> {
         let judged = match &self.content {
-            Content::Text(text) => load(text.as_bytes()),
-            Content::Value(value) => compile(value),
-            Content::Other(finding) => Err(Findings::single(
-                *finding,
-                "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.",
-            )),
+            Content::Text(text, inlay) => load_text(text).map_err(|findings| {
+                findings.moved(|inside| match (inside, inlay) {
+                    (Some(inside), Some(inlay)) => Some(inlay.outside(inside)),
+                    _ => self.begins,
+                })
+            }),
+            Content::Value(read) => compile(read),
+            Content::Other(findings) => Err(findings.clone()),
         };
         let around = |policy: &Policy| {
             let mixed_trust = self.mixed_trust.iter().filter(|_| policy.needs_identities);
             let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
             mixed_trust.chain(hidden_slashes).fold(self.around.clone(), Findings::and)
         };
-        match judged {
+        let judged = match judged {
             Ok(policy) => {
                 let around = around(&policy);
                 if around.is_empty() { Ok(policy) } else { Err(around) }
             }
             Err(findings) => Err(findings.and(&self.around)),
+        };
+        judged.map_err(|findings| {
+            findings.moved(|position| {
+                let position = position.or(self.begins)?;
+                Some(self.inlays.iter().fold(position, |position, inlay| inlay.outside(position)))
+            })
+        })
+    }
+
+    /// What is no mistake and yet not as it should be, around it.
+    pub fn warnings(&self, policy: &Policy) -> Vec<String> {
+        self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy)).collect()
+    }
+}
+
+/// What is in a file. `Err`: it is neither YAML nor JSON, or has no configuration.
+pub fn documents(text: &str) -> Result<File, Finding> {
+    let mut file = File::default();
+    in_text(text, MOST_TEXTS, &mut file)?;
+    if file.documents.is_empty() {
+        return Err(Finding {
+            path: String::new(),
+            finding: "no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy".to_owned(),
+            remedy: "Where one stands as a text inside (Helm, a Secret's base64), render or decode it and check that: \
+                     `boundgate check -` reads its input."
+                .to_owned(),
+            position: None,
+        });
+    }
+    Ok(file)
+}
+
+/// `left`: how many more texts may stand inside each other.
+fn in_text(text: &str, left: usize, file: &mut File) -> Result<(), Finding> {
+    let mut read = yaml::read(text, FILE, scalars::plain)?;
+    // What is YAML to Envoy is read as Envoy reads it; everything with a `kind` comes through Kubernetes, and JSON has one reading.
+    if !text.trim_start().starts_with('{') && read.iter().any(|read| of_kind(&read.value).is_none()) {
+        let as_envoy: Scalars = scalars::of_envoy;
+        let envoys = yaml::read(text, FILE, as_envoy)?;
+        for (read, envoys) in read.iter_mut().zip(envoys) {
+            let mut found = Vec::new();
+            filters(&read.value, &mut found);
+            if of_kind(&read.value).is_none() && !found.is_empty() {
+                *read = envoys;
+            }
         }
     }
+    read.iter().for_each(|read| in_document(read, text, left, file));
+    Ok(())
+}
 
-    /// Where in the file the part stands that a finding is about.
-    pub fn position(&self, finding: &Finding) -> Option<Position> {
-        self.spot.as_ref()?.position(&finding.path)
+fn of_kind(value: &Value) -> Option<&str> {
+    at(value, &["kind"]).and_then(Value::as_text)
+}
+
+fn in_document(Read { value, spot }: &Read, text: &str, left: usize, file: &mut File) {
+    let before = file.documents.len();
+    match of_kind(value) {
+        Some("WasmPlugin") => file.documents.push(in_plugin(value, spot)),
+        Some(kind @ ("ConfigMap" | "Secret")) => in_texts(kind, value, spot, text, left, file),
+        Some("List") => {
+            for (index, item) in at(value, &["items"]).and_then(Value::as_array).unwrap_or_default().iter().enumerate()
+            {
+                if let Some(spot) = spot.at(&["items"]).and_then(|items| items.item(index)) {
+                    in_document(&Read { value: item.clone(), spot: spot.clone() }, text, left, file);
+                }
+            }
+            return;
+        }
+        _ => in_filters(value, spot, text, file),
+    }
+    let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
+    let names = |name: &str| value.as_object().is_some_and(|object| object.get(name).is_some());
+    // Texts of a ConfigMap may be anything.
+    let is_one = left == MOST_TEXTS || names("resources");
+    if file.documents.len() == before && is_one && !foreign.iter().any(|name| names(name)) {
+        let read = Read { value: value.clone(), spot: spot.clone() };
+        return file.documents.push(Document::new(None, Content::Value(read), Some(spot.begins)));
+    }
+    let parts: [&[&str]; 1] = [&["spec", "pluginConfig"]];
+    let mut judged: Vec<&Spot> = parts.iter().filter_map(|part| spot.at(part)).collect();
+    let mut wasm = Vec::new();
+    filters(value, &mut wasm);
+    judged.extend(wasm.iter().filter_map(|wasm| spot.of(wasm, value)?.at(&["config", "configuration", "value"])));
+    let mut repeated = Findings::default();
+    spot.repeated(&Place::root(), &judged, &mut repeated);
+    if !repeated.is_empty() {
+        file.documents.push(Document::new(None, Content::Other(repeated), Some(spot.begins)));
     }
 }
 
-struct Whole(Value);
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        json::from_deserializer(deserializer, FILE).map(Self)
-    }
-}
-
-/// All configurations in a file. `Err`: the file is neither YAML nor JSON, or repeats a key; or has no configuration.
-pub fn documents(text: &str) -> Result<Vec<Document>, String> {
-    // JSON is YAML, but its own parser is stricter and says more.
-    let parsed = match text.trim_start().starts_with('{') {
-        true => json::parse(text.as_bytes(), FILE).map(|value| vec![value]).map_err(|fault| fault.to_string())?,
-        false => {
-            let whole: Result<Vec<Whole>, _> = serde_saphyr::from_multiple(text);
-            whole
-                .map_err(|fault| fault.without_snippet().render_with_formatter(&UserMessageFormatter))?
-                .into_iter()
-                .map(|whole| whole.0)
-                .collect()
+fn in_plugin(value: &Value, spot: &Spot) -> Document {
+    let name = at(value, &["metadata", "name"]).and_then(Value::as_text).unwrap_or("without a name");
+    let config = ["spec", "pluginConfig"];
+    let content = match (at(value, &config), spot.at(&config)) {
+        (Some(config), Some(spot)) => Content::Value(Read { value: config.clone(), spot: spot.clone() }),
+        _ => {
+            let spec = at(value, &["spec"]).and_then(Value::as_object);
+            let names = spec.into_iter().flat_map(Object::members).map(|(name, _)| name);
+            let remedy = match nearest("pluginConfig", names) {
+                Some(near) => format!("Write pluginConfig instead of {near}."),
+                None => "Write the configuration as a table under spec.pluginConfig.".to_owned(),
+            };
+            Content::Other(Findings::single("spec.pluginConfig is missing", remedy))
         }
     };
-    let spots = spots(text);
-    let mut found = Vec::new();
-    for (index, value) in parsed.into_iter().enumerate() {
-        in_document(value, spots.get(index), &mut found);
-    }
-    if found.is_empty() {
-        return Err("no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy".to_owned());
-    }
-    Ok(found)
+    let begins = spot.at(&["spec"]).unwrap_or(spot).begins;
+    Document::new(Some(format!("WasmPlugin {name}")), content, Some(begins))
 }
 
-fn in_document(value: Value, spot: Option<&Spot>, found: &mut Vec<Document>) {
-    let text = |path: &[&str]| at(&value, path).and_then(Value::as_text);
-    if text(&["kind"]) == Some("WasmPlugin") {
-        let name = text(&["metadata", "name"]).unwrap_or("without a name");
-        let content = match at(&value, &["spec", "pluginConfig"]) {
-            Some(config) => Content::Value(config.clone()),
-            None => Content::Other("spec.pluginConfig is missing"),
-        };
-        let spot = spot.and_then(|spot| spot.at(&["spec", "pluginConfig"]));
-        return found.push(Document::new(Some(format!("WasmPlugin {name}")), content, spot));
+/// Looks into the texts of a ConfigMap, or of a Secret that is not encoded.
+fn in_texts(kind: &str, value: &Value, spot: &Spot, text: &str, left: usize, file: &mut File) {
+    let name = at(value, &["metadata", "name"]).and_then(Value::as_text).unwrap_or("without a name");
+    let data = if kind == "ConfigMap" { "data" } else { "stringData" };
+    let (Some(texts), Some(left)) = (at(value, &[data]).and_then(Value::as_object), left.checked_sub(1)) else {
+        return;
+    };
+    for (member, inner) in texts.members() {
+        let (Some(inner), Some(spot)) = (inner.as_text(), spot.at(&[data, member])) else { continue };
+        let mut inside = File::default();
+        if let Err(fault) = in_text(inner, left, &mut inside) {
+            // Other texts are nobody's concern here.
+            if inner.contains("boundgate") || inner.contains("resources:") {
+                inside.documents.push(Document::new(None, Content::Other(Findings::of(fault)), None));
+            }
+        }
+        let place = format!("{kind} {name}, {data} {}", quoted(member));
+        let inlay = spot.inlay(inner, text);
+        file.documents.extend(inside.documents.into_iter().map(|mut document| {
+            document.inlays.push(inlay);
+            document.place = Some(document.place.map_or_else(|| place.clone(), |inner| format!("{place}: {inner}")));
+            document.begins.get_or_insert(Position { line: 1, column: 1 });
+            document
+        }));
+        file.passed_over.extend(inside.passed_over.into_iter().map(|other| format!("{place}: {other}")));
+        file.is_envoys |= inside.is_envoys;
     }
-    let before = found.len();
+}
+
+/// Looks for wasm filters of Envoy.
+fn in_filters(value: &Value, spot: &Spot, text: &str, file: &mut File) {
     let mut wasm = Vec::new();
-    filters(&value, &mut wasm);
-    // A proxy may have wasm filters of others. Where any says that it is Boundgate, those are meant.
-    let named = wasm.iter().any(|filter| is_named(filter));
-    let (mixed, hidden) = (of_mixed_trust(&value), escaped_slashes::hidden(&value));
+    filters(value, &mut wasm);
+    file.is_envoys |= !wasm.is_empty();
+    // A proxy may have wasm filters of others. Where any says that it is Boundgate, or looks so, those are meant.
+    let some_are_ours = wasm.iter().any(|filter| is_ours(filter));
+    if some_are_ours {
+        let others = wasm.iter().filter(|filter| !is_ours(filter));
+        file.passed_over.extend(others.map(|other| {
+            format!(
+                "filter {} was not judged: neither its name, root_id and module say boundgate, nor has its configuration resources",
+                name_of(other)
+            )
+        }));
+    }
+    let (mixed, hidden) = (of_mixed_trust(value), escaped_slashes::hidden(value));
     let of = |findings: &[(&Object, Findings)], wasm: &Object| {
         findings.iter().find(|(filter, _)| std::ptr::eq(*filter, wasm)).map(|(_, findings)| findings.clone())
     };
-    wasm.retain(|wasm| !named || is_named(wasm));
+    wasm.retain(|wasm| !some_are_ours || is_ours(wasm));
     let mut repeated = Vec::new();
-    repeated_marks(&value, &wasm, &mut repeated);
+    repeated_marks(value, &wasm, &mut repeated);
     let is_repeated = |wasm: &Object| repeated.iter().any(|other| std::ptr::eq(*other, wasm));
-    found.extend(wasm.iter().map(|wasm| Document {
-        mixed_trust: of(&mixed, wasm),
-        hidden_slashes: of(&hidden, wasm),
-        ..filter(wasm, is_repeated(wasm), spot.and_then(|spot| spot.of(wasm, &value)))
+    let buffers = buffers::of_listeners(value);
+    file.documents.extend(wasm.iter().map(|wasm| {
+        Document {
+            mixed_trust: of(&mixed, wasm),
+            hidden_slashes: of(&hidden, wasm),
+            buffers: buffers
+                .iter()
+                .filter(|(filter, _)| std::ptr::eq(*filter, *wasm))
+                .map(|(_, buffer)| buffer.clone())
+                .collect(),
+            ..filter(wasm, is_repeated(wasm), spot.of(wasm, value), text)
+        }
     }));
-    let foreign = ["apiVersion", "kind", "static_resources", "dynamic_resources", "@type"];
-    let alone = value.as_object().is_none_or(|object| foreign.iter().all(|name| object.get(name).is_none()));
-    if found.len() == before && alone {
-        found.push(Document::new(None, Content::Value(value), spot));
-    }
 }
 
 /// The wasm filters in `value`, however deep. As deep as the file, which is bounded.
@@ -159,22 +288,26 @@ pub(super) fn filters<'v>(value: &'v Value, found: &mut Vec<&'v Object>) {
     }
 }
 
-/// Whether its names or the place of its module say Boundgate.
-fn is_named(wasm: &Object) -> bool {
+/// Whether its names or the place of its module say Boundgate, or its configuration is one of these.
+fn is_ours(wasm: &Object) -> bool {
     let code: [&[&str]; 2] =
         [&["vm_config", "code", "local", "filename"], &["vm_config", "code", "remote", "http_uri", "uri"]];
     let places = code.into_iter().chain([&["name"][..], &["root_id"]]);
     let config = wasm.get("config");
     let mut texts = places.filter_map(|path| at(config?, path)?.as_text());
     texts.any(|text| text.contains("boundgate"))
+        || document_of(wasm).is_some_and(|document| at(&document, &["resources"]).is_some())
 }
 
-/// `repeated`: another filter before it in its chain has the same mark. `spot`: where the filter stands.
-fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>) -> Document {
-    let config = wasm.get("config");
-    let name = config.and_then(|config| at(config, &["name"])).and_then(Value::as_text).unwrap_or("without a name");
+fn name_of(wasm: &Object) -> &str {
+    let name = wasm.get("config").and_then(|config| at(config, &["name"])).and_then(Value::as_text);
+    name.unwrap_or("without a name")
+}
+
+/// `repeated`: another filter before it in its chain has the same mark. `spot`: where the filter stands in `text`.
+fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>, text: &str) -> Document {
     let mut around = Findings::default();
-    let goes_on = config.and_then(|config| at(config, &["allow_on_headers_stop_iteration"]));
+    let goes_on = wasm.get("config").and_then(|config| at(config, &["allow_on_headers_stop_iteration"]));
     if goes_on.is_some_and(|goes_on| !matches!(goes_on, Value::Bool(false) | Value::Null)) {
         around.add(
             &Place::root().key("allow_on_headers_stop_iteration"),
@@ -189,20 +322,41 @@ fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>) -> Document {
             "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
         );
     }
-    let content = content(wasm);
-    let spot = match &content {
-        Content::Value(_) => spot.and_then(|spot| spot.at(&["config", "configuration", "value"])),
-        Content::Text(_) | Content::Other(_) => None,
-    };
-    Document { around, ..Document::new(Some(format!("filter {name}")), content, spot) }
+    let part = |path: &[&str]| spot.and_then(|spot| spot.at(path));
+    let value = part(&["config", "configuration", "value"]);
+    let begins = value.or(part(&["config"])).or(spot).map(|spot| spot.begins);
+    let content = content(wasm, value, text);
+    Document { around, ..Document::new(Some(format!("filter {}", name_of(wasm))), content, begins) }
 }
 
-fn content(wasm: &Object) -> Content {
+fn content(wasm: &Object, spot: Option<&Spot>, file: &str) -> Content {
     let inside = |path: &[&str]| wasm.get("config").and_then(|config| at(config, path));
-    match (inside(&["configuration", "@type"]).and_then(Value::as_text), inside(&["configuration", "value"])) {
-        (Some(STRING), Some(Value::Text(text))) => Content::Text(text.clone()),
-        (Some(STRUCT), Some(value)) => Content::Value(value.clone()),
-        _ => Content::Other("there is none that the filter understands"),
+    let kind = inside(&["configuration", "@type"]).and_then(Value::as_text);
+    let other = |finding: String, remedy: &str| Content::Other(Findings::single(finding, remedy));
+    match (kind, inside(&["configuration", "value"]), spot) {
+        (Some(STRING), Some(Value::Text(text)), spot) => {
+            Content::Text(text.clone(), spot.map(|spot| spot.inlay(text, file)))
+        }
+        (Some(STRING), Some(_), _) => other(
+            "the value of this google.protobuf.StringValue is no text".to_owned(),
+            "Write value: | and the configuration in the lines below, indented.",
+        ),
+        (Some(STRUCT), Some(value), Some(spot)) => Content::Value(Read { value: value.clone(), spot: spot.clone() }),
+        (Some(STRING | STRUCT), _, _) => other(
+            "there is no value beside its @type".to_owned(),
+            "Write value: | and the configuration in the lines below, indented.",
+        ),
+        (Some(kind), _, _) => other(
+            format!("its @type is {}, which the filter does not understand", quoted(kind)),
+            "Write \"@type\": type.googleapis.com/google.protobuf.StringValue, and the configuration as its value.",
+        ),
+        (None, _, _) => other(
+            match inside(&["configuration"]) {
+                Some(_) => "it has no @type".to_owned(),
+                None => "there is none".to_owned(),
+            },
+            "Write one under config.configuration, as text in a google.protobuf.StringValue.",
+        ),
     }
 }
 
@@ -230,12 +384,15 @@ fn repeated_marks<'v>(value: &'v Value, ours: &[&'v Object], repeated: &mut Vec<
 
 /// The `mark` of a filter's configuration, as it is written.
 fn mark(wasm: &Object) -> Option<String> {
-    let parsed = match content(wasm) {
-        Content::Text(text) => json::parse(text.as_bytes(), Bounds::CONFIG).ok()?,
-        Content::Value(value) => value,
-        Content::Other(_) => return None,
-    };
-    at(&parsed, &["mark"]).and_then(Value::as_text).map(str::to_owned)
+    at(&document_of(wasm)?, &["mark"]).and_then(Value::as_text).map(str::to_owned)
+}
+
+/// The document of a filter, where it can be read.
+fn document_of(wasm: &Object) -> Option<Value> {
+    match at(wasm.get("config")?, &["configuration", "value"])? {
+        Value::Text(text) => Some(yaml::read(text, Bounds::CONFIG, scalars::plain).ok()?.into_iter().next()?.value),
+        value => Some(value.clone()),
+    }
 }
 
 /// The value at `path` below `value`.
@@ -253,7 +410,7 @@ mod tests {
         let judged = |document: Document| {
             (document.place.clone(), document.policy().map(drop).map_err(|findings| findings.to_string()))
         };
-        documents(text).unwrap().into_iter().map(judged).collect()
+        documents(text).unwrap().documents.into_iter().map(judged).collect()
     }
 
     fn filter(configuration: &str) -> String {
@@ -283,19 +440,38 @@ mod tests {
     }
 
     #[test]
-    fn the_wasm_filters_of_others_are_left_alone_where_one_is_named_boundgate() {
+    fn the_wasm_filters_of_others_are_passed_over_by_name_where_one_is_or_looks_like_ours() {
         let ours = format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}");
         let other = "{ \"@type\": type.googleapis.com/google.protobuf.StringValue, value: other }";
         let both = |name: &str| {
             let ours = filter(&ours).replace("name: ours", name);
             places(&format!("all: {{ x: {{ {} }}, y: {{ {} }} }}", ours, filter(other)))
         };
-        for name in
-            ["name: boundgate", "root_id: boundgate", "vm_config: { code: { local: { filename: /a/boundgate.wasm } } }"]
-        {
+        for name in [
+            "name: boundgate",
+            "root_id: boundgate",
+            "vm_config: { code: { local: { filename: /a/boundgate.wasm } } }",
+            "name: gate",
+        ] {
             assert!(matches!(&both(name)[..], [(_, Ok(()))]), "{name}");
         }
-        assert!(matches!(&both("name: ours")[..], [(_, Ok(())), (_, Err(_))]));
+        let file = documents(&format!("all: [{}, {}]", filter(&ours), filter(other).replace("ours", "stamp"))).unwrap();
+        assert!(matches!(&file.passed_over[..], [other] if other.starts_with("filter stamp was not judged: ")));
+        assert!(file.is_envoys && !documents(CONFIG).unwrap().is_envoys);
+    }
+
+    #[test]
+    fn a_second_filter_with_another_name_is_judged_too() {
+        let ours = |name: &str, config: &str| {
+            let configuration = format!("{{ \"@type\": {STRUCT}, value: {config} }}");
+            filter(&configuration).replace("name: ours", name)
+        };
+        let wrong = CONFIG.replace("path", "pth");
+        let file =
+            format!("all: {{ x: {{ {} }}, y: {{ {} }} }}", ours("name: boundgate", CONFIG), ours("name: gate", &wrong));
+        assert!(matches!(&places(&file)[..], [(_, Ok(())), (_, Err(_))]));
+        let nobodys = filter("{ \"@type\": type.googleapis.com/google.protobuf.StringValue, value: other }");
+        assert!(matches!(&places(&nobodys)[..], [(_, Err(_))]), "where none looks like ours, all are judged");
     }
 
     #[test]
@@ -324,11 +500,46 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_without_a_configuration_is_a_finding() {
-        let wrong = filter("{ \"@type\": type.googleapis.com/google.protobuf.BytesValue, value: AA== }");
-        for file in [wrong.as_str(), "kind: WasmPlugin\nspec: {}\n"] {
-            assert!(matches!(&places(file)[..], [(Some(_), Err(_))]), "{file}");
+    fn a_filter_without_a_configuration_is_a_finding_that_says_what_it_has_instead() {
+        let of = |configuration: &str| {
+            let file = filter(configuration).replace("ours", "boundgate");
+            places(&file).remove(0).1.unwrap_err()
+        };
+        let any =
+            |kind: &str, rest: &str| of(&format!("{{ \"@type\": type.googleapis.com/google.protobuf.{kind}{rest} }}"));
+        for (said, expected) in [
+            (
+                any("BytesValue", ", value: AA=="),
+                r#"its @type is "type.googleapis.com/google.protobuf.BytesValue", which"#,
+            ),
+            (any("Struct", ""), "there is no value beside its @type. Write value: |"),
+            (
+                any("StringValue", ", value: { resources: [] }"),
+                "the value of this google.protobuf.StringValue is no text. Write",
+            ),
+            (of("{ value: {} }"), "it has no @type. Write one under config.configuration"),
+        ] {
+            assert!(said.starts_with(&format!("configuration: {expected}")), "{said}");
         }
+        for (file, expected) in [
+            ("kind: WasmPlugin\nspec: {}\n", "Write the configuration as a table under spec.pluginConfig."),
+            ("kind: WasmPlugin\nspec: { pluginconfig: {} }\n", "Write pluginConfig instead of pluginconfig."),
+        ] {
+            let said = places(file).remove(0).1.unwrap_err();
+            assert_eq!(said, format!("configuration: spec.pluginConfig is missing. {expected}"));
+        }
+    }
+
+    /// Position, path and finding of everything that is said about a file.
+    fn said(file: &str) -> Vec<(String, String, String)> {
+        let mut said = Vec::new();
+        for document in documents(file).unwrap().documents {
+            for finding in document.policy().err().iter().flat_map(Findings::iter) {
+                let position = finding.position.map_or_else(String::new, |position| position.to_string());
+                said.push((position, finding.path.clone(), finding.finding.clone()));
+            }
+        }
+        said
     }
 
     #[test]
@@ -339,15 +550,8 @@ mod tests {
             filter(&format!("{{ \"@type\": {STRUCT}, value: {{ resources: [{{ hosts: [] }}] }} }}")),
             filter(&format!("{{ \"@type\": {STRING}, value: '{{\"resources\": 1}}' }}")),
         );
-        let mut told = Vec::new();
-        for document in documents(&file).unwrap() {
-            for finding in document.policy().err().unwrap().iter() {
-                let position = document.position(finding).map(|position| position.to_string());
-                told.push((position.unwrap_or_default(), finding.path.clone()));
-            }
-        }
-        let value = file.find("value: { res").map(|place| place - file[..place].rfind('\n').unwrap()).unwrap();
-        let inside = |text: &str| format!("17:{}", value + "value: { resources: [{ hosts: [] }] }".find(text).unwrap());
+        let column = |text: &str, line: usize| file.lines().nth(line - 1).unwrap().find(text).unwrap() + 1;
+        let inside = |text: &str, line: usize| format!("{line}:{}", column(text, line));
         let expected = [
             ("2:1".to_owned(), "limts"),
             ("7:5".to_owned(), "resources[1].audiences"),
@@ -355,19 +559,100 @@ mod tests {
             ("7:26".to_owned(), "resources[1].routes[0].acess"),
             ("10:9".to_owned(), "resources[1].hosts[1]"),
             ("15:5".to_owned(), "resources"),
-            (inside("{ hosts"), "resources[0].routes"),
-            (inside("hosts"), "resources[0].hosts"),
-            (String::new(), "resources"),
+            (inside("{ hosts", 17), "resources[0].routes"),
+            (inside("hosts: [] }", 17), "resources[0].hosts"),
+            (inside("\"resources\": 1", 19), "resources"),
         ];
-        let told: Vec<(String, &str)> = told.iter().map(|(position, path)| (position.clone(), &**path)).collect();
+        let told = said(&file);
+        let told: Vec<(String, &str)> = told.iter().map(|(position, path, _)| (position.clone(), &**path)).collect();
         assert_eq!(told, expected);
+    }
+
+    /// `text` as a block, behind so many spaces.
+    fn block(text: &str, spaces: usize) -> String {
+        text.lines().map(|line| format!("{}{line}\n", " ".repeat(spaces))).collect()
+    }
+
+    #[test]
+    fn a_finding_in_a_text_of_envoys_file_is_told_where_it_stands_in_the_file() {
+        let text = "# ours\n\nresources:\n- hosts: [a]\n  routes: [{ pth: / }]\n";
+        let at = |header: &str, spaces: usize| {
+            let file = format!(
+                "x:\n- \"@type\": {WASM}\n  config:\n    name: boundgate\n    configuration:\n      \"@type\": {STRING}\n      value: {header}\n{}",
+                block(text, spaces)
+            );
+            let (position, path, _) = said(&file).into_iter().find(|(_, path, _)| path.ends_with("pth")).unwrap();
+            assert_eq!(path, "resources[0].routes[0].pth");
+            position
+        };
+        assert_eq!(at("|", 8), "12:22");
+        assert_eq!(at("|2-   # a comment", 8), "12:22");
+        assert_eq!(at("|", 9), "12:23");
+        let folded = format!(
+            "x: [{}]",
+            filter(&format!("{{ \"@type\": {STRING}, value: \"resources: [{{ hosts: \\x5b] }}]\" }}"))
+        );
+        assert!(said(&folded).iter().all(|(position, ..)| *position == said(&folded)[0].0), "no lines of its own");
+    }
+
+    #[test]
+    fn a_text_of_a_config_map_is_read_as_the_file_that_it_is() {
+        let envoy = format!(
+            "listeners:\n- \"@type\": {WASM}\n  config:\n    name: boundgate\n    configuration:\n      \"@type\": {STRING}\n      value: |\n        resources:\n        - hosts: [a]\n          rotes: []\n"
+        );
+        let map = |kind: &str, data: &str| {
+            format!(
+                "apiVersion: v1\nkind: {kind}\nmetadata: {{ name: envoy }}\n{data}:\n  other.txt: \"a: {{\"\n  lds.yaml: |\n{}  policy.yaml: |\n    resources: 1\n",
+                block(&envoy, 4)
+            )
+        };
+        for (kind, data) in [("ConfigMap", "data"), ("Secret", "stringData")] {
+            let file = map(kind, data);
+            let found = documents(&file).unwrap();
+            let found: Vec<String> = found.documents.into_iter().filter_map(|document| document.place).collect();
+            let inside = |member: &str| format!("{kind} envoy, {data} \"{member}\"");
+            assert_eq!(found, [inside("lds.yaml") + ": filter boundgate", inside("policy.yaml")]);
+            let said = said(&file);
+            let at = |path: &str| said.iter().find(|(_, other, _)| other == path).unwrap().0.clone();
+            assert_eq!((at("resources[0].rotes").as_str(), at("resources").as_str()), ("16:15", "18:5"));
+        }
+        let list =
+            format!("apiVersion: v1\nkind: List\nitems:\n- {}", block(&map("ConfigMap", "data"), 2).trim_start());
+        assert_eq!(documents(&list).unwrap().documents.len(), 2);
+        assert!(documents("kind: ConfigMap\ndata: { a: 'b: 1' }\n").is_err(), "texts of others");
+        let broken = said("kind: ConfigMap\ndata:\n  boundgate.yaml: |\n    resources:\n    - {\n");
+        assert_eq!(broken[0].0, "5:7");
+    }
+
+    #[test]
+    fn what_envoy_reads_differently_in_its_own_yaml_is_a_finding() {
+        let config = "resources: [{ hosts: [a], realm: REALM, routes: [{ path: /, access: public, limits: [l] }] }], \
+                      limits: { l: { key: [ip], rate: 1/s, burst: BURST } }";
+        let of = |burst: &str, realm: &str| {
+            let config = config.replace("BURST", burst).replace("REALM", realm);
+            said(&filter(&format!("{{ \"@type\": {STRUCT}, value: {{ {config} }} }}")))
+        };
+        for burst in ["010", "1e3", "1_000", "0o10", "0x10", "!!int 10", "yes"] {
+            let said = of(burst, "a");
+            assert!(matches!(&said[..], [(_, path, _)] if path == "limits.l.burst"), "{burst} {said:?}");
+        }
+        assert_eq!(of("5.0", "a")[0].2, "this is text, not a whole number");
+        assert!(of("10", "a, mode: report, mode: enforce")[0].2.starts_with("the same key as in line 1, column "));
+        assert_eq!(of("10", "a, <<: { mode: report }")[0].1, "resources[0][\"<<\"]");
+        for realm in ["1.10", "12345678901", "'010'"] {
+            assert_eq!(of("10", realm), [], "{realm}");
+        }
     }
 
     #[test]
     fn a_repeated_key_and_a_file_without_configuration_are_errors() {
-        let error = |text: &str| documents(text).err().unwrap();
-        assert_eq!(error("a: 1\na: 2\n"), "duplicate mapping key `a` is not allowed here at line 2, column 1");
-        assert_eq!(error("{\"a\": 1, \"a\": 2}"), "member \"a\" occurs twice at line 1 column 16");
+        let error = |text: &str| documents(text).err().unwrap().finding;
+        assert_eq!(said("a: 1\na: 2\n")[1], ("2:1".into(), "a".into(), "the same key as in line 1, column 1".into()));
+        let envoys = format!(
+            "node: {{ id: a, id: b }}\nx: [{}]",
+            filter(&format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}"))
+        );
+        assert_eq!(said(&envoys), [("1:16".into(), "node.id".into(), "the same key as in line 1, column 9".into())]);
         for text in ["", "kind: Service\n", "static_resources: {}\n"] {
             assert_eq!(error(text), "no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy");
         }

@@ -63,7 +63,7 @@ mod tests {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {{ "name": "boundgate",
                 "configuration": {{ "@type": "type.googleapis.com/google.protobuf.Struct", "value": {config} }} }} }} }}] }} }}] }} }}"#
         );
-        let document = documents(&file).unwrap().pop().unwrap();
+        let document = documents(&file).unwrap().documents.pop().unwrap();
         document.policy().err().map(|findings| findings.to_string()).unwrap_or_default()
     }
 

@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::config::doubts::DoubtWord;
+use crate::config::spots::{Position, Spot};
 use crate::policy::Origin;
 
 /// A place in the configuration: `resources[0].routes[2].path`. Empty for the whole.
@@ -74,6 +75,8 @@ pub struct Finding {
     pub finding: String,
     /// What to do: whole sentences.
     pub remedy: String,
+    /// Where in the text it stands, where there is a text.
+    pub position: Option<Position>,
 }
 
 impl fmt::Display for Finding {
@@ -103,7 +106,18 @@ impl Findings {
     }
 
     pub(super) fn add(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.put(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into() });
+        self.add_at(at, finding, remedy, None);
+    }
+
+    /// The same, about something that stands in the text at `position`.
+    pub(super) fn add_at(
+        &mut self,
+        at: &Place,
+        finding: impl Into<String>,
+        remedy: impl Into<String>,
+        position: Option<Position>,
+    ) {
+        self.put(Finding { path: at.0.clone(), finding: finding.into(), remedy: remedy.into(), position });
     }
 
     /// One that is made already.
@@ -114,6 +128,7 @@ impl Findings {
                 path: String::new(),
                 finding: format!("more than {MOST_FINDINGS} findings"),
                 remedy: "Repair these first.".to_owned(),
+                position: None,
             }),
             Ordering::Greater => {}
         }
@@ -145,7 +160,8 @@ impl Findings {
         answer: Option<(DoubtWord, Place)>,
     ) {
         if self.1.len() < MOST_FINDINGS {
-            self.1.push(Doubt { finding: Finding { path: at.0.clone(), finding: finding.into(), remedy }, answer });
+            let finding = Finding { path: at.0.clone(), finding: finding.into(), remedy, position: None };
+            self.1.push(Doubt { finding, answer });
         }
     }
 
@@ -157,6 +173,11 @@ impl Findings {
     /// Whether something is wrong at `at` or inside it, so that what it means is not known.
     pub(super) fn touch(&self, at: &Place) -> bool {
         self.0.iter().any(|finding| at.holds(&finding.path))
+    }
+
+    /// One that was found before there was a document.
+    pub(super) fn of(finding: Finding) -> Self {
+        Self(vec![finding], Vec::new())
     }
 
     /// One that stands alone.
@@ -173,6 +194,29 @@ impl Findings {
             told.sort_by_key(|(rank, _)| *rank);
         }
         Self(ranked.into_iter().map(|(_, finding)| finding).collect(), self.1)
+    }
+
+    /// Without those about how something is said whose spelling is wrong (it has a position already): one finding is enough.
+    pub(super) fn once_each(mut self) -> Self {
+        let slips: Vec<String> =
+            self.0.iter().filter(|finding| finding.position.is_some()).map(|finding| finding.path.clone()).collect();
+        self.0.retain(|finding| finding.position.is_some() || !slips.contains(&finding.path));
+        self
+    }
+
+    /// With the position of each in the text that `spot` stands for.
+    pub(super) fn placed(mut self, spot: &Spot) -> Self {
+        for finding in &mut self.0 {
+            finding.position.get_or_insert_with(|| spot.position(&finding.path));
+        }
+        self
+    }
+
+    /// With positions changed by `change`.
+    #[cfg(feature = "cli")]
+    pub(super) fn moved(mut self, change: impl Fn(Option<Position>) -> Option<Position>) -> Self {
+        self.0.iter_mut().for_each(|finding| finding.position = change(finding.position));
+        self
     }
 
     /// With those of `other` behind them.

@@ -1,14 +1,17 @@
-//! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a parsed document.
+//! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a document of a file.
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
-//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
-//! `escaped_slashes` what is wrong around them, `spots` lines and columns.
+//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant; `defined` knows what a name means; `order` sorts
+//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
+//! `escaped_slashes` and `buffers` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
 mod addresses;
+#[cfg(feature = "cli")]
+mod buffers;
 mod caller;
 #[cfg(feature = "cli")]
 mod chains;
@@ -33,12 +36,13 @@ mod peer;
 mod profiles;
 mod resources;
 mod routes;
+mod scalars;
 mod services;
 mod slips;
-#[cfg(feature = "cli")]
 mod spots;
 mod structured;
 mod summary;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -46,55 +50,75 @@ mod token_form;
 mod trust;
 mod uses;
 mod values;
+mod yaml;
 
 pub use finding::{Finding, Findings};
+pub use spots::Position;
 
 use crate::config::finding::Place;
 use crate::config::keys::ConfigTable;
 use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
-use crate::json::{self, Bounds, Value};
+use crate::config::yaml::Read;
+use crate::json::{Bounds, Value};
 use crate::policy::{AwaitedBody, Dialects, Hosts, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
 /// The largest configuration, in bytes.
 const MAX_BYTES: usize = 4 << 20;
 
-/// The policy of a configuration as the proxy hands it over: JSON text (a `google.protobuf.StringValue`, or what Istio
-/// makes of `pluginConfig`) or a serialized `google.protobuf.Struct`.
+/// The policy of a configuration as the proxy hands it over: text, YAML or JSON (a `google.protobuf.StringValue`, or what
+/// Istio makes of `pluginConfig`), or a serialized `google.protobuf.Struct`.
 pub fn load(bytes: &[u8]) -> Result<Policy, Findings> {
     if bytes.is_empty() {
-        let remedy = "Write one, as google.protobuf.Struct or as JSON in a google.protobuf.StringValue.";
+        let remedy = "Write one, as YAML or JSON text in a google.protobuf.StringValue.";
         return Err(Findings::single("there is none", remedy));
     }
     if bytes.len() > MAX_BYTES {
         return Err(Findings::single("larger than 4 MiB", "Write a smaller one, or use several filters."));
     }
-    // Every entry of a Struct has the tag 0x12 before its value, and no JSON text has that byte.
-    let value = if bytes.contains(&0x12) {
-        structured::decode(bytes).map_err(|fault| {
+    // Every entry of a Struct has the tag 0x12 before its value, and neither YAML nor JSON has that byte.
+    if bytes.contains(&0x12) {
+        let value = structured::decode(bytes).map_err(|fault| {
             Findings::single(
                 format!("no google.protobuf.Struct: {fault}"),
-                "Write the configuration as Struct or as JSON text.",
+                "Write the configuration as YAML or JSON text in a google.protobuf.StringValue.",
             )
-        })?
-    } else {
-        json::parse(bytes, Bounds::CONFIG).map_err(|fault| {
-            Findings::single(format!("no JSON that could be accepted: {fault}"), "Correct it at that place.")
-        })?
-    };
-    compile(&value)
+        })?;
+        return judge(&value, Findings::default());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| {
+        Findings::single("no text that could be read: it is not UTF-8", "Write YAML or JSON, in UTF-8.")
+    })?;
+    load_text(text)
 }
 
-/// The policy of a configuration that is parsed already.
-pub fn compile(value: &Value) -> Result<Policy, Findings> {
-    let mut findings = Findings::default();
+/// The policy of a configuration that is written as text.
+fn load_text(text: &str) -> Result<Policy, Findings> {
+    let mut documents = yaml::read(text, Bounds::CONFIG, scalars::plain).map_err(Findings::of)?.into_iter();
+    match (documents.next(), documents.next()) {
+        (None, _) => Err(Findings::single("there is none", "Write keys and values, like resources: [...].")),
+        (Some(read), None) => compile(&read),
+        (Some(_), Some(second)) => {
+            let findings = Findings::single("there are several documents", "Write one, without lines of ---.");
+            Err(findings.placed(&second.spot))
+        }
+    }
+}
+
+/// The policy of a configuration that is read already.
+fn compile(read: &Read) -> Result<Policy, Findings> {
+    judge(&read.value, read.spot.slips()).map_err(|findings| findings.placed(&read.spot))
+}
+
+/// The policy that `value` says, or what is wrong with it beside what is wrong already.
+fn judge(value: &Value, mut findings: Findings) -> Result<Policy, Findings> {
     let Value::Object(members) = value else {
         return Err(Findings::single(not_what(value, "a table"), "Write keys and values, like resources: [...]."));
     };
     let config = ConfigTable::read_members(members, &Place::root(), &mut findings);
     let policy = policy(&config, &mut findings);
     if !findings.is_empty() {
-        return Err(order::sorted(findings, value));
+        return Err(order::sorted(findings.once_each(), value));
     }
     let doubts = order::sorted(doubts::unanswered(&config, findings.into_doubts()), value);
     Ok(Policy { doubts: doubts.iter().map(ToString::to_string).collect(), ..policy })

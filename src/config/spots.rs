@@ -1,12 +1,15 @@
-//! Where the parts of a YAML file stand. In: its text. Out: line and column of each part, found by names and numbers as in the
-//! parsed values. Not here: what the parts say (`documents`).
+//! Where the parts of a text stand. In: the parts as they were read. Out: line and column of each, found by names and numbers as in the
+//! parsed values; and what is wrong with how they are written. Where a text stands in another one, as in a file of Envoy: the place there.
+//! Not here: what the parts say (`keys`), reading them (`yaml`).
 
+#[cfg(feature = "cli")]
+use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Location, Spanned};
-
-use crate::config::finding::Place;
+use crate::config::finding::{Findings, Place};
+use crate::config::table::Mistake;
+#[cfg(feature = "cli")]
 use crate::json::{Object, Value};
 
 /// A line and a column of a file, from 1.
@@ -27,22 +30,70 @@ impl fmt::Display for Position {
 /// Where a part begins, and the parts in it. A member begins with its name.
 #[derive(Clone)]
 pub(super) struct Spot {
-    begins: Option<Position>,
-    inside: Inside,
+    pub(super) begins: Position,
+    /// The bytes of a scalar, as it is written.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for texts in files"))]
+    pub(super) range: Range<usize>,
+    /// Whether it is a block whose lines are those of the text (`|`).
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "for texts in files"))]
+    pub(super) is_literal: bool,
+    pub(super) inside: Inside,
+    /// What is wrong with how it is written.
+    pub(super) slip: Option<Box<Mistake>>,
 }
 
 #[derive(Clone)]
-enum Inside {
+pub(super) enum Inside {
     Nothing,
     Items(Vec<Spot>),
     Members(Vec<(String, Spot)>),
 }
 
-/// Of each document of a file; empty if the text is none that could be read so.
-pub(super) fn spots(text: &str) -> Vec<Spot> {
-    serde_saphyr::from_multiple(text).unwrap_or_default()
+impl Spot {
+    /// What is wrong with how this part and those in it are written. As deep as the text, which is bounded.
+    pub(super) fn slips(&self) -> Findings {
+        let mut findings = Findings::default();
+        self.collect(&Place::root(), &mut findings);
+        findings
+    }
+
+    fn collect(&self, at: &Place, findings: &mut Findings) {
+        if let Some(slip) = &self.slip {
+            findings.add_at(at, slip.finding.clone(), slip.remedy.clone(), Some(self.begins));
+        }
+        match &self.inside {
+            Inside::Nothing => {}
+            Inside::Items(items) => {
+                items.iter().enumerate().for_each(|(index, spot)| spot.collect(&at.item(index), findings));
+            }
+            Inside::Members(members) => {
+                members.iter().for_each(|(name, spot)| spot.collect(&at.key(name), findings));
+            }
+        }
+    }
+
+    /// Where the part begins that a finding about `path` is about; of something that is missing, the part that lacks it.
+    pub(super) fn position(&self, path: &str) -> Position {
+        self.search(&Place::root(), path)
+    }
+
+    fn search(&self, at: &Place, path: &str) -> Position {
+        let deeper = match &self.inside {
+            Inside::Nothing => None,
+            Inside::Items(items) => {
+                let mut items = items.iter().enumerate().map(|(index, spot)| (at.item(index), spot));
+                items.find(|(at, _)| at.holds(path))
+            }
+            Inside::Members(members) => {
+                let mut members = members.iter().map(|(name, spot)| (at.key(name), spot));
+                members.find(|(at, _)| at.holds(path))
+            }
+        };
+        deeper.map_or(self.begins, |(at, spot)| spot.search(&at, path))
+    }
 }
 
+#[cfg(feature = "cli")]
 impl Spot {
     /// The part at `path` inside this one.
     pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
@@ -62,107 +113,96 @@ impl Spot {
         }
     }
 
-    /// Where the part begins that a finding about `path` is about; of something that is missing, the part that lacks it.
-    pub(super) fn position(&self, path: &str) -> Option<Position> {
-        self.search(&Place::root(), path)
-    }
-
-    fn search(&self, at: &Place, path: &str) -> Option<Position> {
-        let deeper = match &self.inside {
-            Inside::Nothing => None,
+    /// The keys in this part that occur twice in a table, but for those in the parts `except`.
+    pub(super) fn repeated(&self, at: &Place, except: &[&Self], findings: &mut Findings) {
+        if except.iter().any(|part| std::ptr::eq(*part, self)) {
+            return;
+        }
+        match &self.inside {
+            Inside::Nothing => {}
             Inside::Items(items) => {
-                let mut items = items.iter().enumerate().map(|(index, spot)| (at.item(index), spot));
-                items.find(|(at, _)| at.holds(path))
+                items.iter().enumerate().for_each(|(index, spot)| spot.repeated(&at.item(index), except, findings));
             }
             Inside::Members(members) => {
-                let mut members = members.iter().map(|(name, spot)| (at.key(name), spot));
-                members.find(|(at, _)| at.holds(path))
+                let mut known = HashSet::new();
+                for (name, spot) in members {
+                    if !known.insert(name)
+                        && let Some(slip) = &spot.slip
+                    {
+                        findings.add_at(&at.key(name), &*slip.finding, &*slip.remedy, Some(spot.begins));
+                    }
+                    spot.repeated(&at.key(name), except, findings);
+                }
             }
-        };
-        deeper.and_then(|(at, spot)| spot.search(&at, path)).or(self.begins)
+        }
     }
 
-    fn item(&self, index: usize) -> Option<&Self> {
+    pub(super) fn item(&self, index: usize) -> Option<&Self> {
         if let Inside::Items(items) = &self.inside { items.get(index) } else { None }
     }
 
-    fn member(&self, name: &str) -> Option<&Self> {
+    pub(super) fn member(&self, name: &str) -> Option<&Self> {
         let Inside::Members(members) = &self.inside else { return None };
         members.iter().find(|(member, _)| member == name).map(|(_, spot)| spot)
     }
-}
 
-fn position(location: Location) -> Option<Position> {
-    let position = Position { line: location.line(), column: location.column() };
-    (position.line > 0).then_some(position)
-}
-
-impl<'de> Deserialize<'de> for Spot {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value: inside, referenced, .. } = Spanned::<Inside>::deserialize(deserializer)?;
-        Ok(Self { begins: position(referenced), inside })
-    }
-}
-
-impl<'de> Deserialize<'de> for Inside {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(InsideVisitor)
-    }
-}
-
-struct InsideVisitor;
-
-macro_rules! nothing_inside {
-    ($($visit:ident($type:ty)),*) => {
-        $( fn $visit<E>(self, _: $type) -> Result<Inside, E> {
-            Ok(Inside::Nothing)
-        } )*
-    };
-}
-
-impl<'de> Visitor<'de> for InsideVisitor {
-    type Value = Inside;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    nothing_inside!(
-        visit_bool(bool),
-        visit_i64(i64),
-        visit_u64(u64),
-        visit_i128(i128),
-        visit_u128(u128),
-        visit_f64(f64),
-        visit_str(&str)
-    );
-
-    fn visit_unit<E>(self) -> Result<Inside, E> {
-        Ok(Inside::Nothing)
-    }
-
-    fn visit_none<E>(self) -> Result<Inside, E> {
-        Ok(Inside::Nothing)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Inside, D::Error> {
-        Inside::deserialize(deserializer)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Inside, A::Error> {
-        let mut spots = Vec::new();
-        while let Some(spot) = items.next_element()? {
-            spots.push(spot);
+    /// Where the lines of `text` stand in `file`, whose scalar this is.
+    pub(super) fn inlay(&self, text: &str, file: &str) -> Inlay {
+        let whole = Inlay { first: self.begins, indentation: None };
+        let Some(written) = file.get(self.range.clone()) else { return whole };
+        let before = file.get(..self.range.start).unwrap_or_default();
+        let line = before.matches('\n').count();
+        if self.is_literal {
+            let spaces = |line: &str| line.len().saturating_sub(line.trim_start_matches(' ').len());
+            let first_of = |text: &'_ str, from: usize| {
+                let mut lines = text.lines().enumerate().skip(from).filter(|(_, line)| !line.trim().is_empty());
+                lines.next().map(|(index, line)| (index, spaces(line)))
+            };
+            let (Some((inner, fewer)), Some((outer, more))) = (first_of(text, 0), first_of(file, line)) else {
+                return whole;
+            };
+            let indentation = from(more.saturating_sub(fewer));
+            let line = from(outer.saturating_sub(inner)).saturating_add(1);
+            return Inlay {
+                first: Position { line, column: indentation.saturating_add(1) },
+                indentation: Some(indentation),
+            };
         }
-        Ok(Inside::Items(spots))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Inside, A::Error> {
-        let mut spots = Vec::new();
-        while let Some(Spanned { value: name, referenced, .. }) = members.next_key::<Spanned<String>>()? {
-            let spot: Spot = members.next_value()?;
-            spots.push((name, Spot { begins: position(referenced).or(spot.begins), ..spot }));
+        let line = from(line).saturating_add(1);
+        let column = from(before.rsplit('\n').next().unwrap_or_default().chars().count()).saturating_add(1);
+        let quotes = if written.starts_with(['\'', '"']) { 1 } else { 0 };
+        let as_it_is = written.get(quotes..written.len().saturating_sub(quotes)) == Some(text);
+        if !as_it_is || text.contains('\n') {
+            return whole;
         }
-        Ok(Inside::Members(spots))
+        Inlay { first: Position { line, column: column.saturating_add(from(quotes)) }, indentation: Some(0) }
+    }
+}
+
+#[cfg(feature = "cli")]
+fn from(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Where a text stands in another one.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy)]
+pub(super) struct Inlay {
+    /// Where it begins.
+    first: Position,
+    /// The spaces before each of its lines; `None` where its lines are no lines of the other.
+    indentation: Option<u64>,
+}
+
+#[cfg(feature = "cli")]
+impl Inlay {
+    /// Where a position of the text is in the other one.
+    pub(super) fn outside(self, inside: Position) -> Position {
+        let Some(indentation) = self.indentation else { return self.first };
+        let before = if inside.line == 1 { self.first.column.saturating_sub(1) } else { indentation };
+        Position {
+            line: self.first.line.saturating_add(inside.line.saturating_sub(1)),
+            column: before.saturating_add(inside.column),
+        }
     }
 }

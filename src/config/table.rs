@@ -28,6 +28,7 @@ pub(super) trait Written {
 }
 
 /// Why text is not what a key takes. Both parts complete a [`Finding`](super::Finding).
+#[derive(Clone)]
 pub(super) struct Mistake {
     pub(super) finding: String,
     pub(super) remedy: String,

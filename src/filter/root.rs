@@ -192,7 +192,12 @@ impl RootContext for Root {
             Ok(policy) => Rc::new(policy),
             Err(findings) => {
                 for finding in findings.iter() {
-                    log::error!("configuration refused: {finding}");
+                    match finding.position {
+                        Some(at) => {
+                            log::error!("configuration refused, line {}, column {}: {finding}", at.line, at.column);
+                        }
+                        None => log::error!("configuration refused: {finding}"),
+                    }
                 }
                 return false;
             }

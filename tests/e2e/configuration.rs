@@ -1,19 +1,73 @@
-//! Configuration: both forms mean the same; a bad one is refused and the old one stays; the companion says the same.
+//! Configuration: all forms mean the same; a bad one is refused with the place of each mistake, and the old one stays.
 
 use boundgate_testbed::{EnvoyConfig, PluginConfig, Testbed, Update};
 use serde_json::json;
 
 use crate::expectations::{alices_token, bed, config, refused};
 
+/// The same as [`config`] for one route, as an operator writes it.
+const YAML: &str = r#"
+issuers:
+  main:
+    issuer: https://as.example.com
+    jwks: { cluster: as, uri: https://as.example.com/jwks, timeout: 2s }
+    algorithms: [ES256]
+resources:
+- hosts: [api.example.com]
+  audiences: [https://api.example.com]
+  issuers: [main]
+  routes:
+  - path: /greedy
+    scopes: [read:orders]
+    limits: [per-client]
+limits:
+  per-client: { key: [client_id], rate: 1/s, burst: 5 }  # a comment
+"#;
+
 #[tokio::test]
-async fn json_text_and_struct_mean_the_same() {
-    for plugin in [PluginConfig::from(config()), PluginConfig::Struct(config())] {
+async fn yaml_json_and_struct_mean_the_same() {
+    for plugin in [PluginConfig::from(YAML), PluginConfig::from(config()), PluginConfig::Struct(config())] {
         let bed = Testbed::start(EnvoyConfig::new(plugin)).await;
         let token = alices_token(&bed).await;
         let answer = bed.client("alice").get("/greedy").token(&token).send().await;
         assert_eq!(answer.status, 200);
         assert!(answer.header("ratelimit").unwrap().contains(r#""per-client";r=4"#));
     }
+}
+
+#[tokio::test]
+async fn each_mistake_in_a_text_is_logged_with_its_line_and_column() {
+    let bad = YAML.replace("scopes:", "scope:").replace("rate: 1/s", "rate: 010").replace("  limits:", "    limits:");
+    for (text, expected) in [
+        (
+            YAML.replace("scopes:", "scope:").replace("burst: 5", "burst: 010"),
+            [
+                r#"configuration refused, line 13, column 5: resources[0].routes[0].scope: unknown key. Did you mean "scopes"?"#,
+                "configuration refused, line 16, column 46: limits.per-client.burst: readers of YAML differ about \"010\"",
+            ],
+        ),
+        (bad, ["configuration refused, line 14, column ", "no YAML that could be read"]),
+        (
+            format!("{YAML}resources: []\n"),
+            ["configuration refused, line 17, column 1: resources: the same key as in line 7, column 1.", ""],
+        ),
+    ] {
+        let Err(refused) = Testbed::try_start(EnvoyConfig::new(text.as_str())).await else {
+            panic!("accepted: {text}")
+        };
+        let log = refused.to_string();
+        assert!(expected.iter().all(|expected| log.contains(expected)), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_occurs_twice_loosens_nothing() {
+    let bed = bed().await;
+    let token = bed.token(&bed.client("alice")).scope("other").issue().await;
+    let twice = YAML.replace("    scopes: [read:orders]\n", "    scopes: [read:orders]\n    scopes: [other]\n");
+    let Ok(Update::Rejected(_)) = bed.envoy.config_update(twice.as_str()).await else { panic!("it was accepted") };
+    let answer = bed.client("alice").get("/greedy").token(&token).send().await;
+    refused(&bed, &answer, 403, "scope-missing").await;
 }
 
 #[tokio::test]
@@ -39,7 +93,7 @@ async fn a_bad_configuration_is_refused_with_all_its_errors_and_the_old_one_stay
 
 #[tokio::test]
 async fn a_configuration_that_is_none_is_refused_at_the_start() {
-    for text in ["", "{", "[]", "null", "{\"a\":1,\"a\":2}"] {
+    for text in ["", "{", "[]", "null", "{\"a\":1,\"a\":2}", "- a", "a: \"", "---\n---\n"] {
         let plugin = PluginConfig::Text(text.to_owned());
         let refused = Testbed::try_start(EnvoyConfig::new(plugin)).await;
         assert!(refused.is_err(), "{text}");

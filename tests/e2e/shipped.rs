@@ -17,6 +17,11 @@ fn values(file: &str) -> BTreeMap<String, Value> {
 
 fn collect(value: Value, place: String, into: &mut BTreeMap<String, Value>) {
     match value {
+        // What the filter reads by itself.
+        Value::Object(mut map) if map.get("@type").is_some_and(|kind| *kind == STRING) => {
+            let text = map.remove("value").unwrap();
+            collect(serde_saphyr::from_str(text.as_str().unwrap()).unwrap(), format!("{place}/value"), into);
+        }
         Value::Object(map) => map.into_iter().for_each(|(name, value)| collect(value, format!("{place}/{name}"), into)),
         Value::Array(list) => list.into_iter().enumerate().for_each(|(number, value)| {
             let name = value["name"].as_str().map_or(number.to_string(), str::to_owned);
@@ -36,6 +41,7 @@ fn differences(file: &str, own: &[&str]) -> Vec<String> {
     differ.filter(|place| !own.iter().any(|own| place.starts_with(own))).cloned().collect()
 }
 
+const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
 const LISTENER: &str = "/static_resources/listeners/boundgate";
 const STAND_IN: &str = "/static_resources/listeners/stand-in";
 const MANAGER: &str = "/static_resources/listeners/boundgate/filter_chains/0/filters/envoy.filters.network.http_connection_manager/typed_config";

@@ -71,7 +71,7 @@ impl Envoy {
         let folder = tempfile::Builder::new().prefix("boundgate-").tempdir().expect("a temporary folder");
         pki.write_to(folder.path()).expect("PEM files in a temporary folder");
         let (bootstrap, listeners) = config.render(folder.path(), surroundings);
-        // JSON is YAML: read as such, values become a Struct exactly as they do for an operator's file.
+        // JSON is YAML: read as such, a Struct has exactly the values that it has from an operator's file.
         let file = folder.path().join("envoy.yaml");
         fs::write(&file, bootstrap.to_string()).expect("a file in a temporary folder");
         write_listeners(folder.path(), &listeners);

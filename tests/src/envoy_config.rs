@@ -34,7 +34,7 @@ pub(crate) fn yaml(text: &str) -> Value {
 /// The configuration of the filter, in the form it is handed over.
 #[derive(Clone, Debug)]
 pub enum PluginConfig {
-    /// A `google.protobuf.StringValue`: JSON as Istio hands it over, or any other text.
+    /// A `google.protobuf.StringValue`: YAML as shipped, JSON as Istio hands it over, or any other text.
     Text(String),
     /// A `google.protobuf.Struct`.
     Struct(Value),
@@ -50,7 +50,8 @@ impl PluginConfig {
     pub fn shipped_in(file: &str) -> Self {
         let mut shipped = shipped(file);
         let listener = listener_mut(&mut shipped, MAIN);
-        Self::Struct(filter_mut(listener, FILTER)["typed_config"]["config"]["configuration"]["value"].take())
+        let value = &filter_mut(listener, FILTER)["typed_config"]["config"]["configuration"]["value"];
+        Self::Text(value.as_str().expect("the shipped configuration is text").to_owned())
     }
 
     fn any(&self) -> Value {
@@ -68,9 +69,8 @@ impl From<Value> for PluginConfig {
 }
 
 impl From<&str> for PluginConfig {
-    /// From YAML, handed over as JSON.
     fn from(text: &str) -> Self {
-        yaml(text).into()
+        Self::Text(text.to_owned())
     }
 }
 

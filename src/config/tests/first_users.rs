@@ -193,7 +193,7 @@ fn limits_that_were_mistaken() {
         row(&[("/limits/per-client/burst", json!(5.5))], &["limits.per-client.burst: this is a number, not a whole number. Write a number from 1 to 1000000000."]),
         row(&[("/limits/per-client/burst", json!("5k"))], &["limits.per-client.burst: this is text, not a whole number. Write a number from 1 to 1000000000."]),
         row(&[("/limits/per-client/burst", json!(-5))], &["limits.per-client.burst: -5 is out of range. Write a number from 1 to 1000000000."]),
-        row(&[("/limits/per-client/burst", json!(1e+23))], &["limits.per-client.burst: this is a number, not a whole number. Write a number from 1 to 1000000000."]),
+        row(&[("/limits/per-client/burst", json!(1e+23))], &[r#"limits.per-client.burst: readers of YAML differ about "1e+23": some read a number, others another one or text. Write a number in plain digits, without zeros in front, underscores or exponent; text in quotation marks."#]),
         row(&[("/limits/per-client/rate", json!("1e20/s"))], &[r#"limits.per-client.rate: "1e20/s" is out of range. Write a whole number from 1 to 1000000000 before the unit."#]),
         row(&[("/limits/per-client/rate", json!("1e3/s"))], &[r#"limits.per-client.rate: "1e3/s" is no rate. Write a whole number and a unit, like "10/s", "10/min", "10/h" or "10/day"."#]),
         row(&[("/limits/per-client/rate", json!("99999999999999999999/s"))], &[r#"limits.per-client.rate: "99999999999999999999/s" is out of range. Write a whole number from 1 to 1000000000 before the unit."#]),

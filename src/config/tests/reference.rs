@@ -56,7 +56,7 @@ fn every_yaml_block_of_the_documentation_passes_the_check() {
     for page in pages() {
         for (line, text) in yaml_blocks(&read(&page)) {
             let place = format!("{}:{line}", page.display());
-            for document in documents(&text).unwrap_or_else(|fault| panic!("{place}: {fault}")) {
+            for document in documents(&text).unwrap_or_else(|fault| panic!("{place}: {fault}")).documents {
                 let policy = document.policy().unwrap_or_else(|findings| panic!("{place}: {findings}"));
                 assert_eq!(policy.doubts, Vec::<String>::new(), "{place}");
                 number += 1;
@@ -74,7 +74,8 @@ fn every_shipped_configuration_passes_the_check() {
             if path.extension().is_none_or(|ending| ending != "yaml") {
                 continue;
             }
-            for document in documents(&read(&path)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display())) {
+            let file = documents(&read(&path)).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+            for document in file.documents {
                 let policy = document.policy().unwrap_or_else(|findings| panic!("{}: {findings}", path.display()));
                 assert_eq!(policy.doubts, Vec::<String>::new(), "{}", path.display());
             }

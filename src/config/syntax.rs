@@ -1,0 +1,164 @@
+//! Why a text is no YAML. In: the text, and where its reader stopped. Out: a finding with the usual cause and its remedy.
+//! Not here: what is YAML and yet wrong (`yaml`, `scalars`).
+
+use granit_parser::{ErrorKind, ScanError};
+
+use crate::config::finding::Finding;
+use crate::config::scalars::{is_odd_space, is_typographic_quote};
+use crate::config::spots::Position;
+
+/// The finding for the place where `text` ends to be YAML.
+pub(super) fn fault(text: &str, error: &ScanError) -> Finding {
+    let from = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let (line, column) = (error.marker().line(), error.marker().col());
+    Finding {
+        path: String::new(),
+        finding: format!("no YAML that could be read: {}", error.kind()),
+        remedy: remedy(text, line, error.kind()),
+        position: Some(Position { line: from(line), column: from(column).saturating_add(1) }),
+    }
+}
+
+/// What to do about the usual cause: one that shows in the line where the reader stopped, or in the one before.
+fn remedy(text: &str, line: usize, kind: &ErrorKind) -> String {
+    let before = line.saturating_sub(1);
+    let mut lines: Vec<(usize, &str)> = text.lines().take(line).enumerate().skip(before.saturating_sub(1)).collect();
+    lines.reverse();
+    let cause = lines.iter().find_map(|(index, line)| cause(line, index.saturating_add(1)));
+    cause.unwrap_or_else(|| by_kind(kind).to_owned())
+}
+
+fn cause(line: &str, number: usize) -> Option<String> {
+    let indentation: &str = line.get(..line.len().saturating_sub(line.trim_start().len())).unwrap_or_default();
+    if indentation.contains('\t') {
+        return Some(format!("Line {number} begins with a tab: indent with spaces only."));
+    }
+    if let Some(space) = line.chars().find(|letter| is_odd_space(*letter)) {
+        return Some(format!(
+            "Line {number} has a space that is no ordinary one (U+{:04X}): write an ordinary one.",
+            u32::from(space)
+        ));
+    }
+    if let Some(quote) = line.chars().find(|letter| is_typographic_quote(*letter)) {
+        return Some(format!(
+            "Line {number} has a typographic quotation mark (U+{:04X}): write \" instead.",
+            u32::from(quote)
+        ));
+    }
+    if line.contains("{{") {
+        return Some(format!("Line {number} has a template in it: render it first."));
+    }
+    let unquoted = unquoted(line);
+    if unquoted.contains("/{") {
+        return Some("Put paths with braces in quotation marks, like \"/orders/{id}\".".to_owned());
+    }
+    colon_without_space(&unquoted).map(|(key, rest)| {
+        format!("Write a space behind the colon in line {number}: {key}: {}", rest.chars().take(20).collect::<String>())
+    })
+}
+
+/// What of a line stands outside of quotation marks and before a comment.
+fn unquoted(line: &str) -> String {
+    let mut open = None;
+    let mut before = ' ';
+    let mut kept = String::new();
+    for letter in line.chars() {
+        match open {
+            Some(quote) if letter == quote => open = None,
+            Some(_) => {}
+            None if letter == '#' && before == ' ' => break,
+            None if matches!(letter, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',') => open = Some(letter),
+            None => kept.push(letter),
+        }
+        before = letter;
+    }
+    kept
+}
+
+/// `mode` and `report` of `- { mode:report`.
+fn colon_without_space(line: &str) -> Option<(&str, &str)> {
+    let words = line.split([' ', '{', ',', '[']).filter(|word| !word.is_empty() && *word != "-");
+    let mut pairs = words.filter_map(|word| word.split_once(':'));
+    pairs.find(|(key, rest)| {
+        let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && !key.is_empty();
+        is_key && !rest.is_empty() && !rest.starts_with(['/', ':']) && !rest.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+fn by_kind(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::UnknownAnchor | ErrorKind::MissingAnchorOrAliasName => {
+            "Put text that begins with * or & in quotation marks."
+        }
+        ErrorKind::UnexpectedCharacter { character: '@' | '`' | '%' } => {
+            "Put text that begins with @, ` or % in quotation marks."
+        }
+        ErrorKind::UnexpectedCharacter { .. } => "Remove that character, or write it as an escape in quotation marks.",
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            "Write spaces instead of tabs."
+        }
+        ErrorKind::DirectiveDisallowed => "Remove lines that begin with %.",
+        ErrorKind::UnclosedQuotedScalar | ErrorKind::UnclosedFlowCollection { .. } => "Close what is opened there.",
+        ErrorKind::BlockSequenceEntryNotAllowed => "Begin each item of a list in a line of its own.",
+        _ => {
+            "Let keys of one table begin in one column, write a space behind each colon, close every bracket, and put text \
+             with \": \", \" #\" or brackets in it in quotation marks."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+
+    /// Position and remedy of the one finding about a text.
+    fn said(text: &str) -> (String, String) {
+        let findings = load(text.as_bytes()).unwrap_err();
+        let all: Vec<_> = findings.iter().collect();
+        let [only] = &all[..] else { panic!("{text}: {findings}") };
+        assert!(only.finding.starts_with("no YAML that could be read: "), "{text}: {only}");
+        (only.position.unwrap().to_string(), only.remedy.clone())
+    }
+
+    #[test]
+    fn the_usual_causes_are_named() {
+        let braces = "Put paths with braces in quotation marks, like \"/orders/{id}\".";
+        for (text, position, remedy) in [
+            ("resources:\n- routes:\n  - { path: /orders/{id}, methods: [GET] }\n", "3:21", braces),
+            ("resources:\n- routes:\n  - { path: /a/{x}/b/{y} }  # \"\n", "3:16", braces),
+            ("resources:\n\t- hosts: [a]\n", "2:2", "Line 2 begins with a tab: indent with spaces only."),
+            (
+                "resources:\n-\u{a0}hosts: [a]\n  routes: []\n",
+                "3:3",
+                "Line 2 has a space that is no ordinary one (U+00A0): write an ordinary one.",
+            ),
+            (
+                "resources:\n- { hosts: [a], realm: \u{201c}a, b\u{201d}: c d: e }\n",
+                "2:35",
+                "Line 2 has a typographic quotation mark (U+201C): write \" instead.",
+            ),
+            ("mode:report\nresources: []\n", "2:10", "Write a space behind the colon in line 1: mode: report"),
+            ("a: 1\n- b: {{ .Values.x }}\n", "2:3", "Line 2 has a template in it: render it first."),
+            ("hosts: [*.example.com]\n", "1:9", "Put text that begins with * or & in quotation marks."),
+            ("hosts: *\n", "1:8", "Put text that begins with * or & in quotation marks."),
+            ("a: @b\n", "1:4", "Put text that begins with @, ` or % in quotation marks."),
+            ("a: [b\n", "1:4", "Close what is opened there."),
+            ("a: \"b\n", "1:4", "Close what is opened there."),
+            ("a: - b\n", "1:4", "Begin each item of a list in a line of its own."),
+        ] {
+            assert_eq!(said(text), (position.to_owned(), remedy.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_usual_cause_is_not_named() {
+        for text in [
+            "a: \"/orders/{id}\"\nb c\n",
+            "a: https://x.example\nb c\n",
+            "a: \"mode:report\"\nb c\n",
+            "a: host:8443 # x:y\nb c\n",
+        ] {
+            assert!(said(text).1.starts_with("Let keys of one table begin in one column"), "{text}");
+        }
+    }
+}
