@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_text_that_is_no_yaml_is_told_with_line_column_and_remedy() {
         let (good, _, err) = checked("resources:\n- { path: /orders/{id} }\n");
-        let expected = "f.yaml:2:19: no YAML that could be read: while parsing a flow mapping, did not find expected ',' or '}'. \
+        let expected = "f.yaml:2:19: no YAML that could be read: a comma or a closing bracket was to come. \
                         Put paths with braces in quotation marks, like \"/orders/{id}\".\n";
         assert_eq!((good, err.as_str()), (false, expected));
     }

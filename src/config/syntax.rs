@@ -1,7 +1,7 @@
 //! Why a text is no YAML. In: the text, and where its reader stopped. Out: a finding with the usual cause and its remedy.
 //! Not here: what is YAML and yet wrong (`yaml`, `scalars`).
 
-use granit_parser::{ErrorKind, ScanError};
+use boundgate_yaml::{ErrorKind, ScanError};
 
 use crate::config::finding::Finding;
 use crate::config::scalars::{is_odd_space, is_typographic_quote};
@@ -11,21 +11,21 @@ use crate::config::spots::Position;
 pub(super) fn fault(text: &str, error: &ScanError) -> Finding {
     let from = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     let (line, column) = (error.marker().line(), error.marker().col());
+    let (finding, otherwise) = by_kind(error.kind());
     Finding {
         path: String::new(),
-        finding: format!("no YAML that could be read: {}", error.kind()),
-        remedy: remedy(text, line, error.kind()),
+        finding: format!("no YAML that could be read: {finding}"),
+        remedy: usual_cause(text, line).unwrap_or_else(|| otherwise.to_owned()),
         position: Some(Position { line: from(line), column: from(column).saturating_add(1) }),
     }
 }
 
-/// What to do about the usual cause: one that shows in the line where the reader stopped, or in the one before.
-fn remedy(text: &str, line: usize, kind: &ErrorKind) -> String {
+/// What to do about a cause that shows in the line where the reader stopped, or in the one before.
+fn usual_cause(text: &str, line: usize) -> Option<String> {
     let before = line.saturating_sub(1);
     let mut lines: Vec<(usize, &str)> = text.lines().take(line).enumerate().skip(before.saturating_sub(1)).collect();
     lines.reverse();
-    let cause = lines.iter().find_map(|(index, line)| cause(line, index.saturating_add(1)));
-    cause.unwrap_or_else(|| by_kind(kind).to_owned())
+    lines.iter().find_map(|(index, line)| cause(line, index.saturating_add(1)))
 }
 
 fn cause(line: &str, number: usize) -> Option<String> {
@@ -85,25 +85,39 @@ fn colon_without_space(line: &str) -> Option<(&str, &str)> {
     })
 }
 
-fn by_kind(kind: &ErrorKind) -> &'static str {
+/// Finding and remedy where nothing else tells the cause.
+fn by_kind(kind: &ErrorKind) -> (&'static str, &'static str) {
     match kind {
         ErrorKind::UnknownAnchor | ErrorKind::MissingAnchorOrAliasName => {
-            "Put text that begins with * or & in quotation marks."
+            ("no anchor of that name stands before", "Put text that begins with * or & in quotation marks.")
         }
         ErrorKind::UnexpectedCharacter { character: '@' | '`' | '%' } => {
-            "Put text that begins with @, ` or % in quotation marks."
+            ("a character that begins no text", "Put text that begins with @, ` or % in quotation marks.")
         }
-        ErrorKind::UnexpectedCharacter { .. } => "Remove that character, or write it as an escape in quotation marks.",
+        ErrorKind::UnexpectedCharacter { .. } | ErrorKind::BomInsideDocument => {
+            ("a character that cannot stand there", "Remove it, or write it as an escape in quotation marks.")
+        }
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            "Write spaces instead of tabs."
+            ("a tab where only spaces can stand", "Write spaces instead of tabs.")
         }
-        ErrorKind::DirectiveDisallowed => "Remove lines that begin with %.",
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::UnclosedFlowCollection { .. } => "Close what is opened there.",
-        ErrorKind::BlockSequenceEntryNotAllowed => "Begin each item of a list in a line of its own.",
-        _ => {
-            "Let keys of one table begin in one column, write a space behind each colon, close every bracket, and put text \
-             with \": \", \" #\" or brackets in it in quotation marks."
+        ErrorKind::DirectiveDisallowed => ("a directive", "Remove lines that begin with %."),
+        ErrorKind::UnclosedQuotedScalar => ("a quotation mark that is never closed", "Close it."),
+        ErrorKind::UnclosedFlowCollection { .. } => ("a bracket that is never closed", "Close it."),
+        ErrorKind::MisplacedFlowCollectionEnd | ErrorKind::MismatchedFlowCollectionEnd { .. } => {
+            ("a closing bracket without its opening one", "Write brackets in pairs.")
         }
+        ErrorKind::BlockSequenceEntryNotAllowed => {
+            ("a list that begins in the middle of a line", "Begin each item of a list in a line of its own.")
+        }
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => (
+            "a comma or a closing bracket was to come",
+            "Write a comma between entries, and put text with brackets, braces, \": \" or \" #\" in it in quotation marks.",
+        ),
+        _ => (
+            "a key, an item or a value was to come",
+            "Let keys of one table begin in one column, write a space behind each colon, and put text with \": \", \" #\" or brackets \
+             in it in quotation marks.",
+        ),
     }
 }
 
@@ -142,8 +156,8 @@ mod tests {
             ("hosts: [*.example.com]\n", "1:9", "Put text that begins with * or & in quotation marks."),
             ("hosts: *\n", "1:8", "Put text that begins with * or & in quotation marks."),
             ("a: @b\n", "1:4", "Put text that begins with @, ` or % in quotation marks."),
-            ("a: [b\n", "1:4", "Close what is opened there."),
-            ("a: \"b\n", "1:4", "Close what is opened there."),
+            ("a: [b\n", "1:4", "Close it."),
+            ("a: \"b\n", "1:4", "Close it."),
             ("a: - b\n", "1:4", "Begin each item of a list in a line of its own."),
         ] {
             assert_eq!(said(text), (position.to_owned(), remedy.to_owned()), "{text}");

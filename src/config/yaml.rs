@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span};
+use boundgate_yaml::{Event, ScalarStyle, Span};
 
 use crate::config::finding::{Finding, quoted};
 use crate::config::scalars::Scalars;
@@ -28,7 +28,6 @@ const ADDED_BYTES: usize = 4 << 20;
 
 /// All documents of `text`, each within `bounds`.
 pub(super) fn read(text: &str, bounds: Bounds, scalars: Scalars) -> Result<Vec<Read>, Finding> {
-    let options = granit_parser::options! { emit_comments: false, disallow_directives: true };
     let mut builder = Builder {
         bounds,
         scalars,
@@ -38,13 +37,18 @@ pub(super) fn read(text: &str, bounds: Bounds, scalars: Scalars) -> Result<Vec<R
         anchors: HashMap::new(),
         read: Vec::new(),
     };
-    for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| syntax::fault(text, &error))?;
-        builder.take(event, &span).map_err(|(finding, remedy)| {
+    let mut fault = None;
+    let parsed = boundgate_yaml::read(text, &mut |event, span| match builder.take(event, span) {
+        Ok(()) => true,
+        Err((finding, remedy)) => {
             let finding = format!("no YAML that could be read: {finding}");
-            Finding { path: String::new(), finding, remedy: remedy.to_owned(), position: Some(position(&span)) }
-        })?;
-    }
+            let position = Some(position(span));
+            fault = Some(Finding { path: String::new(), finding, remedy: remedy.to_owned(), position });
+            false
+        }
+    });
+    parsed.map_err(|error| syntax::fault(text, &error))?;
+    fault.map_or(Ok(()), Err)?;
     Ok(builder.read)
 }
 
