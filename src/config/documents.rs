@@ -10,7 +10,7 @@ use crate::config::scalars::{self, Scalars};
 use crate::config::spots::{Inlay, Position, Spot};
 use crate::config::table::nearest;
 use crate::config::yaml::{self, Read};
-use crate::config::{Finding, Findings, compile, load_text};
+use crate::config::{Finding, Findings, compile, load};
 use crate::json::{Bounds, Object, Value};
 use crate::policy::Policy;
 
@@ -80,7 +80,7 @@ impl Document {
     /// in the file.
     pub fn policy(&self) -> Result<Policy, Findings> {
         let judged = match &self.content {
-            Content::Text(text, inlay) => load_text(text).map_err(|findings| {
+            Content::Text(text, inlay) => load(text.as_bytes()).map_err(|findings| {
                 findings.moved(|inside| match (inside, inlay) {
                     (Some(inside), Some(inlay)) => Some(inlay.outside(inside)),
                     _ => self.begins,
@@ -156,6 +156,10 @@ fn of_kind(value: &Value) -> Option<&str> {
 }
 
 fn in_document(Read { value, spot }: &Read, text: &str, left: usize, file: &mut File) {
+    // What is left between two lines of ---, where a template rendered nothing.
+    if *value == Value::Null {
+        return;
+    }
     let before = file.documents.len();
     match of_kind(value) {
         Some("WasmPlugin") => file.documents.push(in_plugin(value, spot)),
@@ -637,7 +641,7 @@ mod tests {
             assert!(matches!(&said[..], [(_, path, _)] if path == "limits.l.burst"), "{burst} {said:?}");
         }
         assert_eq!(of("5.0", "a")[0].2, "this is text, not a whole number");
-        assert!(of("10", "a, mode: report, mode: enforce")[0].2.starts_with("the same key as in line 1, column "));
+        assert!(of("10", "a, mode: report, mode: enforce")[0].2.starts_with("the same key stands in this table"));
         assert_eq!(of("10", "a, <<: { mode: report }")[0].1, "resources[0][\"<<\"]");
         for realm in ["1.10", "12345678901", "'010'"] {
             assert_eq!(of("10", realm), [], "{realm}");
@@ -647,13 +651,19 @@ mod tests {
     #[test]
     fn a_repeated_key_and_a_file_without_configuration_are_errors() {
         let error = |text: &str| documents(text).err().unwrap().finding;
-        assert_eq!(said("a: 1\na: 2\n")[1], ("2:1".into(), "a".into(), "the same key as in line 1, column 1".into()));
+        assert_eq!(
+            said("a: 1\na: 2\n")[1],
+            ("2:1".into(), "a".into(), "the same key stands in this table already".into())
+        );
         let envoys = format!(
             "node: {{ id: a, id: b }}\nx: [{}]",
             filter(&format!("{{ \"@type\": {STRUCT}, value: {CONFIG} }}"))
         );
-        assert_eq!(said(&envoys), [("1:16".into(), "node.id".into(), "the same key as in line 1, column 9".into())]);
-        for text in ["", "kind: Service\n", "static_resources: {}\n"] {
+        assert_eq!(
+            said(&envoys),
+            [("1:16".into(), "node.id".into(), "the same key stands in this table already".into())]
+        );
+        for text in ["", "# a comment\n---\n---\n", "kind: Service\n", "static_resources: {}\n"] {
             assert_eq!(error(text), "no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy");
         }
     }

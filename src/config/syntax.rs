@@ -23,37 +23,47 @@ pub(super) fn fault(text: &str, error: &ScanError) -> Finding {
 /// What to do about a cause that shows in the line where the reader stopped, or in the one before.
 fn usual_cause(text: &str, line: usize) -> Option<String> {
     let before = line.saturating_sub(1);
-    let mut lines: Vec<(usize, &str)> = text.lines().take(line).enumerate().skip(before.saturating_sub(1)).collect();
+    // Tabs indent in JSON and in all that stands in brackets.
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    let lines = text
+        .lines()
+        .map(|line| if is_json { line.trim_start() } else { line })
+        .take(line)
+        .enumerate()
+        .skip(before.saturating_sub(1));
+    let mut lines: Vec<(usize, &str)> = lines.collect();
     lines.reverse();
-    lines.iter().find_map(|(index, line)| cause(line, index.saturating_add(1)))
+    lines.iter().find_map(|(index, here)| cause(here, if *index == before { "This line" } else { "The line before" }))
 }
 
-fn cause(line: &str, number: usize) -> Option<String> {
+/// `which`: what the line is called, since its number may be another one in the file around the text.
+fn cause(line: &str, which: &str) -> Option<String> {
     let indentation: &str = line.get(..line.len().saturating_sub(line.trim_start().len())).unwrap_or_default();
     if indentation.contains('\t') {
-        return Some(format!("Line {number} begins with a tab: indent with spaces only."));
+        return Some(format!("{which} begins with a tab: indent with spaces only."));
     }
     if let Some(space) = line.chars().find(|letter| is_odd_space(*letter)) {
         return Some(format!(
-            "Line {number} has a space that is no ordinary one (U+{:04X}): write an ordinary one.",
+            "{which} has a space that is no ordinary one (U+{:04X}): write an ordinary one.",
             u32::from(space)
         ));
     }
     if let Some(quote) = line.chars().find(|letter| is_typographic_quote(*letter)) {
         return Some(format!(
-            "Line {number} has a typographic quotation mark (U+{:04X}): write \" instead.",
+            "{which} has a typographic quotation mark (U+{:04X}): write \" instead.",
             u32::from(quote)
         ));
     }
     if line.contains("{{") {
-        return Some(format!("Line {number} has a template in it: render it first."));
+        return Some(format!("{which} has a template in it: render it first."));
     }
     let unquoted = unquoted(line);
     if unquoted.contains("/{") {
         return Some("Put paths with braces in quotation marks, like \"/orders/{id}\".".to_owned());
     }
     colon_without_space(&unquoted).map(|(key, rest)| {
-        format!("Write a space behind the colon in line {number}: {key}: {}", rest.chars().take(20).collect::<String>())
+        let rest: String = rest.chars().take(20).collect();
+        format!("{which} has no space behind a colon: write {key}: {rest}")
     })
 }
 
@@ -140,19 +150,19 @@ mod tests {
         for (text, position, remedy) in [
             ("resources:\n- routes:\n  - { path: /orders/{id}, methods: [GET] }\n", "3:21", braces),
             ("resources:\n- routes:\n  - { path: /a/{x}/b/{y} }  # \"\n", "3:16", braces),
-            ("resources:\n\t- hosts: [a]\n", "2:2", "Line 2 begins with a tab: indent with spaces only."),
+            ("resources:\n\t- hosts: [a]\n", "2:2", "This line begins with a tab: indent with spaces only."),
             (
                 "resources:\n-\u{a0}hosts: [a]\n  routes: []\n",
                 "3:3",
-                "Line 2 has a space that is no ordinary one (U+00A0): write an ordinary one.",
+                "The line before has a space that is no ordinary one (U+00A0): write an ordinary one.",
             ),
             (
                 "resources:\n- { hosts: [a], realm: \u{201c}a, b\u{201d}: c d: e }\n",
                 "2:35",
-                "Line 2 has a typographic quotation mark (U+201C): write \" instead.",
+                "This line has a typographic quotation mark (U+201C): write \" instead.",
             ),
-            ("mode:report\nresources: []\n", "2:10", "Write a space behind the colon in line 1: mode: report"),
-            ("a: 1\n- b: {{ .Values.x }}\n", "2:3", "Line 2 has a template in it: render it first."),
+            ("mode:report\nresources: []\n", "2:10", "The line before has no space behind a colon: write mode: report"),
+            ("a: 1\n- b: {{ .Values.x }}\n", "2:3", "This line has a template in it: render it first."),
             ("hosts: [*.example.com]\n", "1:9", "Put text that begins with * or & in quotation marks."),
             ("hosts: *\n", "1:8", "Put text that begins with * or & in quotation marks."),
             ("a: @b\n", "1:4", "Put text that begins with @, ` or % in quotation marks."),
@@ -172,7 +182,11 @@ mod tests {
             "a: \"mode:report\"\nb c\n",
             "a: host:8443 # x:y\nb c\n",
         ] {
-            assert!(said(text).1.starts_with("Let keys of one table begin in one column"), "{text}");
+            let remedy = said(text).1;
+            assert!(
+                ["Let keys of one table", "Write a comma between"].iter().any(|usual| remedy.starts_with(usual)),
+                "{text} {remedy}"
+            );
         }
     }
 }

@@ -199,11 +199,11 @@ impl Builder {
                 if object.len() >= self.bounds.members {
                     return Err(("more keys in a table than are accepted", SMALLER));
                 }
-                let first = spots.iter().find(|(other, _)| *other == name.text).map(|(_, spot)| spot.begins);
-                let slip = slip_of(&name, &value, first);
+                let repeated = spots.iter().any(|(other, _)| *other == name.text);
+                let slip = slip_of(&name, &value, repeated);
                 spot.begins = name.begins;
                 // A key that is no key of the operator's would only cause findings about what it is not.
-                if slip.is_none() || (name.tagged && first.is_none()) {
+                if slip.is_none() || (name.tagged && !repeated) {
                     let _ = object.insert(name.text.clone(), value);
                 }
                 spot.slip = slip.map(Box::new).or(spot.slip);
@@ -252,14 +252,14 @@ fn tagged() -> Mistake {
     )
 }
 
-/// What is wrong with a key and its value. `first`: where the same key stands already.
-fn slip_of(name: &Name, value: &Value, first: Option<Position>) -> Option<Mistake> {
+/// What is wrong with a key and its value.
+fn slip_of(name: &Name, value: &Value, repeated: bool) -> Option<Mistake> {
     if name.tagged {
         return Some(tagged());
     }
-    if let Some(first) = first {
-        let finding = format!("the same key as in line {}, column {}", first.line, first.column);
-        return Some(Mistake::new(finding, "Remove one of the two: readers differ about which of them counts."));
+    if repeated {
+        let remedy = "Remove one of the two: readers differ about which of them counts.";
+        return Some(Mistake::new("the same key stands in this table already", remedy));
     }
     if name.plain && name.text == "<<" {
         return Some(Mistake::new(

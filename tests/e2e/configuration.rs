@@ -49,7 +49,7 @@ async fn each_mistake_in_a_text_is_logged_with_its_line_and_column() {
         (bad, ["configuration refused, line 14, column ", "no YAML that could be read"]),
         (
             format!("{YAML}resources: []\n"),
-            ["configuration refused, line 17, column 1: resources: the same key as in line 7, column 1.", ""],
+            ["configuration refused, line 17, column 1: resources: the same key stands in this table already.", ""],
         ),
     ] {
         let Err(refused) = Testbed::try_start(EnvoyConfig::new(text.as_str())).await else {
