@@ -3,7 +3,7 @@
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
-//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
+//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts findings; `documents` finds configurations in files, `chains` and
 //! `escaped_slashes` what is wrong around them, `spots` lines and columns.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -16,6 +16,7 @@ mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
 mod doubts;
+mod elsewhere;
 #[cfg(feature = "cli")]
 mod escaped_slashes;
 mod fapi;
