@@ -105,6 +105,8 @@ impl Findings {
         self.0.iter()
     }
 
+    // Cold, and called from hundreds of places: inlined, it makes the module larger.
+    #[inline(never)]
     pub(super) fn add(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
         self.add_at(at, finding, remedy, None);
     }
@@ -135,32 +137,19 @@ impl Findings {
     }
 
     /// What may be right and is rarely meant. `word`, written under `meant` of the table at `table`, says that it is.
-    pub(super) fn doubt(
-        &mut self,
-        word: DoubtWord,
-        table: &Place,
-        at: &Place,
-        finding: impl Into<String>,
-        remedy: impl fmt::Display,
-    ) {
+    pub(super) fn doubt(&mut self, word: DoubtWord, table: &Place, at: &Place, finding: String, remedy: &str) {
         let remedy = format!("{remedy} If it is meant, write meant: [{}] in {}.", word.word(), table.as_str());
         self.push_doubt(at, finding, remedy, Some((word, table.clone())));
     }
 
     /// The same where the remedy tells how to say that it is meant.
-    pub(super) fn warn(&mut self, at: &Place, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.push_doubt(at, finding, remedy.into(), None);
+    pub(super) fn warn(&mut self, at: &Place, finding: String, remedy: &str) {
+        self.push_doubt(at, finding, remedy.to_owned(), None);
     }
 
-    fn push_doubt(
-        &mut self,
-        at: &Place,
-        finding: impl Into<String>,
-        remedy: String,
-        answer: Option<(DoubtWord, Place)>,
-    ) {
+    fn push_doubt(&mut self, at: &Place, finding: String, remedy: String, answer: Option<(DoubtWord, Place)>) {
         if self.1.len() < MOST_FINDINGS {
-            let finding = Finding { path: at.0.clone(), finding: finding.into(), remedy, position: None };
+            let finding = Finding { path: at.0.clone(), finding, remedy, position: None };
             self.1.push(Doubt { finding, answer });
         }
     }

@@ -101,7 +101,7 @@ fn unusual(route: &RouteTable, method: &At<Method>, findings: &mut Findings) {
         &route.at,
         &method.at,
         format!("{} is no usual method, so that this would rarely be reached", quoted(written)),
-        format!("Did you mean {usual:?}?"),
+        &format!("Did you mean {usual:?}?"),
     );
 }
 

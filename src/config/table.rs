@@ -4,6 +4,7 @@
 use serde_json::json;
 use strsim::levenshtein;
 
+use crate::config::elsewhere::elsewhere;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::json::{Object, Value};
 
@@ -154,34 +155,6 @@ pub(super) trait Table: Key {
     }
 }
 
-/// Keys that are often written in another table than theirs.
-pub(super) const ELSEWHERE: &[(&str, &str)] = &[
-    ("routes", "resources[]"),
-    ("hosts", "resources[]"),
-    ("audiences", "resources[]"),
-    ("forward", "resources[]"),
-    ("path", "resources[].routes[]"),
-    ("methods", "resources[].routes[]"),
-    ("access", "resources[].routes[]"),
-    ("bound", "resources[].routes[]"),
-    ("scopes", "resources[].routes[]"),
-    ("peers", "resources[].routes[]"),
-    ("cost", "resources[].routes[]"),
-    ("jwks", "issuers.<name>"),
-    ("algorithms", "issuers.<name>"),
-    ("leeway", "issuers.<name>"),
-    ("max_lifetime", "issuers.<name>"),
-    ("uri", "issuers.<name>.jwks"),
-    ("discovery", "issuers.<name>.jwks"),
-    ("rate", "limits.<name>"),
-    ("burst", "limits.<name>"),
-    ("in_flight", "limits.<name>"),
-    ("limit_fields", "the top level"),
-    ("x_ratelimit", "the top level"),
-    ("token_cache", "the top level"),
-    ("max_token_bytes", "the top level"),
-];
-
 /// Reads the keys of one table.
 pub(super) struct Reader<'r> {
     pub(super) members: &'r Object,
@@ -210,22 +183,6 @@ impl Reader<'_> {
         self.optional(name).unwrap_or_else(|| T::absent(&self.at.key(name), self.findings))
     }
 
-    /// Where what stands under a name that is no key here can stand.
-    fn elsewhere(&self, name: &str) -> Option<String> {
-        let is_top = *self.at == Place::root();
-        let inside = self.members.get(name).and_then(Value::as_object);
-        if is_top && inside.is_some_and(|inside| inside.get("resources").is_some()) {
-            return Some("What stands below it is the configuration: write that alone.".to_owned());
-        }
-        if is_top && (name.starts_with("x-") || name.starts_with('.')) {
-            let remedy =
-                "No key is for anchors alone: write &name where the value is used first, and *name after that.";
-            return Some(remedy.to_owned());
-        }
-        let (_, home) = ELSEWHERE.iter().find(|(key, _)| *key == name)?;
-        Some(format!("It belongs into {home}."))
-    }
-
     /// Reports what is no key, and says which of `known` were written.
     pub(super) fn finish(self, known: &'static [&'static str], later: &[&str]) -> Vec<&'static str> {
         let mut unknown: Vec<&str> = self.members.members().map(|(name, _)| name).collect();
@@ -237,7 +194,7 @@ impl Reader<'_> {
                 (true, _) => self.findings.add(&at, "not supported yet", "Leave it out."),
                 (false, Some(near)) => self.findings.add(&at, "unknown key", format!("Did you mean {near:?}?")),
                 (false, None) => {
-                    let elsewhere = self.elsewhere(name);
+                    let elsewhere = elsewhere(name, self.members, self.at);
                     let remedy = elsewhere.unwrap_or_else(|| format!("Known here: {}.", known.join(", ")));
                     self.findings.add(&at, "unknown key", remedy);
                 }
@@ -443,22 +400,5 @@ mod tests {
             assert_eq!(nearest(written, known.into_iter()), near, "{written}");
         }
         assert_eq!(nearest(&"x".repeat(100_000), known.into_iter()), None);
-    }
-
-    #[test]
-    fn what_belongs_elsewhere_is_a_key_there() {
-        let schema = crate::config::schema();
-        for (key, home) in ELSEWHERE {
-            let mut table = &schema;
-            for step in home.split('.').filter(|_| *home != "the top level") {
-                let property = &table["properties"][step.trim_end_matches("[]")];
-                table = match step {
-                    "<name>" => &table["additionalProperties"],
-                    _ if step.ends_with("[]") => &property["items"],
-                    _ => property,
-                };
-            }
-            assert!(table["properties"][key].is_object(), "{key} in {home}");
-        }
     }
 }

@@ -363,6 +363,7 @@ impl Name {
 impl TextKey for Name {
     const WHAT: &'static str = "a name";
     const EXAMPLE: &'static str = "the name of what is meant";
+    const LOOKS_LIKE_ANYTHING: bool = true;
 
     // Whether there is something of that name is asked later; so the spelling does not matter here.
     fn parse(text: &str) -> Result<Self, Mistake> {

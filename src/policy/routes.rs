@@ -5,6 +5,7 @@
 //! Literals are compared in their plain spelling: `/a%3Ab` does not lead around `/a:b`. A path that a server could take for
 //! one of a stricter route leads nowhere. An escaped slash leads to a parameter that takes it, or nowhere.
 
+mod conflict;
 mod look_alike;
 mod pattern;
 
@@ -13,8 +14,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::http::{CanonicalPath, plain};
-use crate::policy::{Access, MethodSet, Origin, Route};
+use crate::policy::{MethodSet, Route};
 
+pub use conflict::RouteConflict;
+use conflict::{open_parameters, weaker};
 use look_alike::LookAlikes;
 pub use pattern::{Pattern, PatternFault, Segment};
 
@@ -168,73 +171,6 @@ impl Node {
             Some((Segment::Parameter(_), behind)) => self.parameter.get_or_insert_default().place(behind),
         }
     }
-}
-
-/// Public catch-alls above routes that demand something.
-fn weaker(routes: &[&Rc<Route>]) -> Vec<RouteConflict> {
-    let (open, closed): (Vec<&Rc<Route>>, Vec<&Rc<Route>>) =
-        routes.iter().partition(|route| route.access == Access::Public);
-    let conflict = |open: &&Rc<Route>| {
-        let under = closed.iter().find(|closed| open.pattern.is_above(&closed.pattern))?;
-        Some(RouteConflict::WeakerCatchAll { route: open.origin.clone(), under: under.origin.clone() })
-    };
-    open.iter().filter_map(conflict).collect()
-}
-
-/// Open paths with parameters beside paths that demand something and are asked before them: one that is mistyped, or that
-/// comes to the service later, is open.
-fn open_parameters(routes: &[&Rc<Route>]) -> Vec<RouteConflict> {
-    let (open, closed): (Vec<&Rc<Route>>, Vec<&Rc<Route>>) =
-        routes.iter().partition(|route| route.access == Access::Public);
-    let conflict = |open: &&Rc<Route>| {
-        let takes_more = |closed: &&&Rc<Route>| {
-            open.pattern.meets(&closed.pattern)
-                && closed.pattern.is_before(&open.pattern)
-                && open.methods.overlaps(&closed.methods)
-        };
-        let beside = closed.iter().find(takes_more)?;
-        Some(RouteConflict::OpenParameter { route: open.origin.clone(), beside: beside.origin.clone() })
-    };
-    let has_rest = |route: &Rc<Route>| route.pattern.segments().last() == Some(&Segment::Rest);
-    open.iter().filter(|route| !has_rest(route)).filter_map(conflict).collect()
-}
-
-/// Two routes that cannot both mean what they say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RouteConflict {
-    /// The same paths, and no method that the first does not take: the second would never be reached.
-    Shadowed {
-        /// The second.
-        route: Origin,
-        /// The first.
-        by: Origin,
-    },
-    /// The same paths, and methods that both take: which rules hold for these would be a matter of order.
-    Overlapping {
-        /// The second.
-        route: Origin,
-        /// The first.
-        by: Origin,
-        /// The methods that both take, as they are written.
-        shared: Vec<Box<str>>,
-        /// Whether the second takes every method.
-        takes_all: bool,
-    },
-    /// An open path with a parameter stands beside one that demands something and is asked before it. That may be meant.
-    OpenParameter {
-        /// The open one.
-        route: Origin,
-        /// The other.
-        beside: Origin,
-    },
-    /// A `**` that is open to everybody stands above a route that demands something: a path mistyped by one
-    /// character, or one added to the service later, would be open.
-    WeakerCatchAll {
-        /// The catch-all.
-        route: Origin,
-        /// The route below it.
-        under: Origin,
-    },
 }
 
 /// Collects the routes of a resource.

@@ -3,7 +3,7 @@
 use boundgate_testbed::{EnvoyConfig, PluginConfig, Testbed, Update};
 use serde_json::json;
 
-use crate::expectations::{alices_token, bed, config, refused};
+use crate::expectations::{alices_token, bed, config, eventually, refused, with};
 
 /// The same as [`config`] for one route, as an operator writes it.
 const YAML: &str = r#"
@@ -109,4 +109,27 @@ async fn a_new_configuration_is_in_force_for_the_next_request() {
     assert!(matches!(bed.envoy.config_update(stricter).await, Ok(Update::Accepted)));
     let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
     refused(&bed, &answer, 403, "scope-missing").await;
+}
+
+#[tokio::test]
+async fn an_empty_list_of_scopes_opens_no_route() {
+    let bed = bed().await;
+    let mut open = config();
+    open["resources"][0]["routes"][1]["scopes"] = json!([]);
+    let Ok(Update::Rejected(_)) = bed.envoy.config_update(open).await else { panic!("it was accepted") };
+    assert!(bed.envoy.log().contains("resources[0].routes[1].scopes: an empty list, so that every token would pass."));
+    let token = bed.token(&bed.client("alice")).scope("other").issue().await;
+    let answer = bed.client("alice").get("/orders/7").token(&token).send().await;
+    refused(&bed, &answer, 403, "scope-missing").await;
+}
+
+#[tokio::test]
+async fn what_is_rarely_meant_is_told_in_the_log_and_stops_nothing() {
+    let doubted =
+        with(|config| config["resources"][0]["routes"][1]["scopes"] = json!({"any": ["read:*", "read:orders"]}));
+    let bed = Testbed::start(doubted).await;
+    let token = alices_token(&bed).await;
+    assert_eq!(bed.client("alice").get("/orders/7").token(&token).send().await.status, 200);
+    let told = r#"resources[0].routes[1].scopes.any[0]: "read:*" is compared as it stands: "*" stands for itself."#;
+    eventually(|| bed.envoy.log().contains(told)).await;
 }

@@ -179,3 +179,27 @@ async fn requests_at_once_are_limited_and_every_end_of_a_stream_frees_a_place() 
         assert_eq!(alice.get("/greedy").token(&token).send().await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn limits_of_a_resource_hold_on_each_route_that_says_nothing() {
+    let limited = with(|config| {
+        let resource = &mut config["resources"][0];
+        resource["limits"] = json!(["per-client"]);
+        for open in [0, 3] {
+            resource["routes"][open]["limits"] = json!("none");
+        }
+        config["limits"]["per-client"]["rate"] = json!("5/h");
+    });
+    let bed = Testbed::start(limited).await;
+    let (alice, token) = (bed.client("alice"), alices_token(&bed).await);
+    for path in ["/orders/1", "/orders/2", "/plain", "/plain", "/greedy"] {
+        assert_eq!(alice.get(path).token(&token).send().await.status, 200, "{path}");
+    }
+    for path in ["/orders/3", "/plain", "/greedy"] {
+        let answer = alice.get(path).token(&token).send().await;
+        assert_eq!(answer.status, 429, "one budget: {path}");
+        assert_eq!(bed.envoy.details(&answer).await, "boundgate:over-limit");
+    }
+    assert_eq!(bed.upstream.count(), 5);
+    assert_eq!(alice.get("/healthz").send().await.status, 200, "none on purpose");
+}
