@@ -212,7 +212,7 @@ impl RoutesBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Charges;
+    use crate::policy::{Access, Charges, Origin};
 
     fn route(path: &str, methods: &[&str], public: bool) -> Route {
         let methods = match methods {
