@@ -113,6 +113,9 @@ async fn a_filter_that_fails_in_the_worker_only_leaves_a_hole_which_the_interloc
     let closed = Testbed::start(hole(folder.path())).await;
     let answer = closed.anonymous().get("/orders/7").send().await;
     assert_eq!(answer.status, 403);
+    let line = closed.envoy.access_log_of(&answer).await;
+    assert!(line["audit"].is_null(), "nobody wrote a record: {line}");
+    assert_eq!(line["details"], "rbac_access_denied_matched_policy[none]");
     assert_eq!(closed.upstream.count(), 0);
     closed.envoy.stat_reaches("http.boundgate.rbac.boundgate_.denied", 1).await.unwrap();
 }

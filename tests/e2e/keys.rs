@@ -335,7 +335,7 @@ async fn a_key_server_that_cannot_be_reached_is_told_with_what_to_look_at() {
         config["resources"][0]["issuers"] =
             cases.iter().map(|(name, ..)| json!(name)).chain([json!("main")]).collect::<Vec<_>>().into();
     });
-    let bed = Testbed::start(config.edit(move |envoy| {
+    let config = config.edit(move |envoy| {
         let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
         let shipped = clusters.iter().find(|cluster| cluster["name"] == "as").unwrap().clone();
         for (name, ..) in cases {
@@ -365,9 +365,12 @@ async fn a_key_server_that_cannot_be_reached_is_told_with_what_to_look_at() {
             }
             clusters.push(cluster);
         }
-    }))
+    });
+    let bed = Testbed::start_with(|authority| {
+        authority.answer_jwks_with(JwksAnswer::Status(503));
+        config
+    })
     .await;
-    bed.authority.answer_jwks_with(JwksAnswer::Status(503));
     for (name, what, remedy, counter) in cases {
         let told = |line: &str| {
             line.contains(&format!("issuers.{name}.jwks: keys at https://as.example.com/jwks (cluster {name}): {what}"))

@@ -74,6 +74,21 @@ async fn a_refused_token_is_explained_to_the_operator_alone_and_the_complaint_ca
 }
 
 #[tokio::test]
+async fn callers_by_grpc_learn_the_request_id_from_a_header_if_envoy_is_told_to_send_it() {
+    let told = |envoy: &mut Value| {
+        let manager = &mut envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"];
+        manager["always_set_request_id_in_response"] = json!(true);
+    };
+    let bed = Testbed::start(with(|_| {}).edit(told)).await;
+    let alice = bed.client("alice").http2();
+    let answer = alice.post("/orders.Orders/Get").header("content-type", "application/grpc").send().await;
+    assert_eq!(answer.header("grpc-status").as_deref(), Some("16"));
+    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    assert_eq!(record["request_id"], answer.header("x-request-id").unwrap());
+    assert_eq!(bed.upstream.count(), 0);
+}
+
+#[tokio::test]
 async fn the_version_stands_in_the_log_in_a_gauge_and_in_every_record() {
     let bed = bed().await;
     let version = env!("CARGO_PKG_VERSION");
