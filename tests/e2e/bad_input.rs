@@ -145,7 +145,7 @@ async fn a_key_set_that_is_none_leaves_the_filter_unharmed() {
         (JwksAnswer::Status(500), "answered with status 500. See the server's log"),
         (JwksAnswer::Redirect("https://evil.example/".into()), "redirects to \"https://evil.example/\""),
         (JwksAnswer::Bytes("application/json", vec![0x1f, 0x8b, 8, 0]), "Switch off compression"),
-        (JwksAnswer::Held, "Nothing came within \"timeout\": raise it"),
+        (JwksAnswer::Held, "Nothing came in time: see the cluster's endpoint"),
     ] {
         let bed = Testbed::start(crate::expectations::config()).await;
         let token = alices_token(&bed).await;
