@@ -5,6 +5,16 @@ use std::time::{Duration, Instant};
 use boundgate_testbed::{Answer, EnvoyConfig, Testbed};
 use serde_json::{Value, json};
 
+/// The audit record in a line of the access log.
+pub fn record_in(line: &Value) -> Value {
+    serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
+}
+
+/// The audit record of the request that was answered so.
+pub async fn recorded(bed: &Testbed, answer: &Answer) -> Value {
+    record_in(&bed.envoy.access_log_of(answer).await)
+}
+
 /// A route of every kind; keys from the authorization server of the testbed.
 pub fn config() -> Value {
     json!({

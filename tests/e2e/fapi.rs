@@ -1,9 +1,9 @@
 //! A resource with `profile: fapi2` beside one without: signatures, and a number of the interaction on every answer.
 
-use boundgate_testbed::{Algorithm, Answer, JwksAnswer, Testbed};
+use boundgate_testbed::{Algorithm, JwksAnswer, Testbed};
 use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, with};
+use crate::expectations::{alices_token, recorded, with};
 
 const BANK: &str = "bank.example.com";
 const ID: &str = "x-fapi-interaction-id";
@@ -22,11 +22,6 @@ fn is_uuid(text: &str) -> bool {
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
         && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
         && parts[2].starts_with('4')
-}
-
-async fn recorded(bed: &Testbed, answer: &Answer) -> Value {
-    let line = bed.envoy.access_log_of(answer).await;
-    serde_json::from_str(line["audit"].as_str().unwrap()).unwrap()
 }
 
 #[tokio::test]

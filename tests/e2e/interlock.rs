@@ -4,7 +4,7 @@
 use boundgate_testbed::{EnvoyConfig, PluginConfig, Testbed};
 use serde_json::json;
 
-use crate::expectations::{alices_token, config};
+use crate::expectations::{alices_token, config, recorded};
 
 /// A second filter and interlock behind the first, each pair with a mark if it has a name. The second filter is `module`.
 fn twice(names: [Option<&'static str>; 2], module: Option<std::path::PathBuf>) -> EnvoyConfig {
@@ -79,9 +79,6 @@ fn misspelt(envoy: &mut serde_json::Value) {
 
 #[tokio::test]
 async fn the_record_of_what_the_interlock_refused_says_so_and_not_that_it_was_forwarded() {
-    let record = |line: serde_json::Value| -> serde_json::Value {
-        serde_json::from_str(line["audit"].as_str().expect("an audit record")).unwrap()
-    };
     let bed = Testbed::start(EnvoyConfig::new(config()).edit(misspelt)).await;
     let token = alices_token(&bed).await;
     for request in [
@@ -89,14 +86,14 @@ async fn the_record_of_what_the_interlock_refused_says_so_and_not_that_it_was_fo
         bed.client("alice").http2().post("/orders.Orders/Get").token(&token).header("content-type", "application/grpc"),
     ] {
         let answer = request.send().await;
-        let record = record(bed.envoy.access_log_of(&answer).await);
+        let record = recorded(&bed, &answer).await;
         assert_eq!((&record["decision"], &record["client_id"]), (&"stopped".into(), &"alice".into()));
         assert_eq!(record["stopped_by"], "rbac_access_denied_matched_policy[none]");
     }
     assert_eq!(bed.upstream.count(), 0);
     let good = Testbed::start(config()).await;
     let answer = good.anonymous().get("/healthz").send().await;
-    assert_eq!(record(good.envoy.access_log_of(&answer).await)["decision"], "forwarded");
+    assert_eq!(recorded(&good, &answer).await["decision"], "forwarded");
 }
 
 #[tokio::test]

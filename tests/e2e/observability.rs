@@ -3,11 +3,7 @@
 use boundgate_testbed::Testbed;
 use serde_json::{Value, json};
 
-use crate::expectations::{alices_token, bed, config, refused, with};
-
-fn audit(line: &Value) -> Value {
-    serde_json::from_str(line["audit"].as_str().expect("an audit record")).expect("JSON")
-}
+use crate::expectations::{alices_token, bed, config, record_in, refused, with};
 
 #[tokio::test]
 async fn every_request_leaves_an_audit_record_with_verified_identities() {
@@ -15,20 +11,20 @@ async fn every_request_leaves_an_audit_record_with_verified_identities() {
     let alice = bed.client("alice");
     let token = alices_token(&bed).await;
     let answer = alice.get("/orders/7").token(&token).send().await;
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record["decision"], "forwarded");
     assert_eq!((&record["client_id"], &record["iss"]), (&"alice".into(), &"https://as.example.com".into()));
     assert_eq!(record["x5t#S256"], Value::from(alice.identity().unwrap().thumbprint()));
 
     let answer = bed.client("bob").get("/orders/7").token(&token).send().await;
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!((&record["decision"], &record["reason"]), (&"refused".into(), &"binding-mismatch".into()));
     assert_eq!(record["client_id"], "alice", "whose token it is");
     assert_eq!(record["x5t#S256"], Value::from(bed.pki.client("bob").thumbprint()), "who presented it");
 
     let forged = bed.authority.claims().client("victim").header("kid", "other").sign();
     let answer = alice.get("/orders/7").token(&forged).send().await;
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record.get("client_id"), None, "what was not verified is not recorded as an identity");
 }
 
@@ -59,7 +55,7 @@ async fn a_refused_token_is_explained_to_the_operator_alone_and_the_complaint_ca
     ] {
         let answer = alice.get("/orders/7").token(&token.sign()).send().await;
         refused(&bed, &answer, 401, reason).await;
-        let record = audit(&bed.envoy.access_log_of(&answer).await);
+        let record = record_in(&bed.envoy.access_log_of(&answer).await);
         assert_eq!(record.pointer(place), Some(&value), "{record}");
         let mut problem = answer.problem();
         let id = problem.as_object_mut().unwrap().remove("request_id").expect("Envoy numbers requests");
@@ -70,7 +66,7 @@ async fn a_refused_token_is_explained_to_the_operator_alone_and_the_complaint_ca
     let read = claims().scope("other").sign();
     let answer = alice.get("/orders/7").token(&read).send().await;
     refused(&bed, &answer, 403, "scope-missing").await;
-    assert_eq!(audit(&bed.envoy.access_log_of(&answer).await)["missing_scopes"], json!(["read:orders"]));
+    assert_eq!(record_in(&bed.envoy.access_log_of(&answer).await)["missing_scopes"], json!(["read:orders"]));
 }
 
 #[tokio::test]
@@ -83,7 +79,7 @@ async fn callers_by_grpc_learn_the_request_id_from_a_header_if_envoy_is_told_to_
     let alice = bed.client("alice").http2();
     let answer = alice.post("/orders.Orders/Get").header("content-type", "application/grpc").send().await;
     assert_eq!(answer.header("grpc-status").as_deref(), Some("16"));
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record["request_id"], answer.header("x-request-id").unwrap());
     assert_eq!(bed.upstream.count(), 0);
 }
@@ -100,14 +96,14 @@ async fn the_version_stands_in_the_log_in_a_gauge_and_in_every_record() {
         .await
         .unwrap();
     let answer = bed.anonymous().get("/healthz").send().await;
-    assert_eq!(audit(&bed.envoy.access_log_of(&answer).await)["version"], version);
+    assert_eq!(record_in(&bed.envoy.access_log_of(&answer).await)["version"], version);
 }
 
 #[tokio::test]
 async fn a_route_for_peers_records_who_the_certificate_names() {
     let bed = bed().await;
     let answer = bed.client("alice").get("/mesh").send().await;
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record["peer"], "spiffe://example.org/client/alice");
     assert_eq!(record["subject"], "CN=alice");
     assert_eq!(record["serial"].as_str().unwrap().len(), 32);
@@ -142,7 +138,7 @@ async fn hostile_identities_are_bounded_and_escaped_in_the_record() {
         bed.authority.claims().scope("read:orders").bound_to(alice.identity().unwrap()).set("sub", sub.as_str());
     let answer = alice.get("/orders/7").token(&claims.sign()).send().await;
     assert_eq!(answer.status, 200);
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     let recorded = record["sub"].as_str().unwrap();
     assert!(sub.starts_with(recorded.trim_end_matches('…')) && recorded.chars().count() == 129, "{recorded}");
 }
@@ -185,10 +181,10 @@ async fn the_record_shows_the_path_as_it_was_judged() {
     let answer = alice.get("/orders/7?secret=1").token(&token).send().await;
     assert_eq!(bed.upstream.received()[0].path, "/elsewhere/7?secret=1");
     let line = bed.envoy.access_log_of(&answer).await;
-    assert_eq!(audit(&line)["path"], "/orders/7");
+    assert_eq!(record_in(&line)["path"], "/orders/7");
     let long = format!("/orders/{}", "x".repeat(5_000));
     let answer = alice.get(long.as_str()).send().await;
-    let record = audit(&bed.envoy.access_log_of(&answer).await);
+    let record = record_in(&bed.envoy.access_log_of(&answer).await);
     assert_eq!(record["path"].as_str().unwrap().chars().count(), 513, "cut");
 }
 

@@ -127,5 +127,8 @@ fn with_a_bad_configuration_in_its_own_file_envoy_ends_and_says_why() {
     });
     let (status, log) = Envoy::run_to_its_end(&envoy, &boundgate_testbed::Pki::shared());
     assert_eq!(status, Some(1), "{log}");
-    assert!(log.contains("configuration refused: limts: unknown key. Did you mean \"limits\"?"), "{log}");
+    assert!(
+        log.contains("configuration refused, line 1, column 2: limts: unknown key. Did you mean \"limits\"?"),
+        "{log}"
+    );
 }
