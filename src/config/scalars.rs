@@ -3,7 +3,7 @@
 
 use crate::config::finding::quoted;
 use crate::config::table::Mistake;
-use crate::json::Value;
+use crate::json::{self, Bounds, Value};
 
 /// How plain scalars are read.
 pub(super) type Scalars = fn(&str) -> (Value, Option<Mistake>);
@@ -17,8 +17,7 @@ pub(super) fn plain(text: &str) -> (Value, Option<Mistake>) {
         "" | "~" | "null" => Value::Null,
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        _ if is_whole(text) => whole(text),
-        _ if is_decimal(text) => decimal(text),
+        _ if is_whole(text) || is_decimal(text) => number(text),
         _ => {
             let mistake = unclear(text).or_else(|| odd_character(text));
             return (Value::Text(text.to_owned()), mistake);
@@ -54,12 +53,9 @@ fn all_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn whole(text: &str) -> Value {
-    text.parse().map_or_else(|_| decimal(text), Value::Integer)
-}
-
-fn decimal(text: &str) -> Value {
-    text.parse().ok().filter(|number: &f64| number.is_finite()).map_or(Value::Text(text.to_owned()), Value::Decimal)
+/// Such numbers are JSON too, and are read as there; one that does not fit stays text.
+fn number(text: &str) -> Value {
+    json::parse(text.as_bytes(), Bounds::TOKEN).unwrap_or_else(|_| Value::Text(text.to_owned()))
 }
 
 /// Of a word or a number that is written so that readers differ about it.

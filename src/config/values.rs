@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{Key, Mistake, TextKey, Written, not_what, unknown_word};
-use crate::json::Value;
+use crate::json::{self, Bounds, Value};
 use crate::policy::DayTimes;
 
 impl Key for bool {
@@ -305,8 +305,8 @@ impl Rate {
         let permits = digits(number).filter(|_| !number.is_empty());
         let Some(permits) = permits else {
             let large = |number: f64| number > f64::from(MOST_PERMITS);
-            return match number.parse() {
-                Ok(number) if large(number) => out_of_range(),
+            return match json::parse(number.as_bytes(), Bounds::TOKEN).ok().and_then(|number| number.as_number()) {
+                Some(number) if large(number) => out_of_range(),
                 _ => Err(Mistake::new(format!("{} is no rate", quoted(text)), REMEDY)),
             };
         };

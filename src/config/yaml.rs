@@ -6,8 +6,6 @@
 //! are told at once. Aliases are read, within the same bounds as if everything were written out.
 //! Not here: why a text is no YAML (`syntax`), what the values mean (`keys`).
 
-use std::collections::HashMap;
-
 use boundgate_yaml::{Event, ScalarStyle, Span};
 
 use crate::config::finding::{Finding, quoted};
@@ -34,7 +32,7 @@ pub(super) fn read(text: &str, bounds: Bounds, scalars: Scalars) -> Result<Vec<R
         values: bounds.values,
         bytes: text.len().saturating_add(ADDED_BYTES),
         open: Vec::new(),
-        anchors: HashMap::new(),
+        anchors: Vec::new(),
         read: Vec::new(),
     };
     let mut fault = None;
@@ -70,7 +68,8 @@ struct Builder {
     /// Bytes of text that may still come.
     bytes: usize,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Value, Spot)>,
+    /// By number, as the parser counts them.
+    anchors: Vec<Option<(Value, Spot)>>,
     read: Vec<Read>,
 }
 
@@ -145,7 +144,7 @@ impl Builder {
                     return Err(KEY);
                 }
                 let own = ("an alias of what it stands in", "Write out what is meant.");
-                let (value, spot) = self.anchors.get(&anchor).ok_or(own)?;
+                let (value, spot) = self.anchors.get(anchor).and_then(Option::as_ref).ok_or(own)?;
                 let depth = self.bounds.depth.saturating_sub(self.open.len());
                 spend(value, depth, &mut self.values, &mut self.bytes)?;
                 let (value, spot) = (value.clone(), Spot { begins, ..spot.clone() });
@@ -181,7 +180,13 @@ impl Builder {
             let (mut values, mut bytes) = (self.values, self.bytes);
             spend(&value, self.bounds.depth, &mut values, &mut bytes)?;
             (self.values, self.bytes) = (values, bytes);
-            self.anchors.insert(anchor, (value.clone(), spot.clone()));
+            // As many as there are nodes in the text.
+            if self.anchors.len() <= anchor {
+                self.anchors.resize_with(anchor.saturating_add(1), || None);
+            }
+            if let Some(place) = self.anchors.get_mut(anchor) {
+                *place = Some((value.clone(), spot.clone()));
+            }
         }
         self.place(value, spot)
     }
