@@ -178,11 +178,14 @@ impl Findings {
 
     /// In the order of `ranks`, one for each; those of one rank as they were found. That there are more stays last.
     pub(super) fn sorted_by(self, ranks: &[usize]) -> Self {
-        let mut ranked: Vec<(usize, Finding)> = ranks.iter().copied().zip(self.0).collect();
-        if let Some(told) = ranked.get_mut(..ranks.len().min(MOST_FINDINGS)) {
-            told.sort_by_key(|(rank, _)| *rank);
+        // Numbers are sorted, not findings: for these the sort alone would be a fiftieth of the module.
+        let mut order: Vec<(usize, usize)> = ranks.iter().copied().zip(0..).collect();
+        if let Some(told) = order.get_mut(..ranks.len().min(MOST_FINDINGS)) {
+            told.sort_unstable();
         }
-        Self(ranked.into_iter().map(|(_, finding)| finding).collect(), self.1)
+        let mut findings: Vec<Option<Finding>> = self.0.into_iter().map(Some).collect();
+        let next = |(_, index): (usize, usize)| findings.get_mut(index)?.take();
+        Self(order.into_iter().filter_map(next).collect(), self.1)
     }
 
     /// Without those about how something is said whose spelling is wrong (it has a position already): one finding is enough.

@@ -55,7 +55,10 @@ impl Fact {
 
     /// Brings the parts of a key into one order: the order in which they were written means nothing.
     pub(super) fn sort(key: &mut [Self]) {
-        key.sort_by(|one, other| one.kind().cmp(&other.kind()));
+        fn rank(fact: &Fact) -> ((&'static str, &str), &str) {
+            (fact.kind(), if let Fact::Constant(text) = fact { text } else { "" })
+        }
+        key.sort_unstable_by(|one, other| rank(one).cmp(&rank(other)));
     }
 
     /// Whether a request without a token never has it.
