@@ -71,7 +71,8 @@ fn resource(resource: &ResourceTable, findings: &mut Findings) {
         literal(&resource.at, at, &value.0, "*", "Write each value of aud.", findings);
     }
     let paths = || resource.routes.iter().flatten().filter_map(|route| Some(&route.value.path.as_ref()?.0));
-    let written: BTreeSet<String> = paths().map(Pattern::nameless).collect();
+    let mut written: BTreeSet<String> = BTreeSet::new();
+    written.extend(paths().map(Pattern::nameless));
     for At { value: route, .. } in resource.routes.iter().flatten() {
         scopes(route, findings);
         route.methods.iter().flatten().for_each(|method| unusual(route, method, findings));
