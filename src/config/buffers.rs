@@ -59,3 +59,41 @@ fn listeners<'v>(value: &'v Value, found: &mut Vec<(&'v Object, Buffer)>) {
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::documents::documents;
+
+    /// The warnings about a listener with `limit` around a document with `refusals`.
+    fn warned(limit: &str, refusals: &str) -> Vec<String> {
+        let file = format!(
+            "listeners:\n- name: main\n{limit}  filter_chains:\n  - \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      \
+             name: boundgate\n      configuration:\n        \"@type\": type.googleapis.com/google.protobuf.StringValue\n        value: |\n          \
+             refusals: {{ {refusals} }}\n          resources: [{{ hosts: [a], routes: [{{ path: /, access: public }}] }}]\n"
+        );
+        let document = documents(&file).unwrap().documents.pop().unwrap();
+        document.warnings(&document.policy().unwrap())
+    }
+
+    #[test]
+    fn a_buffer_that_a_body_can_fill_which_a_refusal_waits_for_is_a_warning() {
+        for (limit, refusals) in [
+            ("  per_connection_buffer_limit_bytes: 65536\n", ""),
+            ("  per_connection_buffer_limit_bytes: \"1000\"\n", ""),
+            ("", "await_body: 1MiB"),
+        ] {
+            let warned = warned(limit, refusals);
+            assert!(
+                matches!(&warned[..], [warning] if warning.starts_with("listener \"main\" buffers ")),
+                "{limit} {warned:?}"
+            );
+        }
+        for (limit, refusals) in [
+            ("  per_connection_buffer_limit_bytes: 65537\n", ""),
+            ("", ""),
+            ("  per_connection_buffer_limit_bytes: 1\n", "await_body: \"0\""),
+        ] {
+            assert_eq!(warned(limit, refusals), Vec::<String>::new(), "{limit}");
+        }
+    }
+}
