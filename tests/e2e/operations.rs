@@ -33,6 +33,14 @@ fn run(command: &str, log: &str) -> String {
     written
 }
 
+#[test]
+fn the_companion_checks_what_is_piped_into_it() {
+    let told = run("boundgate check - < envoy/boundgate.yaml", "");
+    assert!(told.contains("stdin: filter boundgate: good."), "{told}");
+    let told = run("! sed s/resources:/resorces:/ envoy/boundgate.yaml | boundgate check -", "");
+    assert!(told.contains("resorces: unknown key. Did you mean \"resources\"?"), "{told}");
+}
+
 #[tokio::test]
 async fn every_command_of_the_page_runs_and_shows_what_it_is_for() {
     const ID: &str = "4d1f66e1-0001-9f36-8c5e-2d7e2b7a4c11";
