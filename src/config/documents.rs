@@ -1,10 +1,13 @@
 //! Configurations in files: alone, in an Istio WasmPlugin, in a configuration of Envoy, or in a ConfigMap that has one of these as a
 //! text. In: the text of a YAML or JSON file. Out: each Boundgate configuration in it, in the form in which the proxy will get it, and
-//! what was passed over.
+//! what was passed over. Not here: which filters of Envoy are meant, and what undoes them (`filters`).
 
-use crate::config::buffers::{self, Buffer};
-use crate::config::chains::of_mixed_trust;
-use crate::config::escaped_slashes;
+mod filters;
+
+pub(super) use filters::filters;
+use filters::in_filters;
+
+use crate::config::buffers::Buffer;
 use crate::config::finding::{Place, quoted};
 use crate::config::scalars::{self, Scalars};
 use crate::config::spots::{Inlay, Position, Spot};
@@ -19,10 +22,6 @@ const FILE: Bounds = Bounds { depth: 64, values: 1_000_000, members: 10_000 };
 
 /// The most texts inside each other: a ConfigMap, a configuration of Envoy, the document.
 const MOST_TEXTS: usize = 3;
-
-const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
-const STRING: &str = "type.googleapis.com/google.protobuf.StringValue";
-const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
 
 /// What a file holds.
 #[derive(Default)]
@@ -243,162 +242,6 @@ fn in_texts(kind: &str, value: &Value, spot: &Spot, text: &str, left: usize, fil
     }
 }
 
-/// Looks for wasm filters of Envoy.
-fn in_filters(value: &Value, spot: &Spot, text: &str, file: &mut File) {
-    let mut wasm = Vec::new();
-    filters(value, &mut wasm);
-    file.is_envoys |= !wasm.is_empty();
-    // A proxy may have wasm filters of others. Where any says that it is Boundgate, or looks so, those are meant.
-    let some_are_ours = wasm.iter().any(|filter| is_ours(filter));
-    if some_are_ours {
-        let others = wasm.iter().filter(|filter| !is_ours(filter));
-        file.passed_over.extend(others.map(|other| {
-            format!(
-                "filter {} was not judged: neither its name, root_id and module say boundgate, nor has its configuration resources",
-                name_of(other)
-            )
-        }));
-    }
-    let (mixed, hidden) = (of_mixed_trust(value), escaped_slashes::hidden(value));
-    let of = |findings: &[(&Object, Findings)], wasm: &Object| {
-        findings.iter().find(|(filter, _)| std::ptr::eq(*filter, wasm)).map(|(_, findings)| findings.clone())
-    };
-    wasm.retain(|wasm| !some_are_ours || is_ours(wasm));
-    let mut repeated = Vec::new();
-    repeated_marks(value, &wasm, &mut repeated);
-    let is_repeated = |wasm: &Object| repeated.iter().any(|other| std::ptr::eq(*other, wasm));
-    let buffers = buffers::of_listeners(value);
-    file.documents.extend(wasm.iter().map(|wasm| {
-        Document {
-            mixed_trust: of(&mixed, wasm),
-            hidden_slashes: of(&hidden, wasm),
-            buffers: buffers
-                .iter()
-                .filter(|(filter, _)| std::ptr::eq(*filter, *wasm))
-                .map(|(_, buffer)| buffer.clone())
-                .collect(),
-            ..filter(wasm, is_repeated(wasm), spot.of(wasm, value), text)
-        }
-    }));
-}
-
-/// The wasm filters in `value`, however deep. As deep as the file, which is bounded.
-pub(super) fn filters<'v>(value: &'v Value, found: &mut Vec<&'v Object>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| filters(item, found)),
-        Value::Object(object) if object.get("@type").and_then(Value::as_text) == Some(WASM) => found.push(object),
-        Value::Object(object) => object.members().for_each(|(_, member)| filters(member, found)),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
-    }
-}
-
-/// Whether its names or the place of its module say Boundgate, or its configuration is one of these.
-fn is_ours(wasm: &Object) -> bool {
-    let code: [&[&str]; 2] =
-        [&["vm_config", "code", "local", "filename"], &["vm_config", "code", "remote", "http_uri", "uri"]];
-    let places = code.into_iter().chain([&["name"][..], &["root_id"]]);
-    let config = wasm.get("config");
-    let mut texts = places.filter_map(|path| at(config?, path)?.as_text());
-    texts.any(|text| text.contains("boundgate"))
-        || document_of(wasm).is_some_and(|document| at(&document, &["resources"]).is_some())
-}
-
-fn name_of(wasm: &Object) -> &str {
-    let name = wasm.get("config").and_then(|config| at(config, &["name"])).and_then(Value::as_text);
-    name.unwrap_or("without a name")
-}
-
-/// `repeated`: another filter before it in its chain has the same mark. `spot`: where the filter stands in `text`.
-fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>, text: &str) -> Document {
-    let mut around = Findings::default();
-    let goes_on = wasm.get("config").and_then(|config| at(config, &["allow_on_headers_stop_iteration"]));
-    if goes_on.is_some_and(|goes_on| !matches!(goes_on, Value::Bool(false) | Value::Null)) {
-        around.add(
-            &Place::root().key("allow_on_headers_stop_iteration"),
-            "set, so that the proxy goes on with what comes behind a head that is not judged yet",
-            "Remove it from the filter.",
-        );
-    }
-    if repeated {
-        around.add(
-            &Place::root().key("mark"),
-            "the same as that of another filter of this chain, so that what one let through passes the interlock of the other",
-            "Write mark: <name>, and let the interlock behind this filter ask for wasm.boundgate_<name>.",
-        );
-    }
-    let part = |path: &[&str]| spot.and_then(|spot| spot.at(path));
-    let value = part(&["config", "configuration", "value"]);
-    let begins = value.or(part(&["config"])).or(spot).map(|spot| spot.begins);
-    let content = content(wasm, value, text);
-    Document { around, ..Document::new(Some(format!("filter {}", name_of(wasm))), content, begins) }
-}
-
-fn content(wasm: &Object, spot: Option<&Spot>, file: &str) -> Content {
-    let inside = |path: &[&str]| wasm.get("config").and_then(|config| at(config, path));
-    let kind = inside(&["configuration", "@type"]).and_then(Value::as_text);
-    let other = |finding: String, remedy: &str| Content::Other(Findings::single(finding, remedy));
-    match (kind, inside(&["configuration", "value"]), spot) {
-        (Some(STRING), Some(Value::Text(text)), spot) => {
-            Content::Text(text.clone(), spot.map(|spot| spot.inlay(text, file)))
-        }
-        (Some(STRING), Some(_), _) => other(
-            "the value of this google.protobuf.StringValue is no text".to_owned(),
-            "Write value: | and the configuration in the lines below, indented.",
-        ),
-        (Some(STRUCT), Some(value), Some(spot)) => Content::Value(Read { value: value.clone(), spot: spot.clone() }),
-        (Some(STRING | STRUCT), _, _) => other(
-            "there is no value beside its @type".to_owned(),
-            "Write value: | and the configuration in the lines below, indented.",
-        ),
-        (Some(kind), _, _) => other(
-            format!("its @type is {}, which the filter does not understand", quoted(kind)),
-            "Write \"@type\": type.googleapis.com/google.protobuf.StringValue, and the configuration as its value.",
-        ),
-        (None, _, _) => other(
-            match inside(&["configuration"]) {
-                Some(_) => "it has no @type".to_owned(),
-                None => "there is none".to_owned(),
-            },
-            "Write one under config.configuration, as text in a google.protobuf.StringValue.",
-        ),
-    }
-}
-
-/// Those of `ours` that stand in one list of filters behind another with the same mark.
-fn repeated_marks<'v>(value: &'v Value, ours: &[&'v Object], repeated: &mut Vec<&'v Object>) {
-    match value {
-        Value::Array(items) => {
-            let mut marks = Vec::new();
-            for item in items {
-                let Some(Value::Object(filter)) = at(item, &["typed_config"]) else { continue };
-                if ours.iter().any(|our| std::ptr::eq(*our, filter)) {
-                    let mark = mark(filter);
-                    if marks.contains(&mark) {
-                        repeated.push(filter);
-                    }
-                    marks.push(mark);
-                }
-            }
-            items.iter().for_each(|item| repeated_marks(item, ours, repeated));
-        }
-        Value::Object(object) => object.members().for_each(|(_, member)| repeated_marks(member, ours, repeated)),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
-    }
-}
-
-/// The `mark` of a filter's configuration, as it is written.
-fn mark(wasm: &Object) -> Option<String> {
-    at(&document_of(wasm)?, &["mark"]).and_then(Value::as_text).map(str::to_owned)
-}
-
-/// The document of a filter, where it can be read.
-fn document_of(wasm: &Object) -> Option<Value> {
-    match at(wasm.get("config")?, &["configuration", "value"])? {
-        Value::Text(text) => Some(yaml::read(text, Bounds::CONFIG, scalars::plain).ok()?.into_iter().next()?.value),
-        value => Some(value.clone()),
-    }
-}
-
 /// The value at `path` below `value`.
 pub(super) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| value.as_object()?.get(name))
@@ -406,6 +249,7 @@ pub(super) fn at<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
 
 #[cfg(test)]
 mod tests {
+    use super::filters::{STRING, STRUCT, WASM};
     use super::*;
 
     const CONFIG: &str = "{ resources: [{ hosts: [a], routes: [{ path: /, access: public }] }] }";

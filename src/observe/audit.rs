@@ -1,6 +1,5 @@
 //! The audit record of one request: a line of JSON for the access log. In: what was seen, and the verdict.
 //! Out: text in which identities are bounded and escaped, and which never holds a token, key or certificate.
-
 //!
 //! Not here: what is told of a token that is refused (`token_facts`), how texts are bounded (`bounded`).
 
