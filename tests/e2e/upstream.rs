@@ -199,6 +199,8 @@ async fn a_resource_that_only_reports_lets_everything_pass_and_names_nobody() {
         config["resources"][0]["forward"] = json!({"headers": {"x-client-id": "client_id"}});
     };
     let bed = Testbed::start(with(report)).await;
+    // Nobody waits for keys there.
+    bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.unwrap();
     let token = alices_token(&bed).await;
     let answer = bed.client("bob").get("/orders/7").token(&token).header("x-client-id", "alice").send().await;
     assert_eq!(answer.status, 200);
@@ -207,5 +209,4 @@ async fn a_resource_that_only_reports_lets_everything_pass_and_names_nobody() {
     assert!(line["audit"].as_str().unwrap().contains(r#""decision":"reported","reason":"binding-mismatch""#), "{line}");
     bed.envoy.stat_reaches("wasmcustom.boundgate.requests.decision.reported.reason.binding-mismatch", 1).await.unwrap();
     assert!(bed.envoy.log().contains("resources[0].mode is report"));
-    assert_eq!(bed.client("alice").get("/orders/%2e%2e/x").send().await.status, 400);
 }
