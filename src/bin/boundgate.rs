@@ -1,7 +1,19 @@
 //! The companion on the command line. In: files. Out: what is wrong in them, in the words the filter would use when the
-//! proxy loads them; or what they open; or the JSON Schema; or a token to try them with. Not here: any rule about configurations
+//! proxy loads them; or what they open, or make of a request; or the JSON Schema; or a token to try them with. Not here: any rule about configurations
 //! (`boundgate::config`).
 
+#[path = "boundgate/asked.rs"]
+mod asked;
+#[path = "boundgate/certificate.rs"]
+mod certificate;
+#[path = "boundgate/checks.rs"]
+mod checks;
+#[path = "boundgate/explain.rs"]
+mod explain;
+#[path = "boundgate/facts.rs"]
+mod facts;
+#[path = "boundgate/proxy.rs"]
+mod proxy;
 #[path = "boundgate/routes.rs"]
 mod routes;
 #[path = "boundgate/rules.rs"]
@@ -14,12 +26,14 @@ mod token;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use boundgate::config::documents::{Document, documents};
 use boundgate::config::{Finding, Position, schema};
 use boundgate::policy::{ForwardRule, Policy};
 use clap::{Parser, Subcommand};
 
+use crate::explain::{ExplainOptions, NOT_ASKED, explain};
 use crate::routes::{RoutesOptions, routes};
 use crate::token::{TokenOptions, token};
 
@@ -44,6 +58,10 @@ enum Command {
     },
     /// Print every route with what it demands, as it was compiled: what is open
     Routes(RoutesOptions),
+    /// Print what becomes of one request: each check in its order, what it saw, and where its rule is written
+    ///
+    /// The filter's own code decides. Exit status: 0 it goes upstream, 1 it is refused, 2 it could not be asked.
+    Explain(Box<ExplainOptions>),
     /// Print the JSON Schema of a configuration
     Schema,
     /// Print the headers that no caller gets past the filter, unless a configuration keeps them
@@ -58,6 +76,10 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check { files } => check_all(&files, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Routes(options) => routes(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Explain(options) => {
+            let done = explain(&options, &mut io::stdout().lock(), &mut io::stderr().lock());
+            return done.unwrap_or(ExitCode::from(NOT_ASKED));
+        }
         Command::Token(options) => token(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Schema => writeln!(io::stdout(), "{:#}", schema()).map(|()| true),
         Command::Headers => headers(&mut io::stdout().lock()),
@@ -106,8 +128,11 @@ fn named_text(file: &Path) -> (String, io::Result<String>) {
     }
 }
 
+/// One of a file, and what it means.
+type Configuration = (Document, Rc<Policy>);
+
 /// The configurations of a file, each with its policy. `None`, and what is wrong is told, if one of them is not good.
-fn configurations(file: &Path, err: &mut impl Write) -> io::Result<Option<Vec<(Document, Policy)>>> {
+fn configurations(file: &Path, err: &mut impl Write) -> io::Result<Option<Vec<Configuration>>> {
     let (file_name, text) = named_text(file);
     let text = match text {
         Ok(text) => text,
@@ -124,7 +149,7 @@ fn configurations(file: &Path, err: &mut impl Write) -> io::Result<Option<Vec<(D
     }
     let documents = documents(&text).map(|file| file.documents).unwrap_or_default();
     let judged = documents.into_iter().filter_map(|document| Some((document.policy().ok()?, document)));
-    Ok(Some(judged.map(|(policy, document)| (document, policy)).collect()))
+    Ok(Some(judged.map(|(policy, document)| (document, Rc::new(policy))).collect()))
 }
 
 fn from_stdin() -> io::Result<String> {
