@@ -1,7 +1,23 @@
 //! The companion on the command line. In: files. Out: what is wrong in them, in the words the filter would use when the
-//! proxy loads them; or the JSON Schema; or a token to try them with. Not here: any rule about configurations
+//! proxy loads them; or what they open, or make of a request; or the JSON Schema; or a token to try them with. Not here: any rule about configurations
 //! (`boundgate::config`).
 
+#[path = "boundgate/asked.rs"]
+mod asked;
+#[path = "boundgate/certificate.rs"]
+mod certificate;
+#[path = "boundgate/checks.rs"]
+mod checks;
+#[path = "boundgate/explain.rs"]
+mod explain;
+#[path = "boundgate/facts.rs"]
+mod facts;
+#[path = "boundgate/proxy.rs"]
+mod proxy;
+#[path = "boundgate/routes.rs"]
+mod routes;
+#[path = "boundgate/rules.rs"]
+mod rules;
 #[path = "boundgate/signer.rs"]
 mod signer;
 #[path = "boundgate/token.rs"]
@@ -10,12 +26,15 @@ mod token;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
-use boundgate::config::documents::documents;
+use boundgate::config::documents::{Document, documents};
 use boundgate::config::{Finding, Position, schema};
-use boundgate::policy::ForwardRule;
+use boundgate::policy::{ForwardRule, Policy};
 use clap::{Parser, Subcommand};
 
+use crate::explain::{ExplainOptions, NOT_ASKED, explain};
+use crate::routes::{RoutesOptions, routes};
 use crate::token::{TokenOptions, token};
 
 #[derive(Parser)]
@@ -37,6 +56,12 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Print every route with what it demands, as it was compiled: what is open
+    Routes(RoutesOptions),
+    /// Print what becomes of one request: each check in its order, what it saw, and where its rule is written
+    ///
+    /// The filter's own code decides. Exit status: 0 it goes upstream, 1 it is refused, 2 it could not be asked.
+    Explain(Box<ExplainOptions>),
     /// Print the JSON Schema of a configuration
     Schema,
     /// Print the headers that no caller gets past the filter, unless a configuration keeps them
@@ -50,6 +75,11 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Check { files } => check_all(&files, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Routes(options) => routes(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
+        Command::Explain(options) => {
+            let done = explain(&options, &mut io::stdout().lock(), &mut io::stderr().lock());
+            return done.unwrap_or(ExitCode::from(NOT_ASKED));
+        }
         Command::Token(options) => token(&options, &mut io::stdout().lock(), &mut io::stderr().lock()),
         Command::Schema => writeln!(io::stdout(), "{:#}", schema()).map(|()| true),
         Command::Headers => headers(&mut io::stdout().lock()),
@@ -80,10 +110,7 @@ fn check_all(files: &[PathBuf], out: &mut impl Write, err: &mut impl Write) -> i
 }
 
 fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<bool> {
-    let (file_name, text) = match file == Path::new("-") {
-        true => ("stdin".to_owned(), from_stdin()),
-        false => (file.display().to_string(), std::fs::read_to_string(file)),
-    };
+    let (file_name, text) = named_text(file);
     match text {
         Ok(text) => check_text(&file_name, &text, out, err),
         Err(fault) => {
@@ -91,6 +118,38 @@ fn check(file: &Path, out: &mut impl Write, err: &mut impl Write) -> io::Result<
             Ok(false)
         }
     }
+}
+
+/// What a file is called, and what is in it.
+fn named_text(file: &Path) -> (String, io::Result<String>) {
+    match file == Path::new("-") {
+        true => ("stdin".to_owned(), from_stdin()),
+        false => (file.display().to_string(), std::fs::read_to_string(file)),
+    }
+}
+
+/// One of a file, and what it means.
+type Configuration = (Document, Rc<Policy>);
+
+/// The configurations of a file, each with its policy. `None`, and what is wrong is told, if one of them is not good.
+fn configurations(file: &Path, err: &mut impl Write) -> io::Result<Option<Vec<Configuration>>> {
+    let (file_name, text) = named_text(file);
+    let text = match text {
+        Ok(text) => text,
+        Err(fault) => {
+            writeln!(err, "{file_name}: {fault}")?;
+            return Ok(None);
+        }
+    };
+    // What is wrong is told as `check` tells it.
+    let mut told = Vec::new();
+    if !check_text(&file_name, &text, &mut io::sink(), &mut told)? {
+        err.write_all(&told)?;
+        return Ok(None);
+    }
+    let documents = documents(&text).map(|file| file.documents).unwrap_or_default();
+    let judged = documents.into_iter().filter_map(|document| Some((document.policy().ok()?, document)));
+    Ok(Some(judged.map(|(policy, document)| (document, Rc::new(policy))).collect()))
 }
 
 fn from_stdin() -> io::Result<String> {

@@ -7,6 +7,8 @@ mod filters;
 pub(super) use filters::filters;
 use filters::in_filters;
 
+use std::borrow::Cow;
+
 use crate::config::buffers::Buffer;
 use crate::config::finding::{Place, quoted};
 use crate::config::scalars::{self, Scalars};
@@ -108,9 +110,38 @@ impl Document {
         })
     }
 
+    /// Where its parts are written in the file.
+    pub fn places(&self) -> Places<'_> {
+        let (spot, inlay) = match &self.content {
+            Content::Text(text, inlay) => {
+                let read = yaml::read(text, Bounds::CONFIG, scalars::plain).ok();
+                (read.and_then(|read| Some(Cow::Owned(read.into_iter().next()?.spot))), *inlay)
+            }
+            Content::Value(read) => (Some(Cow::Borrowed(&read.spot)), None),
+            Content::Other(_) => (None, None),
+        };
+        Places { spot, inlays: inlay.iter().chain(&self.inlays).copied().collect() }
+    }
+
     /// What is no mistake and yet not as it should be, around it.
     pub fn warnings(&self, policy: &Policy) -> Vec<String> {
         self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy)).collect()
+    }
+}
+
+/// Where the parts of a configuration are written in its file.
+pub struct Places<'d> {
+    /// `None` where the text cannot be read.
+    spot: Option<Cow<'d, Spot>>,
+    /// From the inside out.
+    inlays: Vec<Inlay>,
+}
+
+impl Places<'_> {
+    /// Where the part at `path` begins, which is written as in findings; `None` of one that is not written.
+    pub fn of(&self, path: &str) -> Option<Position> {
+        let position = self.spot.as_ref()?.written(&Place::root(), path)?;
+        Some(self.inlays.iter().fold(position, |position, inlay| inlay.outside(position)))
     }
 }
 
@@ -509,6 +540,25 @@ mod tests {
         );
         for text in ["", "# a comment\n---\n---\n", "kind: Service\n", "static_resources: {}\n"] {
             assert_eq!(error(text), "no Boundgate configuration is in it, no WasmPlugin, and no wasm filter of Envoy");
+        }
+    }
+
+    #[test]
+    fn what_is_written_has_its_place_in_the_file_and_what_is_not_has_none() {
+        let lines = "resources:\n- hosts: [a]\n  routes:\n  - { path: /, access: public }\n";
+        let indented: String = lines.lines().map(|line| format!("      {line}\n")).collect();
+        let map = format!("kind: ConfigMap\ndata:\n  a: |\n{indented}");
+        let value = "\n'resources: [{ hosts: [a], routes: [{ path: /, access: public }] }]'";
+        let filter = filter(&format!("{{ \"@type\": {STRING}, value: {value} }}"));
+        for (text, path, told) in [
+            (lines, "resources[0].routes[0].access", Some((4, 16))),
+            (lines, "resources[0].routes[0].bound", None),
+            (lines, "resources[1]", None),
+            (&map, "resources[0].routes[0]", Some((7, 11))),
+            (&filter, "resources[0].routes", Some((2, 28))),
+        ] {
+            let position = documents(text).unwrap().documents[0].places().of(path);
+            assert_eq!(position, told.map(|(line, column)| Position { line, column }), "{text} {path}");
         }
     }
 }

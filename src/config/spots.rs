@@ -137,6 +137,26 @@ impl Spot {
         }
     }
 
+    /// Where the part at `path` begins, which is seen from the whole as `at` is; `None` of one that is not written. As deep as the
+    /// text, which is bounded.
+    pub(super) fn written(&self, at: &Place, path: &str) -> Option<Position> {
+        if at.as_str() == path {
+            return Some(self.begins);
+        }
+        let (at, spot) = match &self.inside {
+            Inside::Nothing => None,
+            Inside::Items(items) => {
+                let mut items = items.iter().enumerate().map(|(index, spot)| (at.item(index), spot));
+                items.find(|(at, _)| at.holds(path))
+            }
+            Inside::Members(members) => {
+                let mut members = members.iter().map(|(name, spot)| (at.key(name), spot));
+                members.find(|(at, _)| at.holds(path))
+            }
+        }?;
+        spot.written(&at, path)
+    }
+
     pub(super) fn item(&self, index: usize) -> Option<&Self> {
         if let Inside::Items(items) = &self.inside { items.get(index) } else { None }
     }

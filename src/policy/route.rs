@@ -1,5 +1,6 @@
 //! A route: the request it matches and what it demands.
 
+use std::fmt;
 use std::rc::Rc;
 
 use crate::policy::{Charge, Charges, Origin, Pattern};
@@ -192,4 +193,15 @@ pub enum PeerPattern {
     Below(Box<str>),
     /// Any validated certificate.
     Any,
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for PeerPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerPattern::Exactly(id) => f.write_str(id.as_str()),
+            PeerPattern::Below(prefix) => write!(f, "{prefix}*"),
+            PeerPattern::Any => f.write_str("*"),
+        }
+    }
 }

@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use boundgate::jose::base64url;
-use boundgate::peer::Thumbprint;
 use clap::Args;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use x509_cert::der::{DecodePem, Encode};
 
+use crate::certificate::First;
 use crate::signer::{Algorithm, Source, signer};
 
 /// The longest life of a token, in seconds: one for trying things out is not made for good.
@@ -195,19 +193,14 @@ fn further(options: &TokenOptions) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// The thumbprint of the first certificate (RFC 8705 section 3.1): a chain begins with the client's own.
+/// The thumbprint of the first certificate of a file.
 fn thumbprint(file: &Path) -> Result<String, String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    let text = read("--cert", file)?;
-    let certificate = text.find("-----BEGIN CERTIFICATE-----").and_then(|start| text.get(start..)).and_then(|text| {
-        let end = text.find(END)?.checked_add(END.len())?;
-        x509_cert::Certificate::from_pem(text.get(..end)?).ok()?.to_der().ok()
-    });
-    let der = certificate.ok_or_else(|| format!("--cert {}: no certificate in PEM.", file.display()))?;
-    Ok(Thumbprint::from_bytes(Sha256::digest(&der).into()).to_x5t_s256())
+    let first = First::of(&read("--cert", file)?);
+    let first = first.ok_or_else(|| format!("--cert {}: no certificate in PEM.", file.display()))?;
+    Ok(first.thumbprint.to_x5t_s256())
 }
 
-fn read(option: &str, file: &Path) -> Result<String, String> {
+pub fn read(option: &str, file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|fault| format!("{option} {}: {fault}", file.display()))
 }
 
@@ -218,6 +211,7 @@ mod tests {
     use clap::Parser;
     use jwt_simple::algorithms::{ECDSAP256PublicKeyLike, ES256PublicKey, RS256KeyPair};
     use jwt_simple::claims::NoCustomClaims;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 
