@@ -208,5 +208,9 @@ async fn a_resource_that_only_reports_lets_everything_pass_and_names_nobody() {
     let line = bed.envoy.access_log_of(&answer).await;
     assert!(line["audit"].as_str().unwrap().contains(r#""decision":"reported","reason":"binding-mismatch""#), "{line}");
     bed.envoy.stat_reaches("wasmcustom.boundgate.requests.decision.reported.reason.binding-mismatch", 1).await.unwrap();
-    assert!(bed.envoy.log().contains("resources[0].mode is report"));
+    assert!(
+        bed.envoy.log().contains("mode is report in resources[0]: nothing is refused there"),
+        "{}",
+        bed.envoy.log()
+    );
 }
