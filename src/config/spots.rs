@@ -78,7 +78,12 @@ impl Spot {
     }
 
     fn search(&self, at: &Place, path: &str) -> Position {
-        let deeper = match &self.inside {
+        self.deeper(at, path).map_or(self.begins, |(at, spot)| spot.search(&at, path))
+    }
+
+    /// The part in this one that `path` is, or is in, with its place.
+    fn deeper(&self, at: &Place, path: &str) -> Option<(Place, &Self)> {
+        match &self.inside {
             Inside::Nothing => None,
             Inside::Items(items) => {
                 let mut items = items.iter().enumerate().map(|(index, spot)| (at.item(index), spot));
@@ -88,8 +93,7 @@ impl Spot {
                 let mut members = members.iter().map(|(name, spot)| (at.key(name), spot));
                 members.find(|(at, _)| at.holds(path))
             }
-        };
-        deeper.map_or(self.begins, |(at, spot)| spot.search(&at, path))
+        }
     }
 }
 
@@ -143,17 +147,7 @@ impl Spot {
         if at.as_str() == path {
             return Some(self.begins);
         }
-        let (at, spot) = match &self.inside {
-            Inside::Nothing => None,
-            Inside::Items(items) => {
-                let mut items = items.iter().enumerate().map(|(index, spot)| (at.item(index), spot));
-                items.find(|(at, _)| at.holds(path))
-            }
-            Inside::Members(members) => {
-                let mut members = members.iter().map(|(name, spot)| (at.key(name), spot));
-                members.find(|(at, _)| at.holds(path))
-            }
-        }?;
+        let (at, spot) = self.deeper(at, path)?;
         spot.written(&at, path)
     }
 
