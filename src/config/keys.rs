@@ -66,7 +66,36 @@ config_table! {
         /// listener validates all certificates against a trusted CA.
         insecure_assume_validated: bool = default(false),
     }
-    later { "xfcc", "mesh_principal" }
+    later { "mesh_principal" }
+}
+
+config_table! {
+    /// A header by which a hop in front conveys the certificate of its client.
+    PeerFromTable {
+        /// `x-forwarded-client-cert`, as Envoy writes it.
+        xfcc: TrustedHopsTable = optional,
+    }
+    later { "mesh_principal" }
+}
+
+config_table! {
+    /// Who may speak for others.
+    TrustedHopsTable {
+        /// The SPIFFE IDs of the hops that are believed, by the validated certificates of their own connections.
+        trusted: Vec<At<PeerText>> = required,
+        /// Whether all others may call by the certificates of their own connections.
+        direct: bool = default(false),
+    }
+    later {}
+}
+
+config_table! {
+    /// Where the certificate of a resource's callers is read.
+    ResourcePeerTable {
+        /// As `peer.from`.
+        from: PeerFrom = required,
+    }
+    later {}
 }
 
 config_table! {
@@ -153,6 +182,8 @@ config_table! {
         mode: ModeWord = optional,
         /// What is demanded here as a whole, whatever the issuers and routes say.
         profile: ResourceProfileWord = optional,
+        /// Where the client's certificate is read. Without it: as the whole configuration says.
+        peer: ResourcePeerTable = optional,
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.

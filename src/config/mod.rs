@@ -58,7 +58,6 @@ pub use spots::Position;
 
 use crate::config::finding::Place;
 use crate::config::keys::ConfigTable;
-use crate::config::peer::PeerFrom;
 use crate::config::table::{Key, Table, not_what};
 use crate::config::yaml::Read;
 use crate::json::{Bounds, Value};
@@ -143,7 +142,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
     services::check_leases(config, findings);
-    let resources = resources::compile(config, &issuers, &limits, findings);
+    let peer = peer::default(config, findings);
+    let resources = resources::compile(config, &peer, &issuers, &limits, findings);
     if limits.uses_are_clear() {
         uses::check(config, findings);
     }
@@ -155,16 +155,15 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
-        needs_identities: resources.iter().any(|resource| resource.needs_identities()),
+        needs_identities: *peer != PeerSource::Tls || resources.iter().any(|resource| resource.needs_identities()),
         hosts: Hosts::of(&resources),
         mode: config.mode.mode(),
         resources,
         issuers: issuers.into_used(findings),
         limits,
         mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
-        peer: match config.peer.from {
-            PeerFrom::Tls => PeerSource::Tls { insecure_assume_validated: config.peer.insecure_assume_validated },
-        },
+        peer,
+        assume_validated: config.peer.insecure_assume_validated,
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
         limit_fields_in_report: config.limit_fields_in_report,

@@ -3,23 +3,25 @@
 
 use std::rc::Rc;
 
-use crate::config::access::ResourceProfileWord;
+use crate::config::access::{ModeWord, ResourceProfileWord};
 use crate::config::caller::{FilterStateKey, HeaderName, Told};
 use crate::config::defined::Defined;
 use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::hosts::Claims;
 use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
+use crate::config::peer;
 use crate::config::routes;
 use crate::config::table::{At, Mistake, Named, TextKey};
 use crate::http::HostPattern;
-use crate::policy::{Fact, ForwardRule, Issuer, Limit, Mode, Origin, Profile, Resource, unrouted};
+use crate::policy::{ConveyedIn, Fact, ForwardRule, Issuer, Limit, Origin, PeerSource, Profile, Resource, unrouted};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
 
 pub(super) fn compile(
     config: &ConfigTable,
+    default_peer: &Rc<PeerSource>,
     issuers: &Defined<Issuer>,
     limits: &Defined<Limit>,
     findings: &mut Findings,
@@ -37,21 +39,29 @@ pub(super) fn compile(
         issuers.reference_unclear();
         limits.reference_unclear();
     }
+    let whole = Whole { mode: config.mode, peer: default_peer, conveyed: peer::headers_read(config) };
     let mut claims = Claims::default();
     let mut compiled = Vec::new();
     for At { value: table, .. } in tables {
         let hosts = claims.of(table, findings);
-        let mode = table.mode.unwrap_or(config.mode).mode();
-        compiled.extend(resource(table, hosts, mode, issuers, limits, findings).map(Rc::new));
+        compiled.extend(resource(table, hosts, &whole, issuers, limits, findings).map(Rc::new));
     }
     claims.check(findings);
     compiled
 }
 
+/// What the whole configuration says to each resource.
+struct Whole<'c> {
+    mode: ModeWord,
+    peer: &'c Rc<PeerSource>,
+    /// The headers that are read as the word of hops, here or elsewhere.
+    conveyed: Vec<ConveyedIn>,
+}
+
 fn resource(
     table: &ResourceTable,
     hosts: Vec<HostPattern>,
-    mode: Mode,
+    whole: &Whole<'_>,
     issuers: &Defined<Issuer>,
     limits: &Defined<Limit>,
     findings: &mut Findings,
@@ -102,13 +112,14 @@ fn resource(
     let name = table.name.as_ref().map(|name| &*name.0).or(first.as_deref()).unwrap_or_default();
     let realm = realm(table, name, &hosts, takes_tokens, findings);
     let routes = routes::compile(table, name, limits, findings);
-    let forward = forward(&table.forward, findings);
+    let forward = forward(&table.forward, &whole.conveyed, findings);
 
     first.as_ref()?;
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
-        mode,
+        mode: table.mode.unwrap_or(whole.mode).mode(),
         profile,
+        peer: peer::of_resource(table, whole.peer, findings),
         realm,
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
@@ -145,7 +156,8 @@ fn realm(
     }
 }
 
-fn forward(table: &ForwardTable, findings: &mut Findings) -> ForwardRule {
+/// What `conveyed` carries never goes on: where it is read, the proxy lets it pass from everybody.
+fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Findings) -> ForwardRule {
     let headers = told(table.headers.as_ref(), |name| HeaderName::parse(name).map(|name| name.0), findings);
     let filter_state = told(table.filter_state.as_ref(), |name| FilterStateKey::parse(name).map(|key| key.0), findings);
     let is_set = |name: &str| headers.iter().any(|(header, _)| **header == *name);
@@ -157,11 +169,19 @@ fn forward(table: &ForwardTable, findings: &mut Findings) -> ForwardRule {
             strip.push(header.value.0.clone());
         }
     }
+    for header in conveyed.iter().map(|header| header.name()) {
+        if !strip.iter().any(|stripped| **stripped == *header) {
+            strip.push(header.into());
+        }
+    }
     let mut keep: Vec<Box<str>> = Vec::new();
     for header in table.keep.iter().flatten() {
         let name = &header.value.0;
         if is_set(name) {
             findings.add(&header.at, "is set by forward.headers, so that no other could pass", "Remove one of both.");
+        } else if conveyed.iter().any(|header| *header.name() == **name) {
+            let remedy = "Remove it, and tell the upstream by forward.headers.";
+            findings.add(&header.at, "is read as the word of trusted hops, and never goes on", remedy);
         } else if strip.contains(name) {
             findings.add(&header.at, "is removed by forward.strip and kept here", "Remove one of both.");
         } else if !ForwardRule::listed(name) {

@@ -12,6 +12,7 @@
 
 mod caller;
 mod fleet;
+mod holder;
 mod interaction;
 mod limits;
 mod outcome;
@@ -35,6 +36,7 @@ pub use settling::{ended, responded};
 
 use caller::Caller;
 use fleet::FleetGrants;
+use holder::Holder;
 use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
@@ -99,8 +101,7 @@ struct Way {
     resource: Rc<Resource>,
     route: Rc<Route>,
     preflight: bool,
-    peer: Option<Peer>,
-    noticed: Option<Noticed>,
+    holder: Option<Holder>,
 }
 
 impl Way {
@@ -205,40 +206,43 @@ impl Exchange {
     fn approach(&mut self, fields: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
         self.seen.form = AnswerForm::of_head(&fields);
         self.seen.request_id = Seen::request_id_of(&fields);
-        let peer = Peer::of(self.policy.peer, around.connection);
-        let known = peer.ok().flatten();
-        let noticed = known.and_then(|peer| self.notice(peer, around));
-        let unrouted = |refusal, head, resource| Box::new(Unrouted { refusal, head, resource, peer: known, noticed });
+        let peer = Peer::of(around.connection);
+        let noticed = peer.ok().flatten().map(|peer| (peer, self.notice(peer, around)));
         let head = match Head::parse(fields) {
             Ok(head) => head,
             Err(unread) => {
                 let authority = unread.fields.all(":authority").next().and_then(|host| Authority::parse(host).ok());
                 let resource = authority.and_then(|authority| self.policy.hosts.find(&authority).cloned());
                 self.recognise(resource.as_ref(), &unread.fields, around);
-                return Err(unrouted(malformed(unread.fault), Err(unread), resource));
+                let holder = self.holder(resource.as_deref(), &unread.fields, noticed, around);
+                let refusal = malformed(unread.fault);
+                return Err(Box::new(Unrouted { refusal, head: Err(unread), resource, holder }));
             }
         };
         self.seen.path = Some(head.path().as_str().into());
         let resource = self.policy.hosts.find(head.authority()).cloned();
         self.recognise(resource.as_ref(), head.fields(), around);
+        let holder = self.holder(resource.as_deref(), head.fields(), noticed, around);
         let tunnel = never_passes(head.method().as_bytes());
         let Some(resource) = resource else {
-            let reason = if tunnel { Reason::MethodRefused } else { Reason::HostUnknown };
-            return Err(unrouted(reason.into(), Ok(head), None));
+            let refusal = if tunnel { Reason::MethodRefused } else { Reason::HostUnknown }.into();
+            return Err(Box::new(Unrouted { refusal, head: Ok(head), resource: None, holder }));
         };
         let found = match () {
             () if tunnel => Err(Reason::MethodRefused.into()),
             () if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
             () => find_route(&resource, &head),
         };
+        self.seen.route = found.as_ref().ok().map(|(route, _)| route.clone());
+        let found = found.and_then(|found| peer.map_or(Err(Reason::PeerUnreadable.into()), |_| Ok(found)));
         let (route, preflight) = match found {
             Ok(found) => found,
-            Err(refusal) => return Err(unrouted(refusal, Ok(head), Some(resource))),
+            Err(refusal) => {
+                return Err(Box::new(Unrouted { refusal, head: Ok(head), resource: Some(resource), holder }));
+            }
         };
-        self.seen.route = Some(route.clone());
-        let Ok(peer) = peer else { return Err(unrouted(Reason::PeerUnreadable.into(), Ok(head), Some(resource))) };
-        self.seen.thumbprint = peer.as_ref().map(|peer| peer.thumbprint);
-        Ok(Way { head, resource, route, preflight, peer, noticed })
+        self.seen.thumbprint = holder.as_ref().map(|holder| holder.peer().thumbprint);
+        Ok(Way { head, resource, route, preflight, holder })
     }
 
     /// The host is that of a resource, or of none. Also of a request that is malformed otherwise, if its host can be read: its
@@ -356,7 +360,7 @@ impl Exchange {
         };
         self.seen.token = Some(token.clone());
         token.acceptable(&way.resource, around.now)?;
-        let bound = bind(token, way.peer.as_ref(), rule.binding)?;
+        let bound = bind(token, way.holder.as_ref().map(Holder::peer).as_ref(), rule.binding)?;
         Ok(Grant::token(rule, bound, identity)?)
     }
 
@@ -376,13 +380,23 @@ impl Exchange {
         self.policy.needs_identities.then(|| worker.peers().notice(peer, *connection, *host, *now))
     }
 
+    /// By whose certificate it goes, as the resource says, or the configuration where there is none.
+    fn holder(
+        &self,
+        resource: Option<&Resource>,
+        fields: &HeaderMap,
+        noticed: Option<(Peer, Option<Noticed>)>,
+        around: &mut Surroundings<'_>,
+    ) -> Option<Holder> {
+        Holder::of(&self.policy.peer_of(resource), fields, noticed?, &self.policy, around)
+    }
+
     /// Who the peer is, where something on this route depends on it: it may cost several questions to the proxy.
     fn identity(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
         if !way.route.needs_identity() && !way.resource.forward.needs_identity() {
             return None;
         }
-        let Surroundings { worker, host, connection, now } = around;
-        let identity = worker.peers().identify(way.peer?, way.noticed?, self.policy.peer, *connection, *host, *now);
+        let identity = way.holder.as_ref()?.identity(&self.policy, around)?;
         self.seen.identity = Some(identity.clone());
         Some(identity)
     }

@@ -7,6 +7,7 @@ mod audit;
 mod fapi;
 mod fleet;
 mod flood;
+mod hops;
 mod issuers;
 mod limits;
 mod peers;

@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use crate::exchange::Surroundings;
 use crate::exchange::caller::Caller;
+use crate::exchange::holder::Holder;
 use crate::http::{Head, HeadFault, HeaderMap, Unread};
-use crate::peer::{Noticed, Peer, PeerIdentity};
+use crate::peer::PeerIdentity;
 use crate::policy::{Charge, Policy, Resource};
 use crate::verdict::Refusal;
 
@@ -21,8 +22,7 @@ pub(super) struct Unrouted {
     pub(super) head: Result<Head, Unread>,
     /// If the host was recognised.
     pub(super) resource: Option<Rc<Resource>>,
-    pub(super) peer: Option<Peer>,
-    pub(super) noticed: Option<Noticed>,
+    pub(super) holder: Option<Holder>,
 }
 
 /// Methods that no mode lets through: they make a tunnel or an echo.
@@ -72,7 +72,6 @@ impl Unrouted {
     /// Who the peer is, if any of these depends on it.
     fn identity(&self, counting: &[&Charge], policy: &Policy, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
         counting.iter().any(|charge| charge.limit.needs_identity()).then_some(())?;
-        let Surroundings { worker, host, connection, now } = around;
-        Some(worker.peers().identify(self.peer?, self.noticed?, policy.peer, *connection, *host, *now))
+        self.holder.as_ref()?.identity(policy, around)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
-use x509_cert::der::{Decode, DecodePem, Encode};
+use x509_cert::der::{Decode, DecodePem, Encode, pem};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
@@ -101,7 +101,18 @@ impl Certificate {
     }
 }
 
-fn printable(text: &str) -> String {
+/// The thumbprint of what a PEM holds, whether or not that is a certificate.
+pub(super) fn thumbprint_of(pem: &[u8]) -> Result<Thumbprint, CertificateFault> {
+    if pem.len() > MAX_PEM {
+        return Err(CertificateFault::TooLarge);
+    }
+    match pem::decode_vec(&unescaped(pem)) {
+        Ok(("CERTIFICATE", der)) => Ok(Thumbprint::from_bytes(Sha256::digest(&der).into())),
+        _ => Err(CertificateFault::Malformed),
+    }
+}
+
+pub(super) fn printable(text: &str) -> String {
     let plain = text.len() <= MAX_NAME && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if plain { text.to_owned() } else { String::new() }
 }

@@ -15,8 +15,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::host::{Connection, ConnectionProperty, Host};
-use crate::peer::{CertificateCache, Peer, PeerIdentity, Thumbprint};
-use crate::policy::PeerSource;
+use crate::peer::{CertificateCache, Conveyed, Peer, PeerIdentity, Thumbprint};
 use crate::shared::Marks;
 use crate::time::{MonoNanos, Now};
 
@@ -103,16 +102,14 @@ impl KnownPeers {
         &mut self,
         peer: Peer,
         noticed: Noticed,
-        source: PeerSource,
+        assume_validated: bool,
         connection: &dyn Connection,
         host: &dyn Host,
         now: Now,
     ) -> PeerIdentity {
         let validated = match noticed.standing {
             Standing::Validated | Standing::Returned => true,
-            Standing::Untold => match source {
-                PeerSource::Tls { insecure_assume_validated } => insecure_assume_validated,
-            },
+            Standing::Untold => assume_validated,
             Standing::Unvalidated => self.returns(peer, noticed, connection, host, now),
         };
         let nobody = PeerIdentity::nobody(peer.thumbprint);
@@ -126,6 +123,16 @@ impl KnownPeers {
             // The handshake may be days ago.
             Ok(Some(certificate)) if now.wall > certificate.not_after => nobody,
             Ok(Some(certificate)) => PeerIdentity::from_certificate(peer.thumbprint, certificate),
+        }
+    }
+
+    /// Who holds a certificate that a trusted hop conveys. The hop has validated it.
+    pub fn conveyed(&mut self, conveyed: Conveyed) -> PeerIdentity {
+        let (thumbprint, pem) = (conveyed.thumbprint, conveyed.pem);
+        match pem.map(|pem| self.certificates.get(&thumbprint, || Some(pem))) {
+            Some(Ok(Some(certificate))) => PeerIdentity::from_certificate(thumbprint, certificate),
+            Some(Ok(None) | Err(_)) => PeerIdentity::nobody(thumbprint),
+            None => PeerIdentity::from_names(thumbprint, conveyed.uri_sans, conveyed.dns_sans, conveyed.subject),
         }
     }
 
@@ -194,8 +201,6 @@ mod tests {
     use super::*;
     use crate::fake::{FakeConnection, FakeHost, at};
 
-    const SOURCE: PeerSource = PeerSource::Tls { insecure_assume_validated: false };
-
     /// A certificate for the first thirty days of the tests' time.
     fn alice() -> (String, Peer) {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
@@ -253,7 +258,7 @@ mod tests {
 
         fn validated(&self, worker: &mut KnownPeers, connection: &Counted, seconds: f64) -> bool {
             let noticed = self.notice(worker, connection, seconds);
-            worker.identify(self.peer, noticed, SOURCE, connection, &self.host, at(seconds)).validated
+            worker.identify(self.peer, noticed, false, connection, &self.host, at(seconds)).validated
         }
     }
 
@@ -340,8 +345,7 @@ mod tests {
         let mut untold = scene.connection(1, 0);
         untold.0.0.remove(&ConnectionProperty::PeerCertificateValid);
         let noticed = scene.notice(&mut worker, &untold, 0.0);
-        let assumed = PeerSource::Tls { insecure_assume_validated: true };
-        assert!(worker.identify(scene.peer, noticed, assumed, &untold, &scene.host, at(0.0)).validated);
+        assert!(worker.identify(scene.peer, noticed, true, &untold, &scene.host, at(0.0)).validated);
         assert!(!scene.validated(&mut worker, &untold, 0.0));
         assert!(!scene.validated(&mut worker, &scene.connection(2, 0), 0.0));
     }

@@ -1,25 +1,30 @@
 //! The peer of a connection: who holds the client certificate. In: properties of the TLS connection. Out: [`Peer`], as
 //! cheap as the digest that binding needs; and, when a rule asks for more, its [`PeerIdentity`], from [`KnownPeers`].
+//! Also what a hop in front says of its own client: [`Conveyed`].
 //!
 //! A certificate that nobody validated binds tokens (RFC 8705 §6.2) but is no identity: its names are whatever its
 //! holder wrote into it.
-//! Not here: comparing thumbprints with tokens (`binding`), which peers a route admits (`authz`).
+//! Not here: whose word is taken (`exchange::holder`), comparing thumbprints with tokens (`binding`), which peers a route
+//! admits (`authz`).
 
 mod certificate;
+mod conveyed;
 mod known;
 mod thumbprint;
+mod xfcc;
 
 use std::rc::Rc;
 
 pub use certificate::{Certificate, CertificateCache, CertificateFault};
+pub use conveyed::Conveyed;
 pub use known::{KnownPeers, Noticed};
 pub use thumbprint::{Thumbprint, ThumbprintFault};
 
 use crate::host::{Connection, ConnectionProperty};
-use crate::policy::PeerSource;
 use crate::spiffe::SpiffeId;
+use crate::time::UnixMillis;
 
-/// The holder of the certificate of this connection.
+/// The holder of the certificate of this connection, or of one that a trusted hop conveys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// SHA-256 of the certificate.
@@ -31,15 +36,8 @@ pub struct Peer {
 pub struct PeerUnreadable;
 
 impl Peer {
-    /// The peer of a request over this connection, if it presented a certificate.
-    pub fn of(source: PeerSource, connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
-        match source {
-            PeerSource::Tls { .. } => Self::of_tls(connection),
-        }
-    }
-
-    /// The holder of the connection's own certificate. One property is read.
-    fn of_tls(connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
+    /// The holder of the connection's own certificate, if it presented one. One property is read.
+    pub fn of(connection: &dyn Connection) -> Result<Option<Self>, PeerUnreadable> {
         match connection.property(ConnectionProperty::PeerDigest) {
             None => Ok(None),
             Some(digest) if digest.is_empty() => Ok(None),
@@ -93,10 +91,32 @@ impl PeerIdentity {
             let text = String::from_utf8(connection.property(property)?).ok()?;
             Some(text).filter(|text| !text.is_empty())
         };
-        let spiffe_id = text(ConnectionProperty::PeerUriSan).and_then(|uri| SpiffeId::parse(&uri).ok());
-        let dns_sans = text(ConnectionProperty::PeerDnsSan).into_iter().collect();
+        let (uri, dns) = (text(ConnectionProperty::PeerUriSan), text(ConnectionProperty::PeerDnsSan));
         let subject = text(ConnectionProperty::PeerSubject);
+        Self::from_names(thumbprint, uri.into_iter().collect(), dns.into_iter().collect(), subject)
+    }
+
+    /// What somebody tells who has validated the certificate and does not hand it on.
+    fn from_names(
+        thumbprint: Thumbprint,
+        uri_sans: Vec<String>,
+        dns_sans: Vec<String>,
+        subject: Option<String>,
+    ) -> Self {
+        let spiffe_id = match &uri_sans[..] {
+            [only] => SpiffeId::parse(only).ok(),
+            _ => None,
+        };
+        let subject = subject.filter(|subject| !subject.is_empty());
         Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: None }
+    }
+
+    /// The same at this moment: nobody, once the certificate has ended.
+    pub fn at(&self, now: UnixMillis) -> Self {
+        match &self.certificate {
+            Some(certificate) if now > certificate.not_after => Self::nobody(self.thumbprint),
+            _ => self.clone(),
+        }
     }
 
     /// The name limits and upstreams know it by: the SPIFFE ID, else the thumbprint.
@@ -117,8 +137,6 @@ mod tests {
 
     use super::*;
     use crate::fake::{FakeConnection, FakeHost, at};
-
-    const SOURCE: PeerSource = PeerSource::Tls { insecure_assume_validated: false };
 
     struct Presented {
         pem: String,
@@ -141,15 +159,15 @@ mod tests {
     }
 
     fn identify(connection: &FakeConnection) -> PeerIdentity {
-        identify_by(SOURCE, connection)
+        identify_by(false, connection)
     }
 
-    fn identify_by(source: PeerSource, connection: &FakeConnection) -> PeerIdentity {
-        let peer = Peer::of(source, connection).unwrap().unwrap();
+    fn identify_by(assume_validated: bool, connection: &FakeConnection) -> PeerIdentity {
+        let peer = Peer::of(connection).unwrap().unwrap();
         let host = FakeHost::default();
         let mut known = KnownPeers::new(&host);
         let noticed = known.notice(peer, connection, &host, at(0.0));
-        known.identify(peer, noticed, source, connection, &host, at(0.0))
+        known.identify(peer, noticed, assume_validated, connection, &host, at(0.0))
     }
 
     fn of(presented: &Presented, valid: u8) -> PeerIdentity {
@@ -162,9 +180,9 @@ mod tests {
 
     #[test]
     fn no_certificate_is_no_peer_and_an_unreadable_digest_is_an_error() {
-        assert_eq!(Peer::of(SOURCE, &connection(&[])), Ok(None));
-        assert_eq!(Peer::of(SOURCE, &connection(&[(ConnectionProperty::PeerDigest, b"")])), Ok(None));
-        assert_eq!(Peer::of(SOURCE, &connection(&[(ConnectionProperty::PeerDigest, b"xyz")])), Err(PeerUnreadable));
+        assert_eq!(Peer::of(&connection(&[])), Ok(None));
+        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"")])), Ok(None));
+        assert_eq!(Peer::of(&connection(&[(ConnectionProperty::PeerDigest, b"xyz")])), Err(PeerUnreadable));
     }
 
     #[test]
@@ -198,7 +216,7 @@ mod tests {
             (ConnectionProperty::PeerDnsSan, b"alice.example.org"),
             (ConnectionProperty::PeerSubject, b"CN=alice"),
         ]);
-        let alice = identify_by(PeerSource::Tls { insecure_assume_validated: true }, &older);
+        let alice = identify_by(true, &older);
         assert_eq!(alice.name(), "spiffe://example.org/client/alice");
         assert_eq!(
             (alice.subject.as_deref(), &alice.dns_sans[..]),

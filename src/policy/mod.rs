@@ -12,6 +12,7 @@ mod hosts;
 mod issuer;
 mod limit;
 mod mark;
+mod peer_source;
 mod profile;
 mod quota;
 mod resource;
@@ -34,6 +35,7 @@ pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use mark::Mark;
+pub use peer_source::{ConveyedIn, PeerSource, TrustedHops};
 pub use profile::Profile;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
@@ -51,17 +53,6 @@ pub struct Origin {
     pub path: Box<str>,
 }
 
-/// Where the peer of a request is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerSource {
-    /// From the TLS connection that ends at this proxy.
-    Tls {
-        /// Whether a certificate counts as validated on an Envoy that does not say (`connection.peer_certificate_valid`
-        /// is missing before 1.39). Without it, such a certificate binds tokens but is no identity.
-        insecure_assume_validated: bool,
-    },
-}
-
 /// Everything a request is judged by.
 #[derive(Debug)]
 pub struct Policy {
@@ -77,8 +68,11 @@ pub struct Policy {
     pub issuers: Vec<Rc<Issuer>>,
     /// All limits, by name.
     pub limits: Vec<Rc<Limit>>,
-    /// How peers are read.
-    pub peer: PeerSource,
+    /// Where the certificate of a caller is read where no resource is known.
+    pub peer: Rc<PeerSource>,
+    /// Whether a certificate counts as validated on an Envoy that does not say (`connection.peer_certificate_valid`
+    /// is missing before 1.39). Without it, such a certificate binds tokens but is no identity.
+    pub assume_validated: bool,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
     /// What the filter marks with that it let a request through.
@@ -145,6 +139,11 @@ impl Policy {
         resource.map_or(self.mode, |resource| resource.mode)
     }
 
+    /// Where the certificate of a caller of this resource is read, or of a host that none serves.
+    pub fn peer_of(&self, resource: Option<&Resource>) -> Rc<PeerSource> {
+        resource.map_or(&self.peer, |resource| &resource.peer).clone()
+    }
+
     /// Which fields the answers to requests for this resource carry.
     pub fn limit_fields_of(&self, resource: Option<&Resource>) -> Dialects {
         match self.mode_of(resource) {
@@ -155,8 +154,7 @@ impl Policy {
 
     /// What the operator chose against safety, or probably did not mean, told at each load.
     pub fn warnings(&self) -> Vec<String> {
-        let PeerSource::Tls { insecure_assume_validated } = self.peer;
-        let assumed = insecure_assume_validated.then_some(
+        let assumed = self.assume_validated.then_some(
             "peer.insecure_assume_validated is set: on an Envoy that does not tell (before 1.39), every client \
              certificate counts as validated",
         );

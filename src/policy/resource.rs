@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::HostPattern;
-use crate::policy::{Charge, ForwardRule, Issuer, Origin, Profile, Routes};
+use crate::policy::{Charge, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Resource {
     pub mode: Mode,
     /// What is demanded beyond issuers and routes.
     pub profile: Profile,
+    /// Where the certificate of a caller is read.
+    pub peer: Rc<PeerSource>,
     /// The hosts it is served under.
     pub hosts: Vec<HostPattern>,
     /// `realm` of challenges (RFC 6750 §3).
@@ -33,9 +35,11 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Whether something here depends on who the peer is, beyond its thumbprint.
+    /// Whether something here depends on who the peer of a connection is, beyond its thumbprint.
     pub fn needs_identities(&self) -> bool {
-        self.forward.needs_identity() || self.routes.iter().any(|route| route.needs_identity())
+        *self.peer != PeerSource::Tls
+            || self.forward.needs_identity()
+            || self.routes.iter().any(|route| route.needs_identity())
     }
 }
 

@@ -13,6 +13,7 @@ mod discovery;
 mod expectations;
 mod fapi;
 mod grpc;
+mod hops;
 mod hosts;
 mod interlock;
 mod issuers;

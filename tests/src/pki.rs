@@ -43,6 +43,11 @@ impl Identity {
         thumbprint(self.certificate.der())
     }
 
+    /// SHA-256 of the certificate in hexadecimal, as Envoy writes it.
+    pub fn digest(&self) -> String {
+        digest(&SHA256, self.certificate.der()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The certificate in DER.
     pub fn der(&self) -> &CertificateDer<'static> {
         self.certificate.der()

@@ -98,18 +98,49 @@ fn keys_in_the_configuration_are_checked_one_by_one() {
 }
 
 #[test]
-fn peers_other_than_tls_are_not_supported_yet() {
-    says(
-        "/peer",
-        json!({ "from": "mesh-principal" }),
-        &[r#"peer.from: "mesh-principal" is not supported yet. Write "tls"."#],
-    );
-    says(
-        "/peer",
-        json!({ "from": { "xfcc": { "trusted": [] } } }),
-        &[r#"peer.from: "xfcc" is not supported yet. Write "tls"."#],
-    );
-    says("/peer", json!({ "xfcc": {} }), &["peer.xfcc: not supported yet. Leave it out."]);
+fn whose_word_is_taken_about_a_caller_is_checked() {
+    const REMEDY: &str = r#"Write "tls" or { xfcc: { trusted: [...] } }."#;
+    for pointer in ["/peer", "/resources/0/peer"] {
+        let place = pointer[1..].replace("/0/", "[0].");
+        for (from, finding) in [
+            (json!("mesh-principal"), format!("from: \"mesh-principal\" is not supported yet. {REMEDY}")),
+            (json!("header"), format!("from: \"header\" is unknown here. {REMEDY}")),
+            (json!(["tls"]), format!("from: this is a list, not a word or a table. {REMEDY}")),
+            (json!({}), format!("from: names no source. {REMEDY}")),
+            (
+                json!("xfcc"),
+                "from: \"xfcc\" lacks the hops whose word is taken. Write { xfcc: { trusted: [\"spiffe://...\"] } }, with the \
+                 SPIFFE IDs of the hops in front."
+                    .to_owned(),
+            ),
+            (json!({ "xfcc": {} }), "from.xfcc.trusted: missing. It has no default: write it.".to_owned()),
+            (
+                json!({ "xfcc": { "trusted": [] } }),
+                "from.xfcc.trusted: an empty list, so that nobody would be believed. Write the SPIFFE IDs of the proxies in \
+                 front."
+                    .to_owned(),
+            ),
+            (
+                json!({ "xfcc": { "trusted": ["*"] } }),
+                "from.xfcc.trusted[0]: lets every client with a certificate speak for all others. Write the SPIFFE IDs of \
+                 the proxies in front."
+                    .to_owned(),
+            ),
+        ] {
+            says(pointer, json!({ "from": from }), &[&format!("{place}.{finding}")]);
+        }
+    }
+    says("/resources/0/peer", json!({}), &["resources[0].peer.from: missing. It has no default: write it."]);
+}
+
+#[test]
+fn what_trusted_hops_convey_cannot_be_kept() {
+    let mut config = with("/peer", json!({ "from": { "xfcc": { "trusted": ["spiffe://example.org/gateway"] } } }));
+    assert_eq!(findings(&config), Vec::<String>::new());
+    put(&mut config, "/resources/0/forward/keep", json!(["x-forwarded-client-cert"]));
+    let said = "resources[0].forward.keep[0]: is read as the word of trusted hops, and never goes on. Remove it, and tell the \
+                upstream by forward.headers.";
+    assert_eq!(findings(&config), [said]);
 }
 
 #[test]
