@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::table::{
-    At, Key, Mistake, Reader, Table, TextKey, Written, config_table, config_words, described, not_what, unknown_word,
+    At, Key, Mistake, Reader, Table, TextKey, Written, config_settings, config_table, described, not_what, unknown_word,
 };
 use crate::config::values::{Name, set};
 use crate::http::{CanonicalPath, is_segment};
@@ -13,9 +13,9 @@ use crate::json::{Object, Value};
 use crate::policy::{Mode, Pattern, PatternFault, PeerPattern};
 use crate::spiffe::{SpiffeFault, SpiffeId};
 
-config_words! {
+config_settings! {
     /// Who may pass.
-    AccessWord {
+    AccessSetting {
         /// Bearers of an access token.
         Token = "token",
         /// Everybody.
@@ -26,9 +26,9 @@ config_words! {
     refused {}
 }
 
-config_words! {
+config_settings! {
     /// Whether refusals are carried out.
-    ModeWord {
+    ModeSetting {
         /// They are.
         Enforce = "enforce",
         /// They are recorded only, and the request goes on: for a rollout.
@@ -37,7 +37,7 @@ config_words! {
     refused {}
 }
 
-impl ModeWord {
+impl ModeSetting {
     pub(super) fn mode(self) -> Mode {
         match self {
             Self::Enforce => Mode::Enforce,
@@ -46,9 +46,9 @@ impl ModeWord {
     }
 }
 
-config_words! {
+config_settings! {
     /// What is demanded of a resource as a whole.
-    ResourceProfileWord {
+    ResourceProfileSetting {
         /// FAPI 2.0 Security Profile (Final): PS256, ES256 or Ed25519, bound tokens only, a leeway of 10 to 60 seconds,
         /// `x-fapi-interaction-id` on every answer.
         Fapi2 = "fapi2",
@@ -63,9 +63,9 @@ config_words! {
     }
 }
 
-config_words! {
+config_settings! {
     /// How a token is bound to its sender.
-    BoundWord {
+    BoundSetting {
         /// The token must be bound to the client certificate (RFC 8705).
         Mtls = "mtls",
         /// A token without `cnf` passes; one with `cnf` is held to it.

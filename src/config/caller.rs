@@ -111,16 +111,16 @@ impl TextKey for LimitKey {
 
 /// A fact about the caller that the upstream is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told(pub(super) Fact);
+pub(super) struct ForwardedFact(pub(super) Fact);
 
-impl Told {
+impl ForwardedFact {
     const USE: Use = Use {
         words: &["client_id", "sub", "iss", "scope", "peer", "thumbprint", "claim.<name>"],
         claim: |name| claim_name(name, &["client_id", "sub", "iss", "scope"]),
     };
 }
 
-impl TextKey for Told {
+impl TextKey for ForwardedFact {
     const WHAT: &'static str = "a fact about the caller";
     const EXAMPLE: &'static str = "client_id, sub, iss, scope, peer, thumbprint or claim.<name>";
 
@@ -287,7 +287,7 @@ mod tests {
             assert!(LimitKey::parse(text).is_err(), "{text:?}");
         }
         for text in ["ip", "source", "route", "header.x-a", "header.", "const.a"] {
-            let Err(Mistake { remedy, .. }) = Told::parse(text) else { panic!("{text}") };
+            let Err(Mistake { remedy, .. }) = ForwardedFact::parse(text) else { panic!("{text}") };
             assert_eq!(remedy, "Known here: client_id, sub, iss, scope, peer, thumbprint, claim.<name>.", "{text}");
         }
     }

@@ -4,11 +4,11 @@
 
 use crate::config::finding::{Doubt, Findings, Place};
 use crate::config::keys::ConfigTable;
-use crate::config::table::{At, Mistake, TextKey, Written, config_words, described, unknown_word};
+use crate::config::table::{At, Mistake, TextKey, Written, config_settings, described, unknown_word};
 
-config_words! {
+config_settings! {
     /// What a warning doubts, and is meant all the same.
-    DoubtWord {
+    DoubtSetting {
         /// An open path with a parameter matches whatever the stricter paths beside it do not.
         OpenParameter = "open-parameter",
         /// A sign that stands for itself here and for something else elsewhere: `*`, `,`, `:id`, `[`.
@@ -30,7 +30,7 @@ config_words! {
 /// One `meant` of a table.
 struct Answers<'c> {
     table: &'c Place,
-    words: &'c [At<DoubtWord>],
+    words: &'c [At<DoubtSetting>],
 }
 
 /// Every table that has the key, and what stands there.
@@ -50,7 +50,7 @@ fn answers(config: &ConfigTable) -> Vec<Answers<'_>> {
     found
 }
 
-fn answer<'c>(table: &'c Place, meant: &'c Option<Vec<At<DoubtWord>>>) -> Option<Answers<'c>> {
+fn answer<'c>(table: &'c Place, meant: &'c Option<Vec<At<DoubtSetting>>>) -> Option<Answers<'c>> {
     meant.as_deref().map(|words| Answers { table, words })
 }
 

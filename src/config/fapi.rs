@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::access::{AccessWord, BoundWord};
+use crate::config::access::{AccessSetting, BoundSetting};
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::ResourceTable;
 use crate::config::table::At;
@@ -21,7 +21,7 @@ pub(super) fn check(table: &ResourceTable, issuers: &[(&Place, Rc<Issuer>)], fin
         check_issuer(at, issuer, findings);
     }
     for At { value: route, .. } in table.routes.iter().flatten() {
-        if route.access == AccessWord::Token && route.bound == BoundWord::WhenBound {
+        if route.access == AccessSetting::Token && route.bound == BoundSetting::WhenBound {
             findings.add(
                 &route.at.key("bound"),
                 "lets tokens pass that are not bound, which profile: fapi2 of the resource forbids",

@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::config::doubts::DoubtWord;
+use crate::config::doubts::DoubtSetting;
 use crate::config::spots::{Position, Spot};
 use crate::policy::Origin;
 
@@ -91,7 +91,7 @@ impl fmt::Display for Finding {
 pub(super) struct Doubt {
     pub(super) finding: Finding,
     /// The word that answers it, and the table in which it is written; `None` where something else answers it.
-    pub(super) answer: Option<(DoubtWord, Place)>,
+    pub(super) answer: Option<(DoubtSetting, Place)>,
 }
 
 /// Everything that is wrong, in the order of the document; at least one where there is an error. A document that has
@@ -137,7 +137,7 @@ impl Findings {
     }
 
     /// What may be right and is rarely meant. `word`, written under `meant` of the table at `table`, says that it is.
-    pub(super) fn doubt(&mut self, word: DoubtWord, table: &Place, at: &Place, finding: String, remedy: &str) {
+    pub(super) fn doubt(&mut self, word: DoubtSetting, table: &Place, at: &Place, finding: String, remedy: &str) {
         let remedy = format!("{remedy} If it is meant, write meant: [{}] in {}.", word.word(), table.as_str());
         self.push_doubt(at, finding, remedy, Some((word, table.clone())));
     }
@@ -147,7 +147,7 @@ impl Findings {
         self.push_doubt(at, finding, remedy.to_owned(), None);
     }
 
-    fn push_doubt(&mut self, at: &Place, finding: String, remedy: String, answer: Option<(DoubtWord, Place)>) {
+    fn push_doubt(&mut self, at: &Place, finding: String, remedy: String, answer: Option<(DoubtSetting, Place)>) {
         if self.1.len() < MOST_FINDINGS {
             let finding = Finding { path: at.0.clone(), finding, remedy, position: None };
             self.1.push(Doubt { finding, answer });

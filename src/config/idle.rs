@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::config::doubts::DoubtWord;
+use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place};
 use crate::policy::{Charges, Counts, Limit, Quota, Resource};
 
@@ -36,7 +36,7 @@ pub(super) fn check(resources: &[Rc<Resource>], limits: &[Rc<Limit>], findings: 
             "never refuses: {} counts the same callers on all its routes, and allows no more",
             other.origin.path
         );
-        findings.doubt(DoubtWord::IdleLimit, &at, &at, finding, "Make it stricter, or remove it.");
+        findings.doubt(DoubtSetting::IdleLimit, &at, &at, finding, "Make it stricter, or remove it.");
     }
 }
 

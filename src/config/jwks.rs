@@ -5,14 +5,14 @@ use crate::config::addresses::IssuerUrl;
 use crate::config::caller::HeaderName;
 use crate::config::finding::{Findings, quoted};
 use crate::config::keys::JwksTable;
-use crate::config::table::{Mistake, TextKey, Written, config_words, described, unknown_word};
+use crate::config::table::{Mistake, TextKey, Written, config_settings, described, unknown_word};
 use crate::config::values::set;
 use crate::http::{Authority, HttpsUrl};
 use crate::policy::{Discovery, Endpoint, JwksAt, JwksSource};
 
-config_words! {
+config_settings! {
     /// The metadata of an issuer that names its keys.
-    DiscoveryWord {
+    DiscoverySetting {
         /// `<issuer>/.well-known/openid-configuration` (OpenID Connect Discovery 1.0).
         OpenId = "openid-configuration",
         /// `/.well-known/oauth-authorization-server` between host and path of the issuer (RFC 8414).
@@ -22,7 +22,7 @@ config_words! {
     }
 }
 
-impl DiscoveryWord {
+impl DiscoverySetting {
     /// The path of the metadata of `issuer`. A slash at its end goes before anything is added.
     fn path(self, issuer: &HttpsUrl) -> String {
         let (own, word) = (issuer.path.strip_suffix('/').unwrap_or(&issuer.path), self.word());
@@ -34,8 +34,8 @@ impl DiscoveryWord {
 }
 
 /// Which metadata stands at `path`, by its well-known name.
-pub(super) fn metadata_word(path: &str) -> Option<DiscoveryWord> {
-    let words = [DiscoveryWord::OpenId, DiscoveryWord::OAuth];
+pub(super) fn metadata_word(path: &str) -> Option<DiscoverySetting> {
+    let words = [DiscoverySetting::OpenId, DiscoverySetting::OAuth];
     words.into_iter().find(|word| path.contains(&format!("/.well-known/{}", word.word())))
 }
 
@@ -207,7 +207,7 @@ mod tests {
         ] {
             let url = HttpsUrl::parse(issuer).unwrap();
             assert_eq!(
-                (DiscoveryWord::OpenId.path(&url), DiscoveryWord::OAuth.path(&url)),
+                (DiscoverySetting::OpenId.path(&url), DiscoverySetting::OAuth.path(&url)),
                 (openid.to_owned(), oauth.to_owned()),
                 "{issuer}"
             );

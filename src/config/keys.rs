@@ -2,20 +2,21 @@
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
 use crate::config::access::{
-    AccessWord, BoundWord, LimitNames, Method, ModeWord, ParameterName, PathText, PeerText, ResourceProfileWord, Scopes,
+    AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, PeerText,
+    ResourceProfileSetting, Scopes,
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
-use crate::config::caller::{LimitKey, MarkName, StrippedName, Told};
-use crate::config::doubts::DoubtWord;
+use crate::config::caller::{ForwardedFact, LimitKey, MarkName, StrippedName};
+use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place};
-use crate::config::jwks::{DiscoveryWord, FieldValue};
-use crate::config::limits::{EventWord, OlderWord};
+use crate::config::jwks::{DiscoverySetting, FieldValue};
+use crate::config::limits::{EventSetting, XRateLimitSetting};
 use crate::config::moment::Moment;
 use crate::config::peer::PeerFrom;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
-use crate::config::services::{KindWord, OnErrorWord};
+use crate::config::services::{KindSetting, OnErrorSetting};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
-use crate::config::token_form::{OptionalWord, Places, ProfileWord, SaysWhat, TokenClaim, TypTexts};
+use crate::config::token_form::{OptionalSetting, Places, ProfileSetting, SaysWhat, TokenClaim, TypTexts};
 use crate::config::trust::{AlgorithmName, InlineKeys};
 use crate::config::values::{Count, DayTimesText, Label, Name, Outcome, Rate, Size, Span};
 use crate::http::HttpsUrl;
@@ -25,7 +26,7 @@ config_table! {
     /// Boundgate's configuration: who may call what, and how often.
     ConfigTable {
         /// Whether refusals are carried out, or only recorded: where a resource does not say, and for hosts that none lists.
-        mode: ModeWord = default(ModeWord::Enforce),
+        mode: ModeSetting = default(ModeSetting::Enforce),
         /// Where the client's certificate is read.
         peer: PeerTable = table,
         /// Authorization servers, by a name of your choice.
@@ -41,7 +42,7 @@ config_table! {
         /// Whether answers carry the fields RateLimit and RateLimit-Policy.
         limit_fields: bool = default(true),
         /// Whether answers also carry X-RateLimit-Limit, -Remaining and -Reset, and in which dialect.
-        x_ratelimit: OlderWord = default(OlderWord::Off),
+        x_ratelimit: XRateLimitSetting = default(XRateLimitSetting::Off),
         /// Whether answers carry these fields also where refusals are only recorded.
         limit_fields_in_report: bool = default(false),
         /// How refusals reach callers.
@@ -110,7 +111,7 @@ config_table! {
         /// The signature algorithms its tokens may use. Never taken from a token (RFC 8725).
         algorithms: Vec<At<AlgorithmName>> = required,
         /// What makes its tokens: a named set of the keys from `typ` to `max_lifetime`, which may stand beside it.
-        profile: ProfileWord = default(ProfileWord::Rfc9068),
+        profile: ProfileSetting = default(ProfileSetting::Rfc9068),
         /// How far its clock may be off, for `exp`, `nbf` and `iat`.
         leeway: Span<0, 60> = default(Span::seconds(30)),
         /// The `typ` of its tokens: `at+jwt` (RFC 9068), `absent`, exactly another text, or a list of those that are good.
@@ -122,7 +123,7 @@ config_table! {
         /// Claims that no access token has, for the same reason.
         forbidden_claims: Vec<At<TokenClaim>> = optional,
         /// What its tokens may lack of what RFC 9068 demands.
-        optional_claims: Vec<At<OptionalWord>> = optional,
+        optional_claims: Vec<At<OptionalSetting>> = optional,
         /// Whether tokens without `aud` are taken, whomever they are for.
         insecure_no_audience: bool = default(false),
         /// The longest lifetime (`exp` - `iat`) of its tokens that is accepted.
@@ -130,7 +131,7 @@ config_table! {
         /// Tokens that were issued before this moment are refused: for an emergency.
         not_issued_before: Moment = optional,
         /// What a warning doubts about it, and is meant.
-        meant: Vec<At<DoubtWord>> = optional,
+        meant: Vec<At<DoubtSetting>> = optional,
     }
     later { "introspection", "revocation", "dpop" }
 }
@@ -142,7 +143,7 @@ config_table! {
         claims: Named<Places> = optional,
         required_claims: Named<SaysWhat> = optional,
         forbidden_claims: Vec<At<TokenClaim>> = optional,
-        optional_claims: Vec<At<OptionalWord>> = optional,
+        optional_claims: Vec<At<OptionalSetting>> = optional,
         max_lifetime: Span<1, LONGEST_LIFE> = optional,
     }
     later {}
@@ -156,7 +157,7 @@ config_table! {
         /// Its URL. Host and path are sent; where to connect is the cluster's matter. Either this or `discovery`.
         uri: HttpsUrl = optional,
         /// The metadata of the issuer that names the URL (`jwks_uri`). Either this or `uri`.
-        discovery: DiscoveryWord = optional,
+        discovery: DiscoverySetting = optional,
         /// Hosts besides the issuer's own that the metadata may name, and for each the cluster that leads there.
         hosts: Named<Cluster> = optional,
         /// The age after which keys are fetched anew.
@@ -179,9 +180,9 @@ config_table! {
         /// Its name in audit records. Without it: the first host.
         name: Label = optional,
         /// Whether refusals are carried out, or only recorded. Without it: as the whole configuration says.
-        mode: ModeWord = optional,
+        mode: ModeSetting = optional,
         /// What is demanded here as a whole, whatever the issuers and routes say.
-        profile: ResourceProfileWord = optional,
+        profile: ResourceProfileSetting = optional,
         /// Where the client's certificate is read. Without it: as the whole configuration says.
         peer: ResourcePeerTable = optional,
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
@@ -199,7 +200,7 @@ config_table! {
         /// What is served. What no route matches is refused.
         routes: Vec<At<RouteTable>> = required,
         /// What a warning doubts about it or one of its routes, and is meant.
-        meant: Vec<At<DoubtWord>> = optional,
+        meant: Vec<At<DoubtSetting>> = optional,
     }
     later { "origin", "dpop", "step_up" }
 }
@@ -208,9 +209,9 @@ config_table! {
     /// What the upstream is told about the caller: nothing but this.
     ForwardTable {
         /// Headers by name, and what each carries. A caller's own header of that name never passes.
-        headers: Named<Told> = optional,
+        headers: Named<ForwardedFact> = optional,
         /// Filter state by key below `wasm.`, and what each carries.
-        filter_state: Named<Told> = optional,
+        filter_state: Named<ForwardedFact> = optional,
         /// Whether `Authorization` goes upstream, on any route.
         token: bool = default(true),
         /// Headers that are removed from every request, besides those that claim an identity or another target.
@@ -232,9 +233,9 @@ config_table! {
         /// The methods, in upper case; GET includes HEAD. Without it: all but CONNECT and TRACE.
         methods: Vec<At<Method>> = optional,
         /// Who may pass.
-        access: AccessWord = default(AccessWord::Token),
+        access: AccessSetting = default(AccessSetting::Token),
         /// How a token must be bound to its sender.
-        bound: BoundWord = default(BoundWord::Mtls),
+        bound: BoundSetting = default(BoundSetting::Mtls),
         /// Scopes a token must carry: a list means all of them.
         scopes: Scopes = optional,
         /// SPIFFE IDs of the peers that may pass. Needed with `access: peer`.
@@ -248,7 +249,7 @@ config_table! {
         /// Its name in audit records. Without it: methods and path.
         name: Label = optional,
         /// What a warning doubts about it, and is meant.
-        meant: Vec<At<DoubtWord>> = optional,
+        meant: Vec<At<DoubtSetting>> = optional,
     }
     later { "where", "on", "mode", "step_up", "in_flight", "claims", "fields" }
 }
@@ -275,7 +276,7 @@ config_table! {
         /// the burst can fail at most, however many come together.
         undecided: Count<1, 10_000> = default(Count(100)),
         /// What it raises once it is spent, in the audit record and in a counter; it never refuses then. Needs `on`.
-        event: EventWord = optional,
+        event: EventSetting = optional,
         /// Counts each of these once in the time of the rate, and not again. Needs `event`.
         distinct: LimitKey = optional,
         /// How many requests may be under way at once, instead of a rate. No more than one proxy can hold.
@@ -286,7 +287,7 @@ config_table! {
         /// limit's name.
         service: Name = optional,
         /// What a warning doubts about it, and is meant.
-        meant: Vec<At<DoubtWord>> = optional,
+        meant: Vec<At<DoubtSetting>> = optional,
     }
     later { "mode", "windows", "lease", "on_error" }
 }
@@ -316,7 +317,7 @@ config_table! {
     /// A rate-limit service.
     ServiceTable {
         /// Which server it is: they answer the same protocol differently.
-        kind: KindWord = required,
+        kind: KindSetting = required,
         /// The cluster of Envoy that it is called through. It must speak HTTP/2.
         cluster: Cluster = required,
         /// The `domain` of every call. Without it: `boundgate`.
@@ -326,7 +327,7 @@ config_table! {
         /// The most permits that are asked for at once. 1: none in advance.
         lease: Count<1, 100_000> = default(Count(200)),
         /// What becomes of requests while it does not answer.
-        on_error: OnErrorWord = default(OnErrorWord::Local),
+        on_error: OnErrorSetting = default(OnErrorSetting::Local),
     }
     later {}
 }

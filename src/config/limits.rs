@@ -9,13 +9,13 @@ use crate::config::finding::{Findings, Place};
 use crate::config::keys::LimitTable;
 use crate::config::overrides;
 use crate::config::services::{self, Wanted};
-use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
+use crate::config::table::{At, Mistake, Named, TextKey, Written, config_settings, described, unknown_word};
 use crate::config::values::{LONGEST_SHORT_PERIOD, Outcome, Rate};
-use crate::policy::{AtOnce, Counts, Event, Fact, Limit, Older, Origin, Outcomes, Quota, TableSize, Watch};
+use crate::policy::{AtOnce, Counts, Event, Fact, Limit, Origin, Outcomes, Quota, TableSize, Watch, XRateLimit};
 
-config_words! {
+config_settings! {
     /// The dialect of X-RateLimit fields.
-    OlderWord {
+    XRateLimitSetting {
         /// None.
         Off = "off",
         /// As Envoy's own filters write them: the reset in seconds from now.
@@ -26,9 +26,9 @@ config_words! {
     refused {}
 }
 
-config_words! {
+config_settings! {
     /// What a limit may raise.
-    EventWord {
+    EventSetting {
         /// One caller fails again and again.
         BruteForce = "brute-force",
         /// One caller tries out what exists.
@@ -39,22 +39,22 @@ config_words! {
     refused {}
 }
 
-impl EventWord {
+impl EventSetting {
     fn event(self) -> Event {
         match self {
-            EventWord::BruteForce => Event::BruteForce,
-            EventWord::Enumeration => Event::Enumeration,
-            EventWord::CredentialStuffing => Event::CredentialStuffing,
+            EventSetting::BruteForce => Event::BruteForce,
+            EventSetting::Enumeration => Event::Enumeration,
+            EventSetting::CredentialStuffing => Event::CredentialStuffing,
         }
     }
 }
 
-impl OlderWord {
-    pub(super) fn dialect(self) -> Option<Older> {
+impl XRateLimitSetting {
+    pub(super) fn dialect(self) -> Option<XRateLimit> {
         match self {
-            OlderWord::Off => None,
-            OlderWord::Envoy => Some(Older::Envoy),
-            OlderWord::Epoch => Some(Older::Epoch),
+            XRateLimitSetting::Off => None,
+            XRateLimitSetting::Envoy => Some(XRateLimit::Envoy),
+            XRateLimitSetting::Epoch => Some(XRateLimit::Epoch),
         }
     }
 }

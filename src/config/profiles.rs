@@ -7,7 +7,7 @@ use crate::config::caller::claim_name;
 use crate::config::finding::{Findings, Place};
 use crate::config::keys::{FormTable, IssuerTable};
 use crate::config::table::{At, Named, Table, Written};
-use crate::config::token_form::{OptionalWord, Places, ProfileWord, SaysWhat, TokenClaim, TypTexts};
+use crate::config::token_form::{OptionalSetting, Places, ProfileSetting, SaysWhat, TokenClaim, TypTexts};
 use crate::config::values::{Span, span_text};
 use crate::json::{Bounds, parse};
 use crate::policy::{Issuer, OptionalClaim, RequiredClaim, ScopePlaces, TokenForm, TypRule};
@@ -19,12 +19,12 @@ pub(super) const LONGEST_LIFE: u64 = 2_592_000;
 pub(super) const DEFAULT_LIFE: Span<1, LONGEST_LIFE> = Span::seconds(3600);
 
 /// The keys of a profile, as they would be written.
-fn keys_of(profile: ProfileWord) -> &'static str {
+fn keys_of(profile: ProfileSetting) -> &'static str {
     match profile {
-        ProfileWord::Rfc9068 => "{}",
+        ProfileSetting::Rfc9068 => "{}",
         // An ID token says `typ: ID` in its claims, a refresh token `typ: Refresh`, and a token that must come with a proof
         // of a key `typ: DPoP`, whatever its cnf says. Lightweight tokens may lack sub.
-        ProfileWord::Keycloak => {
+        ProfileSetting::Keycloak => {
             r#"{
                 "typ": ["at+jwt", "JWT"],
                 "claims": { "client_id": "azp", "roles": { "path": ["realm_access", "roles"] } },
@@ -34,7 +34,7 @@ fn keys_of(profile: ProfileWord) -> &'static str {
         }
         // How the client proved itself stands in access tokens only. The life is 60 to 90 minutes, counted from five
         // minutes ago.
-        ProfileWord::Entra => {
+        ProfileSetting::Entra => {
             r#"{
                 "typ": "JWT",
                 "claims": { "client_id": "azp", "jti": "uti", "scope": ["scp", "roles"], "tenant": "tid" },
@@ -44,7 +44,7 @@ fn keys_of(profile: ProfileWord) -> &'static str {
                 "max_lifetime": "2h"
             }"#
         }
-        ProfileWord::Okta => {
+        ProfileSetting::Okta => {
             r#"{
                 "typ": "absent",
                 "claims": { "client_id": "cid", "roles": "groups", "scope": "scp" },
@@ -52,7 +52,7 @@ fn keys_of(profile: ProfileWord) -> &'static str {
                 "forbidden_claims": ["nonce", "at_hash", "c_hash"]
             }"#
         }
-        ProfileWord::Auth0 => {
+        ProfileSetting::Auth0 => {
             r#"{
                 "typ": ["at+jwt", "JWT"],
                 "claims": { "client_id": ["client_id", "azp"] },
@@ -61,7 +61,7 @@ fn keys_of(profile: ProfileWord) -> &'static str {
                 "max_lifetime": "1d"
             }"#
         }
-        ProfileWord::Cognito => {
+        ProfileSetting::Cognito => {
             r#"{
                 "typ": "absent",
                 "claims": { "roles": "cognito:groups" },
@@ -73,7 +73,7 @@ fn keys_of(profile: ProfileWord) -> &'static str {
 }
 
 /// The same, read.
-fn read(profile: ProfileWord, findings: &mut Findings) -> FormTable {
+fn read(profile: ProfileSetting, findings: &mut Findings) -> FormTable {
     let value = parse(keys_of(profile).as_bytes(), Bounds::CONFIG);
     let members = value.ok().and_then(|value| value.as_object().cloned()).unwrap_or_default();
     FormTable::read_members(&members, &Place::root().key("profile"), findings)
@@ -85,7 +85,7 @@ struct Keys<'k> {
     claims: Option<&'k Named<Places>>,
     required: Option<&'k Named<SaysWhat>>,
     forbidden: Option<&'k Vec<At<TokenClaim>>>,
-    optional: Option<&'k Vec<At<OptionalWord>>>,
+    optional: Option<&'k Vec<At<OptionalSetting>>>,
 }
 
 /// What tokens of an issuer look like, and how long they may live. What is written counts more than the profile: claims name

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{ModeWord, ResourceProfileWord};
-use crate::config::caller::{FilterStateKey, HeaderName, Told};
+use crate::config::access::{ModeSetting, ResourceProfileSetting};
+use crate::config::caller::{FilterStateKey, ForwardedFact, HeaderName};
 use crate::config::defined::Defined;
 use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
@@ -52,7 +52,7 @@ pub(super) fn compile(
 
 /// What the whole configuration says to each resource.
 struct Whole<'c> {
-    mode: ModeWord,
+    mode: ModeSetting,
     peer: &'c Rc<PeerSource>,
     /// The headers that are read as the word of hops, here or elsewhere.
     conveyed: Vec<ConveyedIn>,
@@ -102,7 +102,7 @@ fn resource(
         }
     }
     let profile = match table.profile {
-        Some(ResourceProfileWord::Fapi2) => Profile::Fapi2,
+        Some(ResourceProfileSetting::Fapi2) => Profile::Fapi2,
         None => Profile::None,
     };
     if profile == Profile::Fapi2 {
@@ -194,7 +194,7 @@ fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Finding
 }
 
 fn told(
-    written: Option<&Named<Told>>,
+    written: Option<&Named<ForwardedFact>>,
     name: impl Fn(&str) -> Result<Box<str>, Mistake>,
     findings: &mut Findings,
 ) -> Vec<(Box<str>, Fact)> {

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{AccessWord, BoundWord, LimitNames, ParameterName, Scope};
+use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope};
 use crate::config::defined::Defined;
-use crate::config::doubts::DoubtWord;
+use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::table::At;
@@ -20,7 +20,7 @@ pub(super) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELE
 
 /// Whether a route of the resource takes tokens.
 pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
-    let takes = |route: &&RouteTable| route.access == AccessWord::Token && !findings.touch(&route.at.key("access"));
+    let takes = |route: &&RouteTable| route.access == AccessSetting::Token && !findings.touch(&route.at.key("access"));
     table.routes.iter().flatten().map(|route| &route.value).any(|route| takes(&route))
 }
 
@@ -99,7 +99,7 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
             );
         }
         RouteConflict::OpenParameter { route, beside } => findings.doubt(
-            DoubtWord::OpenParameter,
+            DoubtSetting::OpenParameter,
             &Place::of(route),
             &Place::of(route),
             format!(
@@ -195,11 +195,11 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
         }
     };
     match table.access {
-        AccessWord::Public => {
+        AccessSetting::Public => {
             senseless(&["bound", "scopes", "peers"], "means nothing on a public route");
             Some(Access::Public)
         }
-        AccessWord::Peer => {
+        AccessSetting::Peer => {
             senseless(&["bound", "scopes"], "is asked of tokens, and this route takes none");
             let at = table.at.key("peers");
             let peers = peers(table, findings);
@@ -212,10 +212,10 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
             }
             Some(Access::Peer(peers?))
         }
-        AccessWord::Token => Some(Access::Token(TokenRule {
+        AccessSetting::Token => Some(Access::Token(TokenRule {
             binding: match table.bound {
-                BoundWord::Mtls => BindingRule::Mtls,
-                BoundWord::WhenBound => BindingRule::WhenBound,
+                BoundSetting::Mtls => BindingRule::Mtls,
+                BoundSetting::WhenBound => BindingRule::WhenBound,
             },
             scopes: table.scopes.as_ref().map_or_else(ScopeRule::default, |scopes| ScopeRule {
                 all: plain(&scopes.all),
@@ -264,7 +264,7 @@ fn charges(
         findings.add(&table.at.key("cost"), "means nothing without limits", "Name limits, or remove it.");
     }
     let cost = table.cost.0;
-    let has_token = table.access == AccessWord::Token || findings.touch(&table.at.key("access"));
+    let has_token = table.access == AccessSetting::Token || findings.touch(&table.at.key("access"));
     for (at, limit) in &resolved {
         affordable(table, limit, findings);
         let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) else { continue };

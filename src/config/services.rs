@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::config::defined::Defined;
 use crate::config::finding::Findings;
 use crate::config::keys::{ConfigTable, LimitTable, ServiceTable};
-use crate::config::table::{At, Mistake, Named, TextKey, Written, config_words, described, unknown_word};
+use crate::config::table::{At, Mistake, Named, TextKey, Written, config_settings, described, unknown_word};
 use crate::policy::{Fact, FleetLimit, Kind, OnError, Origin, Service};
 
-config_words! {
+config_settings! {
     /// Which server counts.
-    KindWord {
+    KindSetting {
         /// envoyproxy/ratelimit, with Redis behind it.
         Ratelimit = "ratelimit",
         /// Kuadrant's Limitador.
@@ -21,9 +21,9 @@ config_words! {
     refused {}
 }
 
-config_words! {
+config_settings! {
     /// What becomes of requests while the service does not answer.
-    OnErrorWord {
+    OnErrorSetting {
         /// Each proxy counts alone, by the rate and burst of the limit.
         Local = "local",
         /// They are refused with 503.
@@ -42,7 +42,7 @@ const DOMAIN: &str = "boundgate";
 /// A service as written; what happens without it depends on the limit.
 pub(super) struct Wanted {
     service: Service,
-    on_error: OnErrorWord,
+    on_error: OnErrorSetting,
 }
 
 pub(super) fn compile(written: Option<&Named<ServiceTable>>, findings: &mut Findings) -> Defined<Wanted> {
@@ -59,8 +59,8 @@ fn service(origin: Origin, table: &ServiceTable, findings: &mut Findings) -> Opt
     }
     let domain = table.domain.as_ref().map_or(DOMAIN.into(), |domain| domain.0.clone());
     let kind = match table.kind? {
-        KindWord::Ratelimit => Kind::Ratelimit,
-        KindWord::Limitador => Kind::Limitador,
+        KindSetting::Ratelimit => Kind::Ratelimit,
+        KindSetting::Limitador => Kind::Limitador,
     };
     let (timeout, lease) = (table.timeout.0, table.lease.0);
     let service = Service { origin, kind, cluster, domain, timeout, lease, on_error: OnError::Refuse };
@@ -111,9 +111,9 @@ pub(super) fn fleet_limit(
         );
     }
     let on_error = match written.on_error {
-        OnErrorWord::Local => OnError::Local,
-        OnErrorWord::Refuse => OnError::Refuse,
-        OnErrorWord::Allow => OnError::Allow,
+        OnErrorSetting::Local => OnError::Local,
+        OnErrorSetting::Refuse => OnError::Refuse,
+        OnErrorSetting::Allow => OnError::Allow,
     };
     let service = Rc::new(Service { on_error, ..written.service.clone() });
     Some(Rc::new(FleetLimit::new(origin.clone(), key.to_vec(), service)))

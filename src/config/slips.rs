@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use strsim::osa_distance;
 
 use crate::config::access::{Method, PathText};
-use crate::config::doubts::DoubtWord;
+use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ConfigTable, IssuerTable, LimitTable, ResourceTable, RouteTable};
 use crate::config::routes::USUAL_METHODS;
@@ -34,7 +34,7 @@ fn key_sources(issuer: &IssuerTable, findings: &mut Findings) {
     {
         let (theirs, own) = (quoted(uri.authority.as_str()), quoted(own.0.authority.as_str()));
         findings.doubt(
-            DoubtWord::KeyHost,
+            DoubtSetting::KeyHost,
             &issuer.at,
             &jwks.at.key("uri"),
             format!("the host {theirs} is nearly that of the issuer, {own}"),
@@ -43,7 +43,7 @@ fn key_sources(issuer: &IssuerTable, findings: &mut Findings) {
     }
     for (at, kid) in issuer.keys.iter().flat_map(|keys| &keys.shared) {
         findings.doubt(
-            DoubtWord::SharedKid,
+            DoubtSetting::SharedKid,
             &issuer.at,
             at,
             format!("another key of this kind has the kid {} too, so that both are tried", quoted(kid)),
@@ -98,7 +98,7 @@ fn unusual(route: &RouteTable, method: &At<Method>, findings: &mut Findings) {
     let written = &*method.value.0;
     let Some(usual) = USUAL_METHODS.iter().find(|usual| is_slip(written, usual, 1)) else { return };
     findings.doubt(
-        DoubtWord::Method,
+        DoubtSetting::Method,
         &route.at,
         &method.at,
         format!("{} is no usual method, so that this would rarely be reached", quoted(written)),
@@ -113,7 +113,7 @@ fn slash_at_the_end(route: &RouteTable, path: &Pattern, written: &BTreeSet<Strin
         return;
     }
     findings.doubt(
-        DoubtWord::TrailingSlash,
+        DoubtSetting::TrailingSlash,
         &route.at,
         &route.at.key("path"),
         format!("{} is another path than that without the slash at its end", quoted(&path.to_string())),
@@ -146,7 +146,7 @@ fn signs(route: &RouteTable, path: &Pattern, findings: &mut Findings) {
 /// A `sign` in `text`, which is compared as it stands.
 fn literal(table: &Place, at: &Place, text: &str, sign: &str, remedy: &str, findings: &mut Findings) {
     let finding = format!("{} is compared as it stands: {sign:?} stands for itself", quoted(text));
-    findings.doubt(DoubtWord::Literal, table, at, finding, remedy);
+    findings.doubt(DoubtSetting::Literal, table, at, finding, remedy);
 }
 
 /// Whether `written` differs from `usual` by `letters` at most, and by one at least.

@@ -337,7 +337,7 @@ pub(super) fn with_default(mut schema: serde_json::Value, default: serde_json::V
 
 /// Declares an enum whose values are written as words, each with its meaning. `refused` words get a finding of their
 /// own.
-macro_rules! config_words {
+macro_rules! config_settings {
     (
         $(#[doc = $about:literal])*
         $name:ident { $( $(#[doc = $doc:literal])* $variant:ident = $word:literal, )* }
@@ -381,7 +381,7 @@ macro_rules! config_words {
         }
     };
 }
-pub(super) use config_words;
+pub(super) use config_settings;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::config::finding::{Findings, Place, quoted};
-use crate::config::table::{Key, Mistake, TextKey, Written, config_words, described, not_what, unknown_word};
+use crate::config::table::{Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word};
 use crate::config::trust::TypText;
 use crate::json::Value;
 use crate::policy::{ClaimPlace, OptionalClaim, Says, TypRule};
@@ -12,9 +12,9 @@ use crate::policy::{ClaimPlace, OptionalClaim, Says, TypRule};
 /// The most values in a list here.
 const MOST: usize = 16;
 
-config_words! {
+config_settings! {
     /// What makes the authorization server, so that it need not be said key by key.
-    ProfileWord {
+    ProfileSetting {
         /// Nothing but RFC 9068.
         Rfc9068 = "rfc9068",
         /// Keycloak.
@@ -34,9 +34,9 @@ config_words! {
     }
 }
 
-config_words! {
+config_settings! {
     /// What RFC 9068 demands of tokens and an issuer may leave out.
-    OptionalWord {
+    OptionalSetting {
         /// `sub` stands in for it.
         ClientId = "client_id",
         /// `client_id` stands in for it.
@@ -55,13 +55,13 @@ config_words! {
     }
 }
 
-impl From<OptionalWord> for OptionalClaim {
-    fn from(word: OptionalWord) -> Self {
+impl From<OptionalSetting> for OptionalClaim {
+    fn from(word: OptionalSetting) -> Self {
         match word {
-            OptionalWord::ClientId => Self::ClientId,
-            OptionalWord::Sub => Self::Sub,
-            OptionalWord::Jti => Self::Jti,
-            OptionalWord::Iat => Self::Iat,
+            OptionalSetting::ClientId => Self::ClientId,
+            OptionalSetting::Sub => Self::Sub,
+            OptionalSetting::Jti => Self::Jti,
+            OptionalSetting::Iat => Self::Iat,
         }
     }
 }

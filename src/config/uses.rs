@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::access::AccessWord;
+use crate::config::access::AccessSetting;
 use crate::config::finding::Findings;
 use crate::config::keys::{ConfigTable, LimitTable, OverrideTable, ResourceTable, RouteTable};
 use crate::config::overrides::{OF_TOKENS, includes};
@@ -58,7 +58,7 @@ fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
     if uses.iter().any(unclear) {
         return;
     }
-    let takes_tokens = uses.iter().any(|route| route.access == AccessWord::Token);
+    let takes_tokens = uses.iter().any(|route| route.access == AccessSetting::Token);
     for item in table.on.iter().flatten().filter(|item| item.value == Outcome::Verification && !takes_tokens) {
         findings.add(
             &item.at,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use crate::exchange::Way;
+use crate::exchange::RoutedRequest;
 use crate::host::{Connection, ConnectionProperty};
 use crate::http::Head;
 use crate::json::Value;
@@ -32,13 +32,13 @@ pub(super) struct Caller<'c> {
 impl<'c> Caller<'c> {
     /// Of a request with a route.
     pub(super) fn of(
-        way: &'c Way,
+        request: &'c RoutedRequest,
         token: Option<&'c Rc<AccessToken>>,
         peer: Option<&'c PeerIdentity>,
         wall: UnixMillis,
     ) -> Self {
-        let (head, route) = (Some(&way.head), Some(&*way.route));
-        Self { head, route, preflight: way.preflight, token, peer, wall }
+        let (head, route) = (Some(&request.head), Some(&*request.route));
+        Self { head, route, preflight: request.preflight, token, peer, wall }
     }
 
     /// What is known only from the token is missing before the caller was let in.

@@ -19,8 +19,8 @@ use crate::worker::{Counter, ExchangeId};
 #[derive(Default)]
 pub(super) struct FleetGrants {
     counted: Vec<Counted>,
-    /// What it was told that it waited for, until it is used.
-    told: Option<Settled>,
+    /// The answer that it waited for, until it is used.
+    answer: Option<Settled>,
 }
 
 /// How one fleet limit was settled.
@@ -36,7 +36,7 @@ enum By {
     /// It passes uncounted: the service knows no such limit, or does not answer and the operator lets it pass.
     Nobody,
     /// The service does not answer: this proxy counts it alone.
-    Here,
+    ThisProxy,
 }
 
 /// When to try a service again that does not answer.
@@ -44,8 +44,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl FleetGrants {
     /// The request is polled again, and this is what it waited for.
-    pub(super) fn tell(&mut self, told: Option<Settled>) {
-        self.told = told;
+    pub(super) fn answered(&mut self, answer: Option<Settled>) {
+        self.answer = answer;
     }
 
     /// Asks for what is still missing; `false` if it has to wait for that. What was granted so far stays granted, also
@@ -87,7 +87,7 @@ impl FleetGrants {
                 Taken::Fallback { on_error, .. } => {
                     around.worker.count(Counter::FleetFallback, 1);
                     match on_error {
-                        OnError::Local => By::Here,
+                        OnError::Local => By::ThisProxy,
                         OnError::Allow => By::Nobody,
                         OnError::Refuse => return Err(Refusal::unavailable(Reason::LimiterUnavailable, RETRY)),
                     }
@@ -113,10 +113,10 @@ impl FleetGrants {
         known.collect()
     }
 
-    /// What the request was told, if it is the answer to this; else the answer is given now.
+    /// The answer that the request waited for, if it is one to this; else one is given now.
     fn take(&mut self, demand: &FleetDemand<'_>, around: &mut Surroundings<'_>) -> Taken {
         let leases = around.worker.leases();
-        match self.told.take().map(|told| told.answers(demand)) {
+        match self.answer.take().map(|answer| answer.answers(demand)) {
             Some(Ok(taken)) => return taken,
             Some(Err(of_another)) => leases.put_back(of_another, around.now.mono),
             None => {}
@@ -127,7 +127,7 @@ impl FleetGrants {
     /// What this proxy counts for services that do not answer.
     pub(super) fn demands(&self, identity: impl Fn(&Limit) -> Identity) -> Vec<Demand<'_>> {
         let here = self.counted.iter().filter_map(|Counted { limit, cost, by }| match by {
-            By::Here => Some(Demand { limit, allowance: limit.allowance, identity: identity(limit), cost: *cost }),
+            By::ThisProxy => Some(Demand { limit, allowance: limit.allowance, identity: identity(limit), cost: *cost }),
             By::Service(..) | By::Nobody => None,
         });
         here.collect()
@@ -146,7 +146,7 @@ impl FleetGrants {
 
     /// The request does not go upstream after all.
     pub(super) fn give_back(self, leases: &mut Leases, now: MonoNanos) {
-        if let Some(unheard) = self.told {
+        if let Some(unheard) = self.answer {
             leases.put_back(unheard, now);
         }
         for counted in self.counted {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::exchange::caller::Caller;
 use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
-use crate::exchange::{Surroundings, Way};
+use crate::exchange::{RoutedRequest, Surroundings};
 use crate::host::Connection;
 use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take};
 use crate::policy::{Allowance, Charge, Condition, Event, Limit};
@@ -24,23 +24,23 @@ impl<'c> Caller<'c> {
     /// limits are counted once it is clear that it passes.
     pub(super) fn charge(
         &self,
-        way: &Way,
+        request: &RoutedRequest,
         exchange: ExchangeId,
         granted: &mut FleetGrants,
         around: &mut Surroundings<'_>,
     ) -> Result<Option<Charged>, Refusal> {
-        let limits = &way.route.limits;
+        let limits = &request.route.limits;
         if limits.is_empty() {
             return Ok(Some((Permits::none(), Vec::new())));
         }
         // A token that was found good passes when its source has failed too often.
         let spared = |charge: &&Charge| self.token.is_some() && charge.limit.spares_known_tokens();
-        let refusing = limits.here.iter().chain(limits.outcomes.iter().filter(|charge| !spared(charge)));
+        let refusing = limits.local.iter().chain(limits.outcomes.iter().filter(|charge| !spared(charge)));
         let mut demands = self.demands(self.counted(refusing), around);
         let fleet: Vec<&Charge> = self.counted(&limits.fleet).collect();
         if !fleet.is_empty() {
             look_at(&demands, around).map_err(|over| self.refusal(over, &fleet, around))?;
-            if !granted.complete(&fleet, self, way.size(), exchange, around)? {
+            if !granted.complete(&fleet, self, request.size(), exchange, around)? {
                 return Ok(None);
             }
         }
@@ -93,7 +93,7 @@ impl<'c> Caller<'c> {
     /// With what all limits say that can be known before the caller is: so that its source is told the longest wait.
     fn with_known(&self, over: OverLimit, around: &Surroundings<'_>) -> OverLimit {
         let limits = self.route.map(|route| &route.limits);
-        let all = limits.into_iter().flat_map(|limits| limits.here.iter().chain(&limits.outcomes));
+        let all = limits.into_iter().flat_map(|limits| limits.local.iter().chain(&limits.outcomes));
         let all: Vec<&Charge> = all.filter(|charge| charge.limit.is_of_source()).collect();
         match self.look(all, around) {
             Err(all) if !all.contended() => all,

@@ -10,13 +10,13 @@
 //! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
+mod audit_facts;
 mod caller;
 mod fleet;
 mod holder;
 mod interaction;
 mod limits;
 mod outcome;
-mod seen;
 mod settling;
 #[cfg(test)]
 mod simulation;
@@ -29,9 +29,9 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
+pub use audit_facts::AuditFacts;
 pub use interaction::InteractionId;
 pub use outcome::Outcome;
-pub use seen::Seen;
 pub use settling::{ended, responded};
 
 use caller::Caller;
@@ -50,7 +50,7 @@ use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::{Claimed, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, Told, Woken, Worker};
+use crate::worker::{ExchangeId, WaitEnd, Woken, Worker};
 
 /// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
 const RETRY: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ pub struct Exchange {
     id: ExchangeId,
     policy: Rc<Policy>,
     stage: Stage,
-    seen: Seen,
+    facts: AuditFacts,
     /// When it first had to wait for keys.
     waits_since: Option<MonoNanos>,
 }
@@ -89,14 +89,14 @@ pub struct Exchange {
 enum Stage {
     Fresh(HeaderMap),
     /// Of the issuer of its token. Nothing is proved yet.
-    WaitsForKeys(Way),
+    WaitsForKeys(RoutedRequest),
     /// Of services of the fleet. It may use the route, and some of them may have counted it.
-    WaitsForPermits(Way, Grant, FleetGrants),
+    WaitsForPermits(RoutedRequest, Grant, FleetGrants),
     Judged,
 }
 
 /// A request whose route is known.
-struct Way {
+struct RoutedRequest {
     head: Head,
     resource: Rc<Resource>,
     route: Rc<Route>,
@@ -104,7 +104,7 @@ struct Way {
     holder: Option<Holder>,
 }
 
-impl Way {
+impl RoutedRequest {
     /// The bytes that it holds while it waits, more or less.
     fn size(&self) -> usize {
         self.head.size()
@@ -127,64 +127,64 @@ impl<R: Into<Refusal>> From<R> for Stop {
 impl Exchange {
     /// A request with the header map `head`, to be judged by `policy` however long it waits.
     pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap) -> Self {
-        Self { id, policy, stage: Stage::Fresh(head), seen: Seen::default(), waits_since: None }
+        Self { id, policy, stage: Stage::Fresh(head), facts: AuditFacts::default(), waits_since: None }
     }
 
     /// What was found out about the request, for the audit record.
-    pub fn seen(&self) -> &Seen {
-        &self.seen
+    pub fn seen(&self) -> &AuditFacts {
+        &self.facts
     }
 
     /// The same, to keep for a record that is written again once the response is known.
-    pub fn take_seen(&mut self) -> Seen {
-        std::mem::take(&mut self.seen)
+    pub fn take_facts(&mut self) -> AuditFacts {
+        std::mem::take(&mut self.facts)
     }
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
         let waits = matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForPermits(..));
-        let told = match waits.then(|| around.worker.poll(self.id)) {
+        let ended = match waits.then(|| around.worker.poll(self.id)) {
             Some(Woken::No) => return Step::Wait,
-            Some(Woken::Yes(told)) => told,
+            Some(Woken::Yes(ended)) => ended,
             None => None,
         };
-        let (way, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
+        let (request, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
-                Ok(way) => (way, None, FleetGrants::default()),
+                Ok(request) => (request, None, FleetGrants::default()),
                 Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
-            Stage::WaitsForKeys(way) => (way, None, FleetGrants::default()),
-            Stage::WaitsForPermits(way, grant, fleet) => (way, Some(grant), fleet),
+            Stage::WaitsForKeys(request) => (request, None, FleetGrants::default()),
+            Stage::WaitsForPermits(request, grant, fleet) => (request, Some(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        let too_late = matches!(told, Some(Told::TooLate));
-        fleet.tell(match told {
-            Some(Told::Permits(settled)) => Some(settled),
-            Some(Told::Keys | Told::TooLate) | None => None,
+        let too_late = matches!(ended, Some(WaitEnd::TooLate));
+        fleet.answered(match ended {
+            Some(WaitEnd::Permits(settled)) => Some(settled),
+            Some(WaitEnd::Keys | WaitEnd::TooLate) | None => None,
         });
-        let refusal = match self.judge(&way, granted, &mut fleet, around) {
+        let refusal = match self.judge(&request, granted, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
-                self.stage = Stage::WaitsForPermits(way, grant, fleet);
+                self.stage = Stage::WaitsForPermits(request, grant, fleet);
                 return Step::Wait;
             }
-            Err(Stop::WaitForKeys(_)) if too_late || way.resource.mode == Mode::Report => {
+            Err(Stop::WaitForKeys(_)) if too_late || request.resource.mode == Mode::Report => {
                 Refusal::unavailable(Reason::KeysUnavailable, RETRY)
             }
-            Err(Stop::WaitForKeys(issuer)) => match around.worker.room_for_keys(way.size()) {
+            Err(Stop::WaitForKeys(issuer)) => match around.worker.room_for_keys(request.size()) {
                 Some(room) => {
                     let since = *self.waits_since.get_or_insert(around.now.mono);
                     around.worker.wait_for_keys(self.id, room, &issuer, since);
-                    self.stage = Stage::WaitsForKeys(way);
+                    self.stage = Stage::WaitsForKeys(request);
                     return Step::Wait;
                 }
                 None => Reason::Overloaded.into(),
             },
-            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &way, around),
+            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &request, around),
         };
         self.give_back(fleet, around.worker, around.now);
-        self.seen.claimed = self.claimed(refusal.reason, &way);
-        Step::Done(self.refuse(refusal, Some(&way.resource), way.head.fields()))
+        self.facts.claimed = self.claimed(refusal.reason, &request);
+        Step::Done(self.refuse(refusal, Some(&request.resource), request.head.fields()))
     }
 
     /// The request is over, whatever ended it. If it waits, it does so no longer.
@@ -203,9 +203,9 @@ impl Exchange {
     }
 
     /// Which route the request is for, and over whose connection it came.
-    fn approach(&mut self, fields: HeaderMap, around: &mut Surroundings<'_>) -> Result<Way, Box<Unrouted>> {
-        self.seen.form = AnswerForm::of_head(&fields);
-        self.seen.request_id = Seen::request_id_of(&fields);
+    fn approach(&mut self, fields: HeaderMap, around: &mut Surroundings<'_>) -> Result<RoutedRequest, Box<Unrouted>> {
+        self.facts.form = AnswerForm::of_head(&fields);
+        self.facts.request_id = AuditFacts::request_id_of(&fields);
         let peer = Peer::of(around.connection);
         let noticed = peer.ok().flatten().map(|peer| (peer, self.notice(peer, around)));
         let head = match Head::parse(fields) {
@@ -219,7 +219,7 @@ impl Exchange {
                 return Err(Box::new(Unrouted { refusal, head: Err(unread), resource, holder }));
             }
         };
-        self.seen.path = Some(head.path().as_str().into());
+        self.facts.path = Some(head.path().as_str().into());
         let resource = self.policy.hosts.find(head.authority()).cloned();
         self.recognise(resource.as_ref(), head.fields(), around);
         let holder = self.holder(resource.as_deref(), head.fields(), noticed, around);
@@ -233,7 +233,7 @@ impl Exchange {
             () if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
             () => find_route(&resource, &head),
         };
-        self.seen.route = found.as_ref().ok().map(|(route, _)| route.clone());
+        self.facts.route = found.as_ref().ok().map(|(route, _)| route.clone());
         let found = found.and_then(|found| peer.map_or(Err(Reason::PeerUnreadable.into()), |_| Ok(found)));
         let (route, preflight) = match found {
             Ok(found) => found,
@@ -241,21 +241,21 @@ impl Exchange {
                 return Err(Box::new(Unrouted { refusal, head: Ok(head), resource: Some(resource), holder }));
             }
         };
-        self.seen.thumbprint = holder.as_ref().map(|holder| holder.peer().thumbprint);
-        Ok(Way { head, resource, route, preflight, holder })
+        self.facts.thumbprint = holder.as_ref().map(|holder| holder.peer().thumbprint);
+        Ok(RoutedRequest { head, resource, route, preflight, holder })
     }
 
     /// The host is that of a resource, or of none. Also of a request that is malformed otherwise, if its host can be read: its
     /// answer carries the number of the interaction as well, where the resource wants one.
     fn recognise(&mut self, resource: Option<&Rc<Resource>>, fields: &HeaderMap, around: &Surroundings<'_>) {
-        self.seen.resource = resource.cloned();
+        self.facts.resource = resource.cloned();
         let numbered = resource.filter(|resource| resource.profile.numbers_interactions());
-        self.seen.interaction = numbered.map(|_| InteractionId::of(fields, || around.host.random()));
+        self.facts.interaction = numbered.map(|_| InteractionId::of(fields, || around.host.random()));
     }
 
     /// Tells the upstream a number that the caller did not send.
     fn number_interaction(&self, upstream: &mut Upstream) {
-        let new = self.seen.interaction.iter().filter(|interaction| interaction.is_new());
+        let new = self.facts.interaction.iter().filter(|interaction| interaction.is_new());
         upstream.set.extend(new.map(|new| (Profile::INTERACTION_ID.to_owned(), new.text().to_string())));
     }
 
@@ -264,41 +264,41 @@ impl Exchange {
         let refusal = unrouted.count(&self.policy, around);
         match unrouted.may_pass() {
             true => self.refuse(refusal, unrouted.resource.as_deref(), unrouted.fields()),
-            false => Verdict::Refuse(self.seen.explain(refusal)),
+            false => Verdict::Refuse(self.facts.explain(refusal)),
         }
     }
 
     /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
     /// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
     /// source has been refused so too often.
-    fn count_refusal(&mut self, refusal: Refusal, way: &Way, around: &mut Surroundings<'_>) -> Refusal {
+    fn count_refusal(&mut self, refusal: Refusal, request: &RoutedRequest, around: &mut Surroundings<'_>) -> Refusal {
         let status = refusal.reason.row().status;
         if status == 429 {
             return refusal;
         }
-        let source = Caller::of(way, None, self.seen.identity.as_ref(), around.now.wall);
-        if let Err(spent) = source.may_be_refused(status, self.seen.token.is_some(), around) {
+        let source = Caller::of(request, None, self.facts.identity.as_ref(), around.now.wall);
+        if let Err(spent) = source.may_be_refused(status, self.facts.token.is_some(), around) {
             return spent;
         }
-        source.refused(way.route.limits.of_sources(), status, around);
-        let sender = Caller { token: self.seen.token.as_ref(), ..source };
-        self.seen.events = sender.refused(&way.route.limits.watching, status, around);
+        source.refused(request.route.limits.of_sources(), status, around);
+        let sender = Caller { token: self.facts.token.as_ref(), ..source };
+        self.facts.events = sender.refused(&request.route.limits.watching, status, around);
         refusal
     }
 
     /// What a token says of itself that is refused for `reason` and was not verified. Not of a source that is locked out: it has
     /// made enough work.
-    fn claimed(&self, reason: Reason, way: &Way) -> Option<Box<Claimed>> {
-        if self.seen.token.is_some() || !reason.is_of_token() {
+    fn claimed(&self, reason: Reason, request: &RoutedRequest) -> Option<Box<Claimed>> {
+        if self.facts.token.is_some() || !reason.is_of_token() {
             return None;
         }
-        let raw = presented(&way.head, self.policy.max_token_bytes).ok()?;
-        Some(Box::new(Claimed::read(raw.as_bytes(), reason, &way.resource)))
+        let raw = presented(&request.head, self.policy.max_token_bytes).ok()?;
+        Some(Box::new(Claimed::read(raw.as_bytes(), reason, &request.resource)))
     }
 
     /// A refusal, carried out or only reported: as the resource says, or the whole configuration where there is none.
     fn refuse(&self, refusal: Refusal, resource: Option<&Resource>, fields: &HeaderMap) -> Verdict {
-        let refusal = self.seen.explain(refusal);
+        let refusal = self.facts.explain(refusal);
         match (self.policy.mode_of(resource), resource) {
             (Mode::Enforce, _) => Verdict::Refuse(refusal),
             (Mode::Report, Some(resource)) => {
@@ -314,53 +314,53 @@ impl Exchange {
     /// Whether it may go upstream. With `granted` it waited for permits, and it goes on from there.
     fn judge(
         &mut self,
-        way: &Way,
+        request: &RoutedRequest,
         granted: Option<Grant>,
         fleet: &mut FleetGrants,
         around: &mut Surroundings<'_>,
     ) -> Result<Forward, Stop> {
-        let identity = self.identity(way, around);
+        let identity = self.identity(request, around);
         let identity = identity.as_ref();
         let grant = match granted {
-            Some(grant) => still_stands(grant, way, around)?,
-            None => self.authorise(way, identity, around)?,
+            Some(grant) => still_stands(grant, request, around)?,
+            None => self.authorise(request, identity, around)?,
         };
-        let caller = Caller::of(way, grant.access_token(), identity, around.now.wall);
+        let caller = Caller::of(request, grant.access_token(), identity, around.now.wall);
         let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
-        let mut upstream = Upstream::of(&way.resource.forward, way.head.fields(), told)?;
+        let mut upstream = Upstream::of(&request.resource.forward, request.head.fields(), told)?;
         self.number_interaction(&mut upstream);
-        let Some((permits, shadowed)) = caller.charge(way, self.id, fleet, around)? else {
+        let Some((permits, shadowed)) = caller.charge(request, self.id, fleet, around)? else {
             return Err(Stop::WaitForPermits(grant));
         };
-        self.seen.shadowed = shadowed;
+        self.facts.shadowed = shadowed;
         Ok(Forward::new(grant, permits, upstream))
     }
 
     /// Whether the caller may use the route. The order is the precedence of refusals.
     fn authorise(
         &mut self,
-        way: &Way,
+        request: &RoutedRequest,
         identity: Option<&PeerIdentity>,
         around: &mut Surroundings<'_>,
     ) -> Result<Grant, Stop> {
-        let rule = match &way.route.access {
-            _ if way.preflight => return Ok(Grant::preflight()),
+        let rule = match &request.route.access {
+            _ if request.preflight => return Ok(Grant::preflight()),
             Access::Public => return Ok(Grant::public()),
             Access::Peer(rule) => return Ok(Grant::peer(rule, identity)?),
             Access::Token(rule) => rule,
         };
-        let raw = presented(&way.head, self.policy.max_token_bytes)?;
-        let token = match around.worker.verified(raw, &way.resource, around.now) {
+        let raw = presented(&request.head, self.policy.max_token_bytes)?;
+        let token = match around.worker.verified(raw, &request.resource, around.now) {
             Some(token) => token,
             // Only here: a source that is locked out may still use a token known to be good.
             None => {
-                let source = Caller::of(way, None, identity, around.now.wall);
-                verify(raw, &source, &way.resource, &self.policy, around)?
+                let source = Caller::of(request, None, identity, around.now.wall);
+                verify(raw, &source, &request.resource, &self.policy, around)?
             }
         };
-        self.seen.token = Some(token.clone());
-        token.acceptable(&way.resource, around.now)?;
-        let bound = bind(token, way.holder.as_ref().map(Holder::peer).as_ref(), rule.binding)?;
+        self.facts.token = Some(token.clone());
+        token.acceptable(&request.resource, around.now)?;
+        let bound = bind(token, request.holder.as_ref().map(Holder::peer).as_ref(), rule.binding)?;
         Ok(Grant::token(rule, bound, identity)?)
     }
 
@@ -392,12 +392,12 @@ impl Exchange {
     }
 
     /// Who the peer is, where something on this route depends on it: it may cost several questions to the proxy.
-    fn identity(&mut self, way: &Way, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
-        if !way.route.needs_identity() && !way.resource.forward.needs_identity() {
+    fn identity(&mut self, request: &RoutedRequest, around: &mut Surroundings<'_>) -> Option<PeerIdentity> {
+        if !request.route.needs_identity() && !request.resource.forward.needs_identity() {
             return None;
         }
-        let identity = way.holder.as_ref()?.identity(&self.policy, around)?;
-        self.seen.identity = Some(identity.clone());
+        let identity = request.holder.as_ref()?.identity(&self.policy, around)?;
+        self.facts.identity = Some(identity.clone());
         Some(identity)
     }
 }
@@ -429,9 +429,9 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
 }
 
 /// What time can undo of a grant.
-fn still_stands(grant: Grant, way: &Way, around: &Surroundings<'_>) -> Result<Grant, Reason> {
+fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Reason> {
     if let Some(token) = grant.access_token() {
-        token.acceptable(&way.resource, around.now)?;
+        token.acceptable(&request.resource, around.now)?;
         if !around.worker.vouches(token, around.now) {
             return Err(Reason::KeyUnknown);
         }

@@ -186,14 +186,14 @@ impl Scene {
     fn fetch_from(&mut self) -> Option<(CallId, String)> {
         match self.worker.next_call(at(self.seconds))? {
             Call { id, message: Message::Fetch(fetch) } => Some((id, fetch.path.into())),
-            Call { message: Message::Ask(_), .. } => panic!("an ask"),
+            Call { message: Message::RateLimitCall(_), .. } => panic!("an ask"),
         }
     }
 
     /// The next call, which asks a service; and its message.
     fn ask(&mut self) -> Option<(CallId, Vec<u8>)> {
         match self.worker.next_call(at(self.seconds))? {
-            Call { id, message: Message::Ask(ask) } => Some((id, ask.body)),
+            Call { id, message: Message::RateLimitCall(ask) } => Some((id, ask.body)),
             Call { message: Message::Fetch(_), .. } => panic!("a fetch"),
         }
     }

@@ -2,8 +2,10 @@
 //! token is judged is not known here.
 //!
 //! * [`root`]: configuration, the one place that sends calls and gets their answers, the tick;
-//! * [`stream`]: one HTTP stream, its state and the verdict applied to it;
-//! * [`plugin`]: what both share and what outlives a configuration;
+//! * [`callbacks`]: those for one HTTP stream;
+//! * [`plugin`]: what both share and what outlives a configuration: the engine, and the streams that wait;
+//! * [`stream`]: what one stream has come to, and the verdict applied to it;
+//! * [`engine`]: what judges and counts;
 //! * [`host`]: the core's questions answered by host calls; [`abi`]: the host calls themselves.
 //!
 //! What has been learned about the proxy and must stay true here:
@@ -14,6 +16,8 @@
 //! * no borrow is held across a host call that may come back ([`abi::root::tick`]).
 
 mod abi;
+mod callbacks;
+mod engine;
 mod host;
 mod metrics;
 mod plugin;

@@ -17,10 +17,10 @@ use crate::config;
 use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
 use crate::filter::abi::root::Buffer;
+use crate::filter::callbacks::HttpStream;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
-use crate::filter::stream::HttpStream;
-use crate::limit::fleet::{Ask, rls};
+use crate::limit::fleet::{RateLimitCall, rls};
 use crate::policy::Policy;
 use crate::worker::{AnswerFields, Answered, CallId, Fetch, FetchFailed, HttpAnswer, Message, Pace};
 
@@ -61,13 +61,13 @@ impl Root {
         while let Some(call) = plugin.next_call() {
             let (sent, max_bytes) = match &call.message {
                 Message::Fetch(fetch) => (send_fetch(fetch), fetch.max_bytes),
-                Message::Ask(ask) => (send_ask(ask), MAX_ANSWER_BYTES),
+                Message::RateLimitCall(call) => (send_rate_limit_call(call), MAX_ANSWER_BYTES),
             };
             match sent {
                 Some(token) => {
                     self.calls.insert(token, (call.id, max_bytes));
                 }
-                None => plugin.worker.borrow_mut().not_sent(call.id),
+                None => plugin.engine.worker.borrow_mut().not_sent(call.id),
             }
         }
         self.keep_pace(plugin);
@@ -75,7 +75,7 @@ impl Root {
 
     /// Ticks come often while somebody waits for a service, or in line.
     fn keep_pace(&mut self, plugin: &Plugin) {
-        let pace = plugin.worker.borrow().pace();
+        let pace = plugin.engine.worker.borrow().pace();
         let tick = match pace {
             Pace::Calm => TICK,
             Pace::Pressed => PRESSED_TICK,
@@ -90,7 +90,7 @@ impl Root {
     fn ended(&mut self, token: Token, answer: impl FnOnce(usize) -> Result<Answered, FetchFailed>) {
         let Some((plugin, _)) = self.setup.clone() else { return };
         let Some((call, max_bytes)) = self.calls.remove(&token) else { return };
-        plugin.worker.borrow_mut().answered(call, answer(max_bytes), &Envoy, now());
+        plugin.engine.worker.borrow_mut().answered(call, answer(max_bytes), &Envoy, now());
         plugin.resume(self.id);
         self.end_of_call(&plugin);
     }
@@ -98,7 +98,7 @@ impl Root {
     /// The last thing in a callback that ends a call: a replaced root goes with its last one.
     fn end_of_call(&mut self, plugin: &Plugin) {
         self.send_calls(plugin);
-        plugin.publish();
+        plugin.engine.publish();
         if self.dying && self.calls.is_empty() {
             // Deletes this context right after the callback.
             let _ = abi::root::end();
@@ -115,13 +115,13 @@ fn send_fetch(fetch: &Fetch) -> Option<Token> {
     hostcalls::dispatch_http_call(&fetch.cluster, headers, body, Vec::new(), fetch.timeout).ok().map(Token::Http)
 }
 
-/// Sends an ask; the proxy's number of it, or `None`.
-fn send_ask(ask: &Ask) -> Option<Token> {
+/// Sends a call; the proxy's number of it, or `None`.
+fn send_rate_limit_call(call: &RateLimitCall) -> Option<Token> {
     // A plain cluster name that happens to be valid protobuf ends the whole proxy, so it is always wrapped.
-    let target = GrpcService { envoy: Some(EnvoyGrpc { cluster_name: ask.service.cluster.to_string() }) };
+    let target = GrpcService { envoy: Some(EnvoyGrpc { cluster_name: call.service.cluster.to_string() }) };
     let target = String::from_utf8(target.encode_to_vec()).ok()?;
     let (service, method) = (rls::GRPC_SERVICE, rls::GRPC_METHOD);
-    let sent = hostcalls::dispatch_grpc_call(&target, service, method, Vec::new(), Some(&ask.body), ask.timeout);
+    let sent = hostcalls::dispatch_grpc_call(&target, service, method, Vec::new(), Some(&call.body), call.timeout);
     sent.ok().map(Token::Grpc)
 }
 
@@ -220,11 +220,11 @@ impl RootContext for Root {
             return;
         }
         set_clock();
-        plugin.worker.borrow_mut().tick(&Envoy, now());
+        plugin.engine.worker.borrow_mut().tick(&Envoy, now());
         plugin.resume(self.id);
         plugin.answer(self.id);
         self.send_calls(&plugin);
-        plugin.publish();
+        plugin.engine.publish();
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

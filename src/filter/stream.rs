@@ -1,4 +1,6 @@
-//! One HTTP stream: reads its head once, polls its exchange, applies the verdict, adds fields to the response.
+//! What one HTTP stream has come to: polls its exchange, applies the verdict, counts the response, adds fields to it. In: the
+//! head, the proxy's answers. Out: whether the proxy may go on. Not here: the proxy's callbacks (`callbacks`), who
+//! waits (`plugin`).
 //!
 //! ```text
 //! Fresh ──head──▶ Forwarded | Reported | Refused | Answered | Paused
@@ -7,17 +9,15 @@
 //! Forwarded ──response, trailers──▶ Forwarded        Answered: the response headers seen are our own
 //! ```
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use crate::exchange::{Exchange, InteractionId, Outcome, Seen, Step, Surroundings, ended, responded};
+use crate::exchange::{AuditFacts, Exchange, InteractionId, Outcome, Step, Surroundings, ended, responded};
 use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
+use crate::filter::engine::Engine;
 use crate::filter::host::{Envoy, now};
-use crate::filter::plugin::Plugin;
 use crate::http::AnswerForm;
 use crate::limit::{Change, Permits};
 use crate::observe::{Decision, audit_record, stopped};
@@ -69,7 +69,7 @@ struct Forwarded {
     /// Whether the trailers of the response will say what limits wait for.
     in_trailers: bool,
     /// What was seen, if the outcome may show that it was more than a request.
-    watched: Option<Box<Seen>>,
+    watched: Option<Box<AuditFacts>>,
 }
 
 impl State {
@@ -79,10 +79,85 @@ impl State {
 }
 
 impl Stream {
-    /// A stream in which nothing happened yet.
-    fn new(id: ExchangeId, policy: Rc<Policy>, body_follows: bool) -> Self {
-        let (state, head_bytes) = (State::Answered, None);
-        Self { id, state, policy, body_follows, head_bytes, resource: None, interaction: None, trailers_wait: false }
+    /// That of a request whose head has come, judged as far as that goes now.
+    pub fn begin(id: ExchangeId, policy: &Rc<Policy>, body_follows: bool, engine: &Engine) -> Self {
+        let mut stream = Self {
+            id,
+            state: State::Answered,
+            policy: policy.clone(),
+            body_follows,
+            head_bytes: None,
+            resource: None,
+            interaction: None,
+            trailers_wait: false,
+        };
+        let now = now();
+        let decided = match headers::all(Map::Request) {
+            Ok(head) => {
+                let mut exchange = Exchange::new(id, policy.clone(), head);
+                let decided = poll(&mut exchange, engine, now);
+                if decided.is_none() {
+                    stream.state = State::Paused(Box::new(exchange));
+                    stream.head_bytes = request_bytes();
+                }
+                decided
+            }
+            Err(reason) => Some(Decided { verdict: Verdict::Refuse(reason.into()), facts: unread(), at: now.wall }),
+        };
+        if let Some(decided) = decided {
+            stream.state = stream.apply(decided, engine);
+        }
+        stream
+    }
+
+    /// Whether it has to be looked at again.
+    pub fn waits(&self) -> bool {
+        matches!(self.state, State::Paused(_)) || self.awaits_its_body()
+    }
+
+    /// Whether it is refused, and answered once its body has come.
+    pub fn awaits_its_body(&self) -> bool {
+        matches!(self.state, State::Refused(..))
+    }
+
+    /// The trailers of the request have come.
+    pub fn request_trailers(&mut self) -> Action {
+        if !self.state.goes_on() {
+            self.trailers_wait = true;
+            return Action::Pause;
+        }
+        if self.strip_trailers() { Action::Continue } else { Action::Pause }
+    }
+
+    /// The head of the response has come, which has so many `fields`, and nothing else if it `ends` there.
+    pub fn response_head(&mut self, fields: usize, ends: bool, engine: &Engine) {
+        self.note_denial(fields);
+        self.number_interaction();
+        if let State::Forwarded(forwarded) = &mut self.state {
+            forwarded.response_head(ends, &self.policy, engine);
+        }
+    }
+
+    /// The response is complete, and its trailers, if it has some, stand in that map: counts a call that told no outcome before.
+    pub fn response_ends(&mut self, trailers: Option<Map>, engine: &Engine) {
+        if let State::Forwarded(forwarded) = &mut self.state
+            && forwarded.in_trailers
+        {
+            let code = trailers.and_then(grpc_status);
+            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), &self.policy, engine);
+        }
+    }
+
+    /// The stream is over, however it ended: gives back what it holds.
+    pub fn end(&mut self, engine: &Engine) {
+        match &mut self.state {
+            State::Paused(exchange) => exchange.leave(&mut engine.worker.borrow_mut(), now()),
+            State::Forwarded(forwarded) => {
+                ended(forwarded.forward.permits_mut(), &engine.worker.borrow(), &Envoy, now());
+            }
+            State::Refused(..) => engine.worker.borrow_mut().leave_body(self.id),
+            State::Reported | State::Answered => {}
+        }
     }
 
     /// Takes from the trailers what would not pass in the head either; whether the request may go on.
@@ -129,7 +204,7 @@ impl Stream {
     }
 
     /// Whether the proxy may take what came to the next filter.
-    fn action(&self) -> Action {
+    pub fn action(&self) -> Action {
         if self.state.goes_on() { Action::Continue } else { Action::Pause }
     }
 }
@@ -137,10 +212,10 @@ impl Stream {
 impl Stream {
     /// Polls the waiting exchange and lets the stream go on; `true` if it has to wait again. The stream must be the
     /// effective context.
-    pub fn proceed(&mut self, plugin: &Plugin, now: Now) -> bool {
+    pub fn proceed(&mut self, engine: &Engine, now: Now) -> bool {
         let State::Paused(exchange) = &mut self.state else { return false };
-        let Some(decided) = poll(exchange, plugin, now) else { return true };
-        self.state = self.apply(decided, plugin);
+        let Some(decided) = poll(exchange, engine, now) else { return true };
+        self.state = self.apply(decided, engine);
         if self.state.goes_on() && (!self.trailers_wait || self.strip_trailers()) {
             // Last: the proxy lets go of the request headers here. It cannot fail for a live stream.
             let _ = abi::stream::resume_request();
@@ -149,35 +224,35 @@ impl Stream {
     }
 
     /// Counted and recorded is what became of the request, once that is certain.
-    fn apply(&mut self, decided: Decided, plugin: &Plugin) -> State {
-        let Decided { verdict, seen, at } = decided;
-        self.resource.clone_from(&seen.resource);
-        self.interaction.clone_from(&seen.interaction);
-        let verdict = carried_out(verdict, &self.policy.mark, plugin);
-        plugin.metrics.decided(&verdict);
-        set_filter_state(&self.policy.mark.audit, &audit_record(&seen, (&verdict).into()));
+    fn apply(&mut self, decided: Decided, engine: &Engine) -> State {
+        let Decided { verdict, facts, at } = decided;
+        self.resource.clone_from(&facts.resource);
+        self.interaction.clone_from(&facts.interaction);
+        let verdict = carried_out(verdict, &self.policy.mark, engine);
+        engine.metrics.decided(&verdict);
+        set_filter_state(&self.policy.mark.audit, &audit_record(&facts, (&verdict).into()));
         match verdict {
             Verdict::Forward(forward) => {
-                let grpc = seen.form == AnswerForm::Grpc;
-                let told = self.policy.limit_fields_of(seen.resource.as_deref());
-                let watched = forward.permits().watched().then(|| Box::new(seen));
+                let grpc = facts.form == AnswerForm::Grpc;
+                let told = self.policy.limit_fields_of(facts.resource.as_deref());
+                let watched = forward.permits().watched().then(|| Box::new(facts));
                 State::Forwarded(Forwarded { forward, grpc, at, told, in_trailers: false, watched })
             }
             Verdict::Report(..) => State::Reported,
             Verdict::Refuse(mut refusal) => {
                 // Also where it is refused only because the proxy failed.
-                refusal.request_id = seen.request_id;
-                if self.awaits_body(plugin) {
-                    State::Refused(Box::new(refusal), seen.form)
+                refusal.request_id = facts.request_id;
+                if self.awaits_body(engine) {
+                    State::Refused(Box::new(refusal), facts.form)
                 } else {
-                    answer(&refusal, seen.form, self.policy.limit_fields)
+                    answer(&refusal, facts.form, self.policy.limit_fields)
                 }
             }
         }
     }
 
     /// Whether a refusal is to wait for the body.
-    fn awaits_body(&self, plugin: &Plugin) -> bool {
+    fn awaits_body(&self, engine: &Engine) -> bool {
         let field = |name| headers::get(Map::Request, name).ok().flatten();
         let rule = self.policy.awaited_body;
         let enforces = self.policy.mode_of(self.resource.as_deref()) == Mode::Enforce;
@@ -185,7 +260,7 @@ impl Stream {
             let body = rule.of(field("content-length").as_deref(), field("expect").as_deref())?;
             let came = request_bytes()?;
             let complete = self.head_bytes.unwrap_or(came).saturating_add(body.into());
-            let mut worker = plugin.worker.borrow_mut();
+            let mut worker = engine.worker.borrow_mut();
             (came < complete).then(|| worker.await_body(self.id, complete, rule.lasts, now().mono))
         };
         self.body_follows && enforces && wait().unwrap_or(false)
@@ -193,10 +268,10 @@ impl Stream {
 
     /// Answers the refused request if its body has come, or does not; `false` if it is to be looked at again. The stream must
     /// be the effective context.
-    pub fn answer(&mut self, plugin: &Plugin, now: Now) -> bool {
+    pub fn answer(&mut self, engine: &Engine, now: Now) -> bool {
         let State::Refused(refusal, form) = &self.state else { return true };
         // What cannot be counted is not waited for.
-        let over = plugin.worker.borrow_mut().body_came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
+        let over = engine.worker.borrow_mut().body_came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
         if over {
             self.state = answer(refusal, *form, self.policy.limit_fields);
         }
@@ -206,22 +281,22 @@ impl Stream {
 
 struct Decided {
     verdict: Verdict,
-    seen: Seen,
+    facts: AuditFacts,
     at: UnixMillis,
 }
 
 /// `None`: wait.
-fn poll(exchange: &mut Exchange, plugin: &Plugin, now: Now) -> Option<Decided> {
-    let mut worker = plugin.worker.borrow_mut();
+fn poll(exchange: &mut Exchange, engine: &Engine, now: Now) -> Option<Decided> {
+    let mut worker = engine.worker.borrow_mut();
     match exchange.poll(&mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now }) {
-        Step::Done(verdict) => Some(Decided { verdict, seen: exchange.take_seen(), at: now.wall }),
+        Step::Done(verdict) => Some(Decided { verdict, facts: exchange.take_facts(), at: now.wall }),
         Step::Wait => None,
     }
 }
 
 /// What a verdict comes to once the proxy was told: a refusal where it did not do what letting the request through rests
 /// on. What the request held is given back then.
-fn carried_out(verdict: Verdict, mark: &Mark, plugin: &Plugin) -> Verdict {
+fn carried_out(verdict: Verdict, mark: &Mark, engine: &Engine) -> Verdict {
     let sent = match &verdict {
         Verdict::Forward(forward) => send_upstream(forward.upstream(), mark),
         Verdict::Report(_, upstream) => send_upstream(upstream, mark),
@@ -231,7 +306,7 @@ fn carried_out(verdict: Verdict, mark: &Mark, plugin: &Plugin) -> Verdict {
         (Ok(()), verdict) => verdict,
         (Err(FilterFailed), mut verdict) => {
             if let Verdict::Forward(forward) = &mut verdict {
-                give_back(forward.permits_mut(), plugin);
+                give_back(forward.permits_mut(), engine);
             }
             Verdict::Refuse(Reason::FilterUnavailable.into())
         }
@@ -239,8 +314,8 @@ fn carried_out(verdict: Verdict, mark: &Mark, plugin: &Plugin) -> Verdict {
 }
 
 /// The request does not go upstream after all: no outcome is to be waited for.
-fn give_back(permits: &mut Permits, plugin: &Plugin) {
-    let mut worker = plugin.worker.borrow_mut();
+fn give_back(permits: &mut Permits, engine: &Engine) {
+    let mut worker = engine.worker.borrow_mut();
     responded(permits, None, &mut worker, &Envoy, now());
     ended(permits, &worker, &Envoy, now());
 }
@@ -277,19 +352,23 @@ fn answer(refusal: &Refusal, form: AnswerForm, dialects: Dialects) -> State {
 }
 
 /// Refuses a request where there is nobody to judge or to count it.
-fn refuse_unjudged() -> Action {
-    let seen = unread();
-    let refusal = Refusal { request_id: seen.request_id.clone(), ..Reason::FilterUnavailable.into() };
-    set_filter_state(&Mark::default().audit, &audit_record(&seen, Decision::Refused(&refusal)));
-    answer(&refusal, seen.form, Dialects::NONE);
+pub fn refuse_unjudged() -> Action {
+    let facts = unread();
+    let refusal = Refusal { request_id: facts.request_id.clone(), ..Reason::FilterUnavailable.into() };
+    set_filter_state(&Mark::default().audit, &audit_record(&facts, Decision::Refused(&refusal)));
+    answer(&refusal, facts.form, Dialects::NONE);
     Action::Pause
 }
 
 /// What is known of a request whose head cannot be read: in which form it wants its answer, and what the proxy calls it.
-fn unread() -> Seen {
+fn unread() -> AuditFacts {
     let field = |name| headers::get(Map::Request, name).ok().flatten();
     let form = field("content-type").map_or(AnswerForm::Problem, |kind| AnswerForm::of(&kind));
-    Seen { form, request_id: field("x-request-id").and_then(|id| Seen::request_id(&id)), ..Seen::default() }
+    AuditFacts {
+        form,
+        request_id: field("x-request-id").and_then(|id| AuditFacts::request_id(&id)),
+        ..AuditFacts::default()
+    }
 }
 
 fn set_filter_state(key: &str, value: &str) {
@@ -297,75 +376,33 @@ fn set_filter_state(key: &str, value: &str) {
     let _ = abi::property::set_filter_state(key, value);
 }
 
-/// A stream as the SDK sees it.
-pub struct HttpStream {
-    id: ExchangeId,
-    root: u32,
-    setup: Option<(Rc<Plugin>, Rc<Policy>)>,
-    stream: Option<Rc<RefCell<Stream>>>,
-}
-
-impl HttpStream {
-    /// A stream of the root context `root`; without `setup` everything is refused.
-    pub fn new(id: u32, root: u32, setup: Option<(Rc<Plugin>, Rc<Policy>)>) -> Self {
-        Self { id: ExchangeId(id), root, setup, stream: None }
-    }
-
-    /// Nothing passes before the head was judged.
-    fn action(&self) -> Action {
-        self.stream.as_ref().map_or(Action::Pause, |stream| stream.borrow().action())
-    }
-
-    fn begin(&mut self, body_follows: bool) -> Action {
-        let Some((plugin, policy)) = &self.setup else { return refuse_unjudged() };
-        let mut stream = Stream::new(self.id, policy.clone(), body_follows);
-        let now = now();
-        let decided = match headers::all(Map::Request) {
-            Ok(head) => {
-                let mut exchange = Exchange::new(self.id, policy.clone(), head);
-                let decided = poll(&mut exchange, plugin, now);
-                if decided.is_none() {
-                    stream.state = State::Paused(Box::new(exchange));
-                    stream.head_bytes = request_bytes();
-                }
-                decided
-            }
-            Err(reason) => Some(Decided { verdict: Verdict::Refuse(reason.into()), seen: unread(), at: now.wall }),
-        };
-        if let Some(decided) = decided {
-            stream.state = stream.apply(decided, plugin);
-        }
-        let waits = matches!(stream.state, State::Paused(_) | State::Refused(..));
-        let action = stream.action();
-        let stream = Rc::new(RefCell::new(stream));
-        if waits {
-            plugin.wait(self.id, &stream);
-        }
-        self.stream = Some(stream);
-        action
-    }
-
-    /// The response is complete, and its trailers, if it has some, stand in that map: counts a call that told no outcome before.
-    fn ends_call(&self, trailers: Option<Map>) {
-        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-            && forwarded.in_trailers
-        {
-            let code = trailers.and_then(grpc_status);
-            forwarded.count(Some(Outcome::of_trailers(code.as_deref())), policy, plugin);
-        }
-    }
-}
-
 impl Forwarded {
+    fn response_head(&mut self, ends: bool, policy: &Policy, engine: &Engine) {
+        if self.forward.permits().awaits_response() {
+            match outcome(self.grpc) {
+                Outcome::Known(status) => self.count(Some(status), policy, engine),
+                Outcome::InTrailers if ends => self.count(Some(Outcome::of_trailers(None)), policy, engine),
+                Outcome::InTrailers => self.in_trailers = true,
+                Outcome::NotUpstreams => self.count(None, policy, engine),
+            }
+        }
+        for change in self.forward.permits().fields(self.told, self.at, response_field) {
+            // The response goes on without the field if the proxy refuses it.
+            let _ = match change {
+                Change::Add(name, value) => headers::add(Map::Response, name, &value),
+                Change::Set(name, value) => headers::set(Map::Response, name, &value),
+            };
+        }
+    }
+
     /// Counts a response, now that there is no more to learn; `None`: it is not the upstream's.
-    fn count(&mut self, status: Option<u16>, policy: &Policy, plugin: &Plugin) {
+    fn count(&mut self, status: Option<u16>, policy: &Policy, engine: &Engine) {
         self.in_trailers = false;
         let permits = self.forward.permits_mut();
-        let events = responded(permits, status, &mut plugin.worker.borrow_mut(), &Envoy, now());
-        if let (Some(seen), false) = (&mut self.watched, events.is_empty()) {
-            seen.events = events;
-            set_filter_state(&policy.mark.audit, &audit_record(seen, Decision::Forwarded));
+        let events = responded(permits, status, &mut engine.worker.borrow_mut(), &Envoy, now());
+        if let (Some(facts), false) = (&mut self.watched, events.is_empty()) {
+            facts.events = events;
+            set_filter_state(&policy.mark.audit, &audit_record(facts, Decision::Forwarded));
         }
     }
 }
@@ -390,87 +427,4 @@ fn outcome(grpc: bool) -> Outcome {
 fn response_field(name: &'static str) -> Option<Vec<u8>> {
     headers::get(Map::Response, name).ok().flatten()?;
     abi::property::get(&["response", "headers", name])
-}
-
-impl Context for HttpStream {}
-
-impl HttpContext for HttpStream {
-    fn on_http_request_headers(&mut self, _: usize, ends: bool) -> Action {
-        let action = self.begin(!ends);
-        if let Some((plugin, _)) = &self.setup {
-            let refused = |stream: &Rc<RefCell<Stream>>| matches!(stream.borrow().state, State::Refused(..));
-            plugin.wake(self.root, self.stream.as_ref().is_some_and(refused));
-        }
-        action
-    }
-
-    /// A paused head holds the body as well, unless the operator told the proxy otherwise. Nothing passes without a verdict.
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.action()
-    }
-
-    fn on_http_request_trailers(&mut self, _: usize) -> Action {
-        let Some(stream) = &self.stream else { return Action::Pause };
-        let stream = &mut *stream.borrow_mut();
-        if !stream.state.goes_on() {
-            stream.trailers_wait = true;
-            return Action::Pause;
-        }
-        if stream.strip_trailers() { Action::Continue } else { Action::Pause }
-    }
-
-    fn on_http_response_headers(&mut self, fields: usize, ends: bool) -> Action {
-        if let Some(stream) = &self.stream {
-            stream.borrow().note_denial(fields);
-            stream.borrow().number_interaction();
-        }
-        if let (Some(stream), Some((plugin, policy))) = (&self.stream, &self.setup)
-            && let State::Forwarded(forwarded) = &mut stream.borrow_mut().state
-        {
-            if forwarded.forward.permits().awaits_response() {
-                match outcome(forwarded.grpc) {
-                    Outcome::Known(status) => forwarded.count(Some(status), policy, plugin),
-                    Outcome::InTrailers if ends => forwarded.count(Some(Outcome::of_trailers(None)), policy, plugin),
-                    Outcome::InTrailers => forwarded.in_trailers = true,
-                    Outcome::NotUpstreams => forwarded.count(None, policy, plugin),
-                }
-            }
-            for change in forwarded.forward.permits().fields(forwarded.told, forwarded.at, response_field) {
-                // The response goes on without the field if the proxy refuses it.
-                let _ = match change {
-                    Change::Add(name, value) => headers::add(Map::Response, name, &value),
-                    Change::Set(name, value) => headers::set(Map::Response, name, &value),
-                };
-            }
-        }
-        Action::Continue
-    }
-
-    /// A call may end without trailers. One that breaks off before its end is counted as it ends (`on_log`).
-    fn on_http_response_body(&mut self, _: usize, ends: bool) -> Action {
-        if ends {
-            self.ends_call(None);
-        }
-        Action::Continue
-    }
-
-    fn on_http_response_trailers(&mut self, _: usize) -> Action {
-        self.ends_call(Some(Map::ResponseTrailers));
-        Action::Continue
-    }
-
-    /// Comes once for every stream, however it ended.
-    fn on_log(&mut self) {
-        let Some((plugin, _)) = &self.setup else { return };
-        plugin.abandon(self.id);
-        let Some(stream) = self.stream.take() else { return };
-        match &mut stream.borrow_mut().state {
-            State::Paused(exchange) => exchange.leave(&mut plugin.worker.borrow_mut(), now()),
-            State::Forwarded(forwarded) => {
-                ended(forwarded.forward.permits_mut(), &plugin.worker.borrow(), &Envoy, now());
-            }
-            State::Refused(..) => plugin.worker.borrow_mut().leave_body(self.id),
-            State::Reported | State::Answered => {}
-        }
-    }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use sfv::{Integer, KeyRef, ListSerializer, StringRef};
 
 use crate::limit::outcome::{OverLimit, Standing, Violation, Why};
-use crate::policy::{Dialects, Older};
+use crate::policy::{Dialects, XRateLimit};
 use crate::time::{UnixMillis, whole_seconds_up};
 
 /// A response field: its name in lower case, and its value.
@@ -85,7 +85,7 @@ impl OverLimit {
 }
 
 /// X-RateLimit-Limit, -Remaining and -Reset, in this order; `None` without a rate. They know no requests at once.
-pub(super) fn older(told: &[Told<'_>], dialect: Older, now: UnixMillis) -> Option<[Field; 3]> {
+pub(super) fn older(told: &[Told<'_>], dialect: XRateLimit, now: UnixMillis) -> Option<[Field; 3]> {
     let rates = || {
         told.iter().filter_map(|told| match told.policy {
             ToldPolicy::Rate { permits, seconds, burst } => {
@@ -99,14 +99,14 @@ pub(super) fn older(told: &[Told<'_>], dialect: Older, now: UnixMillis) -> Optio
         rates().min_by_key(|(.., remaining, reset)| (*remaining, Reverse(*reset)))?;
     let mut limit = burst.to_string();
     let reset = match dialect {
-        Older::Envoy => {
+        XRateLimit::Envoy => {
             for (name, permits, seconds, ..) in rates() {
                 // Configuration allows names of letters, digits and dashes only. Writing to a String cannot fail.
                 let _ = write!(limit, ", {permits};w={seconds};name=\"{name}\"");
             }
             whole_seconds_up(reset).max(1)
         }
-        Older::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis()).saturating_add(reset)),
+        XRateLimit::Epoch => whole_seconds_up(Duration::from_millis(now.as_millis()).saturating_add(reset)),
     };
     Some([
         ("x-ratelimit-limit", limit),
@@ -221,8 +221,8 @@ mod tests {
             standing("tight", per_second(1, 5), 3, Duration::from_secs(2)),
         ];
         let values = |dialect| older(&told(&standings), dialect, NOW).unwrap().map(|(_, value)| value);
-        assert_eq!(values(Older::Envoy), [r#"5, 200;w=2;name="wide", 5;w=5;name="tight""#, "3", "2"]);
-        assert_eq!(values(Older::Epoch), ["5", "3", "1767225603"]);
+        assert_eq!(values(XRateLimit::Envoy), [r#"5, 200;w=2;name="wide", 5;w=5;name="tight""#, "3", "2"]);
+        assert_eq!(values(XRateLimit::Epoch), ["5", "3", "1767225603"]);
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(fields(refused(), DRAFT, NOW)[1], r#""one";r=0;t=1, "two";r=0;t=3"#);
         let wait = OverLimit::new(refused(), Strain::default()).retry_after().unwrap();
         assert_eq!(whole_seconds_up(wait), 3);
-        let epoch = Dialects { draft: false, older: Some(Older::Epoch) };
+        let epoch = Dialects { draft: false, older: Some(XRateLimit::Epoch) };
         for (millis, expected) in [(500, "1767225603"), (501, "1767225604"), (0, "1767225603")] {
             let now = UnixMillis::from_millis(1_767_225_600_000 + millis);
             assert_eq!(fields(vec![violated("two", spent(2_500))], epoch, now)[2], expected);
@@ -242,7 +242,7 @@ mod tests {
     fn too_many_requests_at_once_are_no_quota_of_a_window() {
         let told = fields(vec![violated("busy", Why::AtOnce { most: 20 })], DRAFT, NOW);
         assert_eq!(told, [r#""busy";q=20;qu="concurrent-requests""#, r#""busy";r=0"#]);
-        let older = Dialects { draft: false, older: Some(Older::Envoy) };
+        let older = Dialects { draft: false, older: Some(XRateLimit::Envoy) };
         assert!(fields(vec![violated("busy", Why::AtOnce { most: 20 })], older, NOW).is_empty());
     }
 

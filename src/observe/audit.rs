@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::VERSION;
 use crate::authz::missing_scopes;
-use crate::exchange::Seen;
+use crate::exchange::AuditFacts;
 use crate::observe::bounded::{Bounded, some};
 use crate::observe::token_facts::{Unverified, Verified};
 use crate::policy::Access;
@@ -92,9 +92,9 @@ impl<'v> From<&'v Verdict> for Decision<'v> {
 }
 
 /// The record of a request of which `decision` was made.
-pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
-    let peer = seen.identity.as_ref();
-    let claims = seen.token.as_ref().map(|token| token.claims());
+pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
+    let peer = facts.identity.as_ref();
+    let claims = facts.token.as_ref().map(|token| token.claims());
     let (decision, refusal) = match decision {
         Decision::Forwarded => ("forwarded", None),
         Decision::Refused(refusal) => ("refused", Some(refusal)),
@@ -102,33 +102,33 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
     };
     let reason = refusal.map(|refusal| refusal.reason.slug());
     let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
-    let refused_token = seen.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
-    let claimed = seen.claimed.as_deref();
+    let refused_token = facts.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
+    let claimed = facts.claimed.as_deref();
     let record = Record {
         decision,
         reason,
         version: VERSION,
-        request_id: seen.request_id.as_deref().map(Bounded),
-        resource: seen.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
-        route: match &seen.route {
+        request_id: facts.request_id.as_deref().map(Bounded),
+        resource: facts.resource.as_ref().map(|resource| Bounded(&resource.origin.name)),
+        route: match &facts.route {
             Some(route) => Some(Bounded(&route.origin.name)),
             None => refusal.and_then(Refusal::path_of_others).map(Bounded),
         },
-        path: seen.path.as_deref().map(Bounded),
-        interaction_id: seen.interaction.as_ref().map(|interaction| Bounded(interaction.text())),
-        issuer: seen.token.as_ref().map(|token| Bounded(&token.issuer().origin.name)),
-        iss: seen.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
+        path: facts.path.as_deref().map(Bounded),
+        interaction_id: facts.interaction.as_ref().map(|interaction| Bounded(interaction.text())),
+        issuer: facts.token.as_ref().map(|token| Bounded(&token.issuer().origin.name)),
+        iss: facts.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
         client_id: claims.map(|claims| Bounded(&claims.client_id)),
         sub: claims.map(|claims| Bounded(&claims.subject)),
         jti: claims.and_then(|claims| claims.token_id.as_deref()).map(Bounded),
-        thumbprint: seen.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
+        thumbprint: facts.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
         peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
         serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
         limits,
-        shadow_limits: seen.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
-        events: seen.events.iter().map(|event| event.slug()).collect(),
-        missing_scopes: refusal.map(|refusal| lacking(seen, refusal)).unwrap_or_default(),
+        shadow_limits: facts.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
+        events: facts.events.iter().map(|event| event.slug()).collect(),
+        missing_scopes: refusal.map(|refusal| lacking(facts, refusal)).unwrap_or_default(),
         claim: claimed.and_then(|claimed| claimed.member.as_deref()).map(Bounded),
         because: claimed.and_then(|claimed| claimed.because),
         token: refused_token.map(|token| Verified::of(token)),
@@ -139,9 +139,9 @@ pub fn audit_record(seen: &Seen, decision: Decision<'_>) -> String {
 }
 
 /// The scopes that the token lacks, where it is refused for that.
-fn lacking<'a>(seen: &'a Seen, refusal: &Refusal) -> Vec<Bounded<'a>> {
-    let access = seen.route.as_ref().map(|route| &route.access);
-    match (refusal.reason, access, &seen.token) {
+fn lacking<'a>(facts: &'a AuditFacts, refusal: &Refusal) -> Vec<Bounded<'a>> {
+    let access = facts.route.as_ref().map(|route| &route.access);
+    match (refusal.reason, access, &facts.token) {
         (Reason::ScopeMissing, Some(Access::Token(rule)), Some(token)) => some(missing_scopes(rule, token)),
         _ => Vec::new(),
     }
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_record_of_what_was_stopped_behind_says_so_first_and_keeps_the_rest() {
-        let record = audit_record(&Seen::default(), Decision::Forwarded);
+        let record = audit_record(&AuditFacts::default(), Decision::Forwarded);
         let stopped = stopped(&record, "rbac_access_denied_matched_policy[none]").unwrap();
         let record: Value = serde_json::from_str(&stopped).unwrap();
         assert_eq!((&record["decision"], &record["version"]), (&"stopped".into(), &VERSION.into()));

@@ -8,13 +8,13 @@ use crate::policy::{Charge, Counts, Limit};
 /// See the module. Each list is in the order in which it was written.
 #[derive(Debug, Default)]
 pub struct Charges {
-    /// Requests, here: how often, and how many at once.
-    pub here: Vec<Charge>,
-    /// Requests, here, without consequence.
+    /// Requests, by this proxy: how often, and how many at once.
+    pub local: Vec<Charge>,
+    /// Requests, by this proxy, without consequence.
     pub shadow: Vec<Charge>,
     /// Requests, by a service.
     pub fleet: Vec<Charge>,
-    /// Outcomes, here.
+    /// Outcomes, by this proxy.
     pub outcomes: Vec<Charge>,
     /// Outcomes, to raise events.
     pub watching: Vec<Charge>,
@@ -28,8 +28,8 @@ impl Charges {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Charge> {
-        let Self { here, shadow, fleet, outcomes, watching } = self;
-        [here, shadow, fleet, outcomes, watching].into_iter().flatten()
+        let Self { local, shadow, fleet, outcomes, watching } = self;
+        [local, shadow, fleet, outcomes, watching].into_iter().flatten()
     }
 
     /// Those that count what comes of a source's requests, whoever sends them.
@@ -59,7 +59,7 @@ impl FromIterator<Charge> for Charges {
                 Limit { watch: Some(_), .. } => &mut sorted.watching,
                 Limit { shadow: true, .. } => &mut sorted.shadow,
                 Limit { counts: Counts::Outcomes(_), .. } => &mut sorted.outcomes,
-                Limit { counts: Counts::Requests | Counts::InFlight(_), .. } => &mut sorted.here,
+                Limit { counts: Counts::Requests | Counts::InFlight(_), .. } => &mut sorted.local,
             };
             kind.push(charge);
         }

@@ -6,7 +6,7 @@ pub struct Dialects {
     /// RateLimit and RateLimit-Policy.
     pub draft: bool,
     /// X-RateLimit-*, if at all.
-    pub older: Option<Older>,
+    pub older: Option<XRateLimit>,
 }
 
 impl Dialects {
@@ -16,7 +16,7 @@ impl Dialects {
 
 /// What `X-RateLimit-Reset` means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Older {
+pub enum XRateLimit {
     /// Seconds from now, as Envoy's own filters write it.
     Envoy,
     /// Seconds since 1970.

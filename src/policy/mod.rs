@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
-pub use dialects::{Dialects, Older};
+pub use dialects::{Dialects, XRateLimit};
 pub use fact::Fact;
 pub use forward::ForwardRule;
 pub use hosts::Hosts;

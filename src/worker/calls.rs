@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::limit::fleet::{Ask, AskId};
+use crate::limit::fleet::{LeaseCallId, RateLimitCall};
 use crate::policy::TrustId;
 use crate::worker::key_store::Part;
 use crate::worker::{Fetch, HttpAnswer};
@@ -27,7 +27,7 @@ pub enum Message {
     /// Over HTTP.
     Fetch(Fetch),
     /// Over gRPC.
-    Ask(Ask),
+    RateLimitCall(RateLimitCall),
 }
 
 /// The answer to a call.
@@ -45,7 +45,7 @@ pub(super) enum For {
     /// The keys of an issuer, or where they are.
     Keys(TrustId, Part),
     /// Permits of a service.
-    Permits(AskId),
+    Permits(LeaseCallId),
 }
 
 /// See the module.

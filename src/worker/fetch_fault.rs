@@ -99,7 +99,7 @@ impl FetchFault {
 
     /// What happened, and what to do.
     pub(super) fn text(&self, sought: Sought) -> String {
-        Told { fault: self, sought }.to_string()
+        WaitEnd { fault: self, sought }.to_string()
     }
 }
 
@@ -130,12 +130,12 @@ fn unreachable_remedy(why: &str) -> &'static str {
     }
 }
 
-struct Told<'f> {
+struct WaitEnd<'f> {
     fault: &'f FetchFault,
     sought: Sought,
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for WaitEnd<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.sought.place();
         match self.fault {

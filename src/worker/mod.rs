@@ -29,7 +29,7 @@ pub use calls::{Answered, Call, CallId, Message};
 pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
 pub use key_store::KeyLookup;
 pub use tally::{Counter, Gauge, Tally};
-pub use waits::{Batch, Room, Told, Woken};
+pub use waits::{Batch, Room, WaitEnd, Woken};
 
 use bodies::Bodies;
 use calls::{Calls, For};
@@ -155,7 +155,7 @@ impl Worker {
         self.set_token_bounds();
     }
 
-    /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and ask again when told.
+    /// The keys of `issuer` that fit a token's header. May queue a fetch; `Wait` means: park, and call again when told.
     pub fn keys(&mut self, issuer: &Issuer, header: &Header, host: &dyn Host, now: Now) -> KeyLookup {
         match &issuer.keys {
             KeySource::Inline(set) => key_store::inline(set, header),
@@ -264,8 +264,8 @@ impl Worker {
     pub fn leave(&mut self, exchange: ExchangeId, now: Now) {
         match self.waits.end(exchange) {
             Some(On::Permits(budget)) => self.leases.leave(budget, exchange.into()),
-            Some(On::Poll(Told::Permits(settled))) => self.leases.put_back(settled, now.mono),
-            Some(On::Keys(..) | On::Poll(Told::Keys | Told::TooLate)) | None => {}
+            Some(On::Poll(WaitEnd::Permits(settled))) => self.leases.put_back(settled, now.mono),
+            Some(On::Keys(..) | On::Poll(WaitEnd::Keys | WaitEnd::TooLate)) | None => {}
         }
     }
 
@@ -318,14 +318,14 @@ impl Worker {
 
     /// Whether there is a call to send.
     pub fn has_calls(&self) -> bool {
-        !self.calls.is_empty() || self.leases.has_asks()
+        !self.calls.is_empty() || self.leases.has_calls()
     }
 
     /// The next call to send, at once.
     pub fn next_call(&mut self, now: Now) -> Option<Call> {
         self.calls.next().or_else(|| {
-            let ask = self.leases.next_ask(now.mono)?;
-            Some(self.calls.call(For::Permits(ask.id), Message::Ask(ask)))
+            let call = self.leases.next_call(now.mono)?;
+            Some(self.calls.call(For::Permits(call.id), Message::RateLimitCall(call)))
         })
     }
 
@@ -344,12 +344,12 @@ impl Worker {
                 });
                 self.fetched(&trust, part, answer, host, now);
             }
-            Some(For::Permits(ask)) => {
+            Some(For::Permits(call)) => {
                 let answer = match answer {
                     Ok(Answered::Grpc(message)) => Ok(message),
                     Ok(Answered::Http(_)) | Err(_) => Err(AskFailed),
                 };
-                let settled = self.leases.answer(ask, answer, now.mono);
+                let settled = self.leases.answer(call, answer, now.mono);
                 self.settle(settled, now);
             }
             None => {}
@@ -368,7 +368,7 @@ impl Worker {
         self.settle(settled, now);
         let lost = |purpose: &For| match purpose {
             For::Keys(trust, part) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(*part, now.mono)),
-            For::Permits(ask) => !self.leases.awaits(*ask),
+            For::Permits(call) => !self.leases.awaits(*call),
         };
         let lost: Vec<CallId> =
             self.calls.under_way().filter(|(_, purpose)| lost(purpose)).map(|(call, _)| call).collect();
@@ -409,7 +409,7 @@ impl Worker {
     pub fn take_tally(&mut self) -> Tally {
         let fleet = self.leases.take_tally();
         for (counter, count) in [
-            (Counter::FleetAsk, fleet.asks),
+            (Counter::FleetAsk, fleet.calls),
             (Counter::FleetFailed, fleet.failed),
             (Counter::FleetNoLimit, fleet.no_limit),
             (Counter::FleetBreakerOpened, fleet.opened),

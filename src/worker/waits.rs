@@ -36,12 +36,12 @@ pub(super) enum On {
     /// Permits of a service, which knows itself when it is too late.
     Permits(Budget),
     /// Being polled, with what it is told then.
-    Poll(Told),
+    Poll(WaitEnd),
 }
 
 /// What an exchange is told that was named.
 #[derive(Debug)]
-pub enum Told {
+pub enum WaitEnd {
     /// The keys are there.
     Keys,
     /// What the service said.
@@ -56,7 +56,7 @@ pub enum Woken {
     /// It was not named: it waits on.
     No,
     /// It was named, with what it is told; nothing if it did not wait.
-    Yes(Option<Told>),
+    Yes(Option<WaitEnd>),
 }
 
 /// A place for one more that waits, and holds so many bytes.
@@ -136,7 +136,7 @@ impl Waits {
                 && waits_for == trust
             {
                 self.ends.remove(&(*until, *exchange));
-                wait.on = On::Poll(Told::Keys);
+                wait.on = On::Poll(WaitEnd::Keys);
                 self.for_keys.push_back(*exchange);
             }
         }
@@ -152,7 +152,7 @@ impl Waits {
         while let Some((_, exchange)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
             self.ends.pop_first();
             if let Some(wait) = self.waits.get_mut(&exchange) {
-                wait.on = On::Poll(Told::TooLate);
+                wait.on = On::Poll(WaitEnd::TooLate);
                 self.for_keys.push_back(exchange);
             }
         }
@@ -163,7 +163,7 @@ impl Waits {
         let Some(wait) = self.waits.get_mut(&exchange).filter(|wait| matches!(wait.on, On::Permits(_))) else {
             return Some(settled);
         };
-        wait.on = On::Poll(Told::Permits(settled));
+        wait.on = On::Poll(WaitEnd::Permits(settled));
         self.for_permits.push_back(exchange);
         None
     }
@@ -256,7 +256,7 @@ mod tests {
             let batch = batch(&mut waits, 0.0);
             assert!((1..=BATCH).contains(&batch.len()));
             for exchange in &batch {
-                assert!(matches!(waits.poll(ExchangeId(*exchange)), Woken::Yes(Some(Told::Keys))));
+                assert!(matches!(waits.poll(ExchangeId(*exchange)), Woken::Yes(Some(WaitEnd::Keys))));
             }
             polled.extend(batch);
         }
@@ -276,11 +276,11 @@ mod tests {
         assert!(!waits.is_named());
         waits.tick(at(7.0).mono);
         assert_eq!(batch(&mut waits, 7.0), [2, 3]);
-        assert!(matches!(waits.poll(ExchangeId(2)), Woken::Yes(Some(Told::TooLate))));
+        assert!(matches!(waits.poll(ExchangeId(2)), Woken::Yes(Some(WaitEnd::TooLate))));
         assert!(matches!(waits.poll(ExchangeId(1)), Woken::No));
         waits.keys(&trust("main"));
-        assert!(matches!(waits.poll(ExchangeId(1)), Woken::Yes(Some(Told::Keys))));
-        assert!(matches!(waits.poll(ExchangeId(3)), Woken::Yes(Some(Told::TooLate))));
+        assert!(matches!(waits.poll(ExchangeId(1)), Woken::Yes(Some(WaitEnd::Keys))));
+        assert!(matches!(waits.poll(ExchangeId(3)), Woken::Yes(Some(WaitEnd::TooLate))));
         assert_eq!((waits.len(), waits.ends.len()), (0, 0));
     }
 
@@ -301,7 +301,7 @@ mod tests {
             park(&mut waits, exchange, issuer);
         }
         waits.keys(&trust("main"));
-        assert!(matches!(waits.end(ExchangeId(3)), Some(On::Poll(Told::Keys))));
+        assert!(matches!(waits.end(ExchangeId(3)), Some(On::Poll(WaitEnd::Keys))));
         assert_eq!(batch(&mut waits, 0.0), [1, 4]);
         assert!(matches!(waits.poll(ExchangeId(2)), Woken::No));
         assert_eq!(waits.len(), 3);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use boundgate::authz::missing_scopes;
 use boundgate::config::Position;
 use boundgate::config::documents::Places;
-use boundgate::exchange::Seen;
+use boundgate::exchange::AuditFacts;
 use boundgate::policy::{Access, BindingRule, Charge, Issuer, Policy, Resource, Route, TokenRule};
 use boundgate::reason::Reason;
 use boundgate::token::Confirmation;
@@ -23,7 +23,7 @@ use crate::rules;
 pub struct Asked<'a> {
     pub policy: &'a Policy,
     pub places: &'a Places<'a>,
-    pub seen: &'a Seen,
+    pub facts: &'a AuditFacts,
     pub verdict: &'a Verdict,
     pub request: &'a str,
     pub host: &'a str,
@@ -44,7 +44,7 @@ impl Asked<'_> {
 
     fn tell(&self, check: Check) -> Told {
         let refusal = self.refusal();
-        let refusing = refusal.map(|refusal| Check::refusing(refusal.reason, self.seen.path.is_some()));
+        let refusing = refusal.map(|refusal| Check::refusing(refusal.reason, self.facts.path.is_some()));
         let unreached = refusing.is_some_and(|refusing| refusing < check);
         let (mut outcome, mut saw, rules) = match check {
             _ if unreached => (Outcome::Unreached, String::new(), Vec::new()),
@@ -102,7 +102,7 @@ impl Asked<'_> {
             let hosts: Vec<String> = resource.hosts.iter().map(ToString::to_string).collect();
             self.rule(&format!("{}.hosts", resource.origin.path), format!("hosts: {}", hosts.join(", ")))
         };
-        match &self.seen.resource {
+        match &self.facts.resource {
             Some(resource) => {
                 let report = match rules::mode(resource.mode) {
                     "report" => ", which only reports refusals",
@@ -118,7 +118,7 @@ impl Asked<'_> {
     }
 
     fn route(&self) -> Part {
-        if let Some(route) = &self.seen.route {
+        if let Some(route) = &self.facts.route {
             let access = rules::access(&route.access);
             let rule = self.rule(&route.origin.path, format!("path: {}, access: {access}", route.pattern));
             return (Outcome::Passed, format!("route {}", shown(&route.origin.name)), vec![rule]);
@@ -126,9 +126,9 @@ impl Asked<'_> {
         let saw = match self.refusal().map(|refusal| &refusal.detail) {
             Some(Detail::Allow(methods, path)) => format!("{path} is there for {}", methods.join(", ")),
             Some(Detail::Path(fault)) => fault.told().to_owned(),
-            _ => format!("path {}", shown(self.seen.path.as_deref().unwrap_or_default())),
+            _ => format!("path {}", shown(self.facts.path.as_deref().unwrap_or_default())),
         };
-        let routes = self.seen.resource.iter();
+        let routes = self.facts.resource.iter();
         (
             Outcome::Passed,
             saw,
@@ -138,10 +138,10 @@ impl Asked<'_> {
 
     fn peer(&self) -> Part {
         let rules = self.places.of("peer").map(|_| self.rule("peer", "peer")).into_iter().collect();
-        let Some(thumbprint) = self.seen.thumbprint else {
+        let Some(thumbprint) = self.facts.thumbprint else {
             return (Outcome::Passed, "no client certificate".to_owned(), rules);
         };
-        let identity = self.seen.identity.as_ref();
+        let identity = self.facts.identity.as_ref();
         let names = identity.map(facts::identity);
         let names = names.unwrap_or_else(|| "nothing on this route asks who that is".to_owned());
         (Outcome::Passed, format!("certificate {}: {names}", thumbprint.to_x5t_s256()), rules)
@@ -149,7 +149,7 @@ impl Asked<'_> {
 
     /// What depends on the access of the route.
     fn authorisation(&self, check: Check) -> Part {
-        let Some(route) = &self.seen.route else { return (Outcome::Unreached, String::new(), Vec::new()) };
+        let Some(route) = &self.facts.route else { return (Outcome::Unreached, String::new(), Vec::new()) };
         match (&route.access, self.verdict) {
             (Access::Token(_), Verdict::Forward(forward)) if forward.grant().access_token().is_none() => {
                 let rule = self.key(&route.origin.path, "preflight", "true");
@@ -173,7 +173,7 @@ impl Asked<'_> {
     }
 
     fn identity(&self) -> String {
-        match &self.seen.identity {
+        match &self.facts.identity {
             Some(peer) => format!("peer {}", peer.name()),
             None => "no peer".to_owned(),
         }
@@ -194,8 +194,8 @@ impl Asked<'_> {
 
     fn token(&self) -> Part {
         let reason = self.refusal().map(|refusal| refusal.reason);
-        let resource = self.seen.resource.as_deref();
-        let (saw, issuer) = match (&self.seen.token, self.seen.claimed.as_deref()) {
+        let resource = self.facts.resource.as_deref();
+        let (saw, issuer) = match (&self.facts.token, self.facts.claimed.as_deref()) {
             (Some(token), _) => (verified(token), Some(&**token.issuer())),
             (None, Some(claimed)) => {
                 let says = claimed.issuer.as_deref();
@@ -264,11 +264,11 @@ impl Asked<'_> {
     }
 
     fn binding(&self, route: &Route, rule: BindingRule) -> Part {
-        let bound = self.seen.token.as_ref().map(|token| match &token.claims().confirmation {
+        let bound = self.facts.token.as_ref().map(|token| match &token.claims().confirmation {
             Confirmation::Certificate(thumbprint) => format!("the token is bound to {}", thumbprint.to_x5t_s256()),
             Confirmation::Absent => "the token is bound to nothing".to_owned(),
         });
-        let certificate = match self.seen.thumbprint {
+        let certificate = match self.facts.thumbprint {
             Some(thumbprint) => format!("the certificate is {}", thumbprint.to_x5t_s256()),
             None => "there is no certificate".to_owned(),
         };
@@ -283,7 +283,7 @@ impl Asked<'_> {
             .peers
             .as_ref()
             .map(|peers| self.rule(&format!("{table}.peers"), format!("peers: {}", rules::peers(peers).join(", "))));
-        let has = self.seen.token.as_ref().map(|token| {
+        let has = self.facts.token.as_ref().map(|token| {
             let scopes: Vec<&str> = token.claims().scopes.iter().map(|scope| &**scope).collect();
             let missing = match self.refusal().map(|refusal| refusal.reason) {
                 Some(Reason::ScopeMissing) => format!(", missing {}", missing_scopes(rule, token).join(" ")),
@@ -313,13 +313,13 @@ impl Asked<'_> {
             Verdict::Report(_, upstream) => names(upstream),
             Verdict::Refuse(_) => String::new(),
         };
-        let forward = self.seen.resource.as_ref().map(|resource| format!("{}.forward", resource.origin.path));
+        let forward = self.facts.resource.as_ref().map(|resource| format!("{}.forward", resource.origin.path));
         let forward = forward.filter(|path| self.places.of(path).is_some());
         (Outcome::Passed, saw, forward.map(|path| self.rule(&path, "forward")).into_iter().collect())
     }
 
     fn limits(&self) -> Part {
-        let charges: Vec<&Charge> = self.seen.route.iter().flat_map(|route| route.limits.iter()).collect();
+        let charges: Vec<&Charge> = self.facts.route.iter().flat_map(|route| route.limits.iter()).collect();
         if charges.is_empty() {
             return (Outcome::Unasked, "no limit counts this".to_owned(), Vec::new());
         }

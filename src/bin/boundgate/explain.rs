@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use boundgate::config::documents::Document;
-use boundgate::exchange::{Exchange, Seen, Step, Surroundings};
+use boundgate::exchange::{AuditFacts, Exchange, Step, Surroundings};
 use boundgate::http::{HeaderMap, encode};
 use boundgate::jose::KeySet;
 use boundgate::observe::{Decision, audit_record};
@@ -88,7 +88,7 @@ pub fn explain(options: &ExplainOptions, out: &mut impl Write, err: &mut impl Wr
 /// What became of a request.
 struct Answer {
     now: UnixMillis,
-    seen: Seen,
+    facts: AuditFacts,
     verdict: Verdict,
     checks: Vec<Told>,
 }
@@ -123,18 +123,18 @@ fn asked(options: &ExplainOptions, configurations: &[Configuration]) -> Result<A
     // The monotonic clock means nothing here: nothing has happened before.
     let now = Now { wall: time(options)?, mono: MonoNanos::from_nanos(1_000_000_000_000) };
     let connection = Tls { certificate: certificate.as_ref() };
-    let (seen, verdict) = decide(policy, head, &connection, keys.as_deref(), now)?;
+    let (facts, verdict) = decide(policy, head, &connection, keys.as_deref(), now)?;
     let places = document.places();
     let asked = Asked {
         policy,
         places: &places,
-        seen: &seen,
+        facts: &facts,
         verdict: &verdict,
         request: &options.request,
         host: &options.host,
     };
     let checks = told(&asked);
-    Ok(Answer { now: now.wall, seen, verdict, checks })
+    Ok(Answer { now: now.wall, facts, verdict, checks })
 }
 
 /// The one configuration that is meant.
@@ -202,7 +202,7 @@ fn decide(
     connection: &Tls<'_>,
     keys: Option<&[u8]>,
     now: Now,
-) -> Result<(Seen, Verdict), String> {
+) -> Result<(AuditFacts, Verdict), String> {
     let host = Process::default();
     let mut worker = Worker::new(FilterId::new(b""), policy, &host);
     worker.tick(&host, now);
@@ -212,7 +212,7 @@ fn decide(
     for _ in 0..MOST_TURNS {
         while let Some(call) = worker.next_call(now) {
             let answer = match (&call.message, keys) {
-                (Message::Ask(_), _) => proxy::granted(),
+                (Message::RateLimitCall(_), _) => proxy::granted(),
                 (Message::Fetch(fetch), Some(keys)) => proxy::answer(fetch, policy, keys),
                 (Message::Fetch(fetch), None) => {
                     unanswered = Some(format!("https://{}{}", fetch.authority, fetch.path));
@@ -248,7 +248,7 @@ fn decide(
             "the token's signature is of an algorithm that is not verified here. Envoy verifies it; this companion verifies PS, Ed25519, ML-DSA and {}.",
             worker.native()
         )),
-        (Some(verdict), _) => Ok((exchange.take_seen(), verdict)),
+        (Some(verdict), _) => Ok((exchange.take_facts(), verdict)),
     }
 }
 
@@ -279,7 +279,7 @@ impl Answer {
     fn to_caller(&self) -> impl Iterator<Item = (&'static str, String)> {
         let answer = match &self.verdict {
             Verdict::Refuse(refusal) => {
-                Some(refusal.answer(self.seen.form, boundgate::policy::Dialects::NONE, self.now))
+                Some(refusal.answer(self.facts.form, boundgate::policy::Dialects::NONE, self.now))
             }
             Verdict::Forward(_) | Verdict::Report(..) => None,
         };
@@ -293,7 +293,7 @@ impl Answer {
             Verdict::Forward(_) => None,
             Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => Some(refusal.reason),
         };
-        let record = audit_record(&self.seen, Decision::from(&self.verdict));
+        let record = audit_record(&self.facts, Decision::from(&self.verdict));
         json!({
             "decision": decision,
             "at": date(self.now),

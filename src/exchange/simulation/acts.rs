@@ -1,7 +1,7 @@
 //! The acts of a case: each is one callback of one worker, and what is noted of it once it is over. In: which worker, which request. Out:
 //! entries of the ledger. Not here: which act is next (`case`), what a request came to (`books`).
 
-use super::baton::{Heard, Told};
+use super::baton::{Heard, WaitEnd};
 use super::case::{Case, Doing, Request, SECOND, State, clock};
 use super::documents::keys;
 use super::oracle::{Moment, Span};
@@ -100,7 +100,7 @@ impl Case<'_, '_> {
         self.tell(|_| format!("worker {worker} is lost"));
         self.hands[worker].lost = true;
         self.ledger.lose(worker, now);
-        self.reins[worker].tell(Told::Vanish);
+        self.reins[worker].tell(WaitEnd::Vanish);
         for request in self.requests.values_mut().filter(|request| request.worker == worker) {
             request.state = State::Over;
         }
@@ -111,7 +111,7 @@ impl Case<'_, '_> {
         self.tell(|_| format!("worker {worker} begins {step:?}"));
         let storm = !self.calm && !matches!(step, Step::Make(_)) && self.random.happens(0.004);
         let turns = self.turns();
-        self.reins[worker].tell(Told::Do { step, now: clock(self.now), turns, storm });
+        self.reins[worker].tell(WaitEnd::Do { step, now: clock(self.now), turns, storm });
         self.listen(worker, doing, from);
     }
 
@@ -123,7 +123,7 @@ impl Case<'_, '_> {
         let Some((doing, from)) = self.hands[worker].stands_still.take() else { return };
         self.tell(|_| format!("worker {worker} goes on"));
         let turns = self.turns();
-        self.reins[worker].tell(Told::GoOn { turns });
+        self.reins[worker].tell(WaitEnd::GoOn { turns });
         self.listen(worker, doing, from);
     }
 

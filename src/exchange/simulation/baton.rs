@@ -15,7 +15,7 @@ use crate::host::{Cas, Conflict, Digest, Expect, Host, NativeVerdict};
 use crate::time::Now;
 
 /// What a worker is told.
-pub(super) enum Told {
+pub(super) enum WaitEnd {
     /// A new life in another proxy.
     Begin(Begin),
     /// To do this now, and how many turns it has. In a `storm`, others are always faster.
@@ -34,7 +34,7 @@ pub(super) enum Heard {
 
 /// The driver's end.
 pub(super) struct Reins<'scope> {
-    tell: Sender<Told>,
+    tell: Sender<WaitEnd>,
     hear: Receiver<Heard>,
     _thread: ScopedJoinHandle<'scope, ()>,
 }
@@ -50,7 +50,7 @@ impl<'scope> Reins<'scope> {
         Self { tell, hear, _thread: thread }
     }
 
-    pub(super) fn tell(&self, what: Told) {
+    pub(super) fn tell(&self, what: WaitEnd) {
         self.tell.send(what).expect("the worker failed");
     }
 
@@ -61,7 +61,7 @@ impl<'scope> Reins<'scope> {
 
 /// The worker's end.
 pub(super) struct Baton {
-    told: Receiver<Told>,
+    told: Receiver<WaitEnd>,
     said: Sender<Heard>,
     turns: Cell<u32>,
     storm: Cell<bool>,
@@ -70,9 +70,9 @@ pub(super) struct Baton {
 
 impl Baton {
     /// The next thing to do; `None`: the simulation is over.
-    pub(super) fn next(&self) -> Option<Told> {
+    pub(super) fn next(&self) -> Option<WaitEnd> {
         let told = self.told.recv().ok()?;
-        if let Told::Do { turns, storm, .. } = &told {
+        if let WaitEnd::Do { turns, storm, .. } = &told {
             self.turns.set(*turns);
             self.storm.set(*storm);
         }
@@ -98,7 +98,7 @@ impl Baton {
         }
         let _ = self.said.send(Heard::StandsStill);
         match self.told.recv() {
-            Ok(Told::GoOn { turns }) => self.turns.set(turns),
+            Ok(WaitEnd::GoOn { turns }) => self.turns.set(turns),
             _ => self.lost.set(true),
         }
     }

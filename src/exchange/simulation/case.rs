@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::baton::{Reins, Told};
+use super::baton::{Reins, WaitEnd};
 use super::oracle::{Ledger, Moment};
 use super::party::{Begin, Said, Sent, Step};
 use super::random::{Random, pick};
@@ -101,7 +101,7 @@ impl<'s, 'scope> Case<'s, 'scope> {
         let mut random = Random(seed);
         let host = Arc::new(FakeHost::default());
         for (reins, filter) in reins.iter().zip(&world.filters) {
-            reins.tell(Told::Begin(Begin { host: host.clone(), filter: *filter, random: random.next() as u8 }));
+            reins.tell(WaitEnd::Begin(Begin { host: host.clone(), filter: *filter, random: random.next() as u8 }));
         }
         let tempo = pick(&mut random, &[SECOND / 1000, SECOND / 20, SECOND / 3, 2 * SECOND]);
         let mut case = Self {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::baton::{Baton, Shared, Told};
+use super::baton::{Baton, Shared, WaitEnd};
 use super::documents::{connection, head};
 use super::world::{Caller, World};
 use crate::config;
@@ -129,14 +129,14 @@ impl<'w> Party<'w> {
         let mut told = self.baton.next();
         while let Some(what) = told {
             told = match what {
-                Told::Begin(begin) => self.live(begin),
+                WaitEnd::Begin(begin) => self.live(begin),
                 _ => self.baton.next(),
             };
         }
     }
 
     /// Until it is lost or reborn. Out: what it was told last.
-    fn live(&mut self, begin: Begin) -> Option<Told> {
+    fn live(&mut self, begin: Begin) -> Option<WaitEnd> {
         for version in 0..2 {
             let load = || Rc::new(config::load(self.world.document(version).as_bytes()).unwrap());
             self.policies[version].get_or_insert_with(load);
@@ -148,15 +148,15 @@ impl<'w> Party<'w> {
         let mut life = Life { shared, filter, worker: None, exchanges, forwards };
         loop {
             match self.baton.next()? {
-                Told::Do { step, now, .. } => {
+                WaitEnd::Do { step, now, .. } => {
                     let report = life.callback(step, now, &policies);
                     if !self.baton.done(report) {
                         return self.baton.next();
                     }
                 }
-                Told::Vanish => return self.baton.next(),
-                Told::GoOn { .. } => {}
-                begin @ Told::Begin(_) => return Some(begin),
+                WaitEnd::Vanish => return self.baton.next(),
+                WaitEnd::GoOn { .. } => {}
+                begin @ WaitEnd::Begin(_) => return Some(begin),
             }
         }
     }
@@ -204,7 +204,7 @@ impl Life<'_> {
         let worker = self.worker.as_mut().unwrap();
         while let Some(call) = worker.next_call(now) {
             let ask = match call.message {
-                Message::Ask(ask) => Some(ask.body),
+                Message::RateLimitCall(ask) => Some(ask.body),
                 Message::Fetch(_) => None,
             };
             report.sent.push(Sent { id: call.id, ask });

@@ -92,8 +92,8 @@ fn told(config: &Value, token: &Token) -> Vec<String> {
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!("it waits") };
     let forward = forwarded(verdict);
     let told = forward.upstream().set.iter().map(|(name, value)| format!("{name}: {value}"));
-    let seen = exchange.take_seen();
-    let roles = seen.token.as_ref().and_then(|token| token.claims().claim("roles")?.as_array());
+    let facts = exchange.take_facts();
+    let roles = facts.token.as_ref().and_then(|token| token.claims().claim("roles")?.as_array());
     let roles = roles.map(|roles| roles.iter().filter_map(|role| role.as_text()).collect::<Vec<_>>().join("|"));
     told.chain(roles.map(|roles| format!("roles: {roles}"))).collect()
 }

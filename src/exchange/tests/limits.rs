@@ -152,7 +152,7 @@ fn many_sources_that_fail_with_the_tokens_of_one_client_raise_an_event_and_one_s
         let mut exchange = scene.exchange(&get("/limited").token(&token()));
         let Step::Done(verdict) = scene.poll(&mut exchange, Some([thief; 32])) else { panic!() };
         assert_eq!(refused(verdict).reason, Reason::BindingMismatch);
-        exchange.take_seen().events
+        exchange.take_facts().events
     };
     for thief in [1, 1, 1, 1, 2, 2, 1] {
         assert!(steal(thief).is_empty());

@@ -117,6 +117,6 @@ fn callers_are_told_of_limits_only_where_these_refuse_or_the_operator_asks_for_i
     assert_eq!(told(&config), (TOLD, Dialects::NONE));
     config["limit_fields_in_report"] = json!(true);
     config["x_ratelimit"] = json!("envoy");
-    let all = Dialects { draft: true, older: Some(crate::policy::Older::Envoy) };
+    let all = Dialects { draft: true, older: Some(crate::policy::XRateLimit::Envoy) };
     assert_eq!(told(&config), (all, all));
 }

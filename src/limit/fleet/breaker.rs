@@ -3,7 +3,7 @@
 //! ```text
 //!  Closed { failures } ──`TRIES` failures in a row──▶ Open { next probe } ──any answer──▶ Closed { 0 }
 //! ```
-//! While it is open nobody waits. The probe is an ask that no request waits for, so a service that comes back is
+//! While it is open nobody waits. The probe is a call that no request waits for, so a service that comes back is
 //! known to be back after [`PROBE_INTERVAL`] and the time of one answer.
 
 use std::rc::Rc;

@@ -43,12 +43,12 @@ pub(crate) struct Hour {
 }
 
 impl Hour {
-    pub(crate) fn answer(&mut self, ask: &[u8]) -> Vec<u8> {
-        self.answer_within(ask, 3600)
+    pub(crate) fn answer(&mut self, call: &[u8]) -> Vec<u8> {
+        self.answer_within(call, 3600)
     }
 
-    fn answer_within(&mut self, ask: &[u8], seconds: u64) -> Vec<u8> {
-        self.counted += RateLimitRequest::decode(ask).unwrap().hits_addend;
+    fn answer_within(&mut self, call: &[u8], seconds: u64) -> Vec<u8> {
+        self.counted += RateLimitRequest::decode(call).unwrap().hits_addend;
         let code = if self.counted <= self.quota { 1 } else { 2 };
         let status = Status {
             code,
@@ -68,7 +68,7 @@ pub(crate) struct Hours {
     counted: BTreeMap<String, u32>,
 }
 
-/// What an ask came to.
+/// What a call came to.
 pub(crate) struct Asked {
     /// The name of the limit, and whose budget of it.
     pub(crate) limit: String,
@@ -85,27 +85,27 @@ impl Hours {
     }
 
     /// By the clock of the service, in seconds.
-    pub(crate) fn answer(&mut self, ask: &[u8], seconds: u64) -> Asked {
+    pub(crate) fn answer(&mut self, call: &[u8], seconds: u64) -> Asked {
         if seconds / 3600 != self.hour {
             (self.hour, self.counted) = (seconds / 3600, BTreeMap::new());
         }
-        let (limit, whose, hits) = asked(ask);
+        let (limit, whose, hits) = asked(call);
         let counted = self.counted.entry(format!("{limit} {whose}")).or_default();
         let mut one = Hour { quota: self.quota, counted: *counted };
-        let answer = one.answer_within(ask, 3600 - seconds % 3600);
+        let answer = one.answer_within(call, 3600 - seconds % 3600);
         *counted = one.counted;
         Asked { limit, whose, hits, granted: one.counted <= self.quota, answer }
     }
 
-    /// What was counted of a budget in this hour, refused asks included.
+    /// What was counted of a budget in this hour, refused ones included.
     pub(crate) fn counted(&self, limit: &str, whose: &str) -> u32 {
         self.counted.get(&format!("{limit} {whose}")).copied().unwrap_or(0)
     }
 }
 
-/// Which limit an ask is for, whose budget of it, and how many permits it wants.
-pub(crate) fn asked(ask: &[u8]) -> (String, String, u32) {
-    let mut ask = RateLimitRequest::decode(ask).unwrap();
-    let entry = ask.descriptors.remove(0).entries.remove(0);
-    (entry.key, entry.value, ask.hits_addend)
+/// Which limit a call is for, whose budget of it, and how many permits it wants.
+pub(crate) fn asked(call: &[u8]) -> (String, String, u32) {
+    let mut call = RateLimitRequest::decode(call).unwrap();
+    let entry = call.descriptors.remove(0).entries.remove(0);
+    (entry.key, entry.value, call.hits_addend)
 }

@@ -16,16 +16,16 @@ use crate::time::MonoNanos;
 
 /// How long a refusal is remembered that tells no end.
 const UNTOLD: Duration = Duration::from_millis(100);
-/// A lease is this part of what is left, at most: proxies that race meet the end with small asks.
+/// A lease is this part of what is left, at most: proxies that race meet the end with small calls.
 const SHARE: u32 = 16;
-/// The first ask of a window is this part of a window's permits, at most: what is left then is unknown, and an ask that
+/// The first call of a window is this part of a window's permits, at most: what is left then is unknown, and a call that
 /// finds too little spends it for everybody.
 const BLIND_SHARE: u32 = 256;
-/// A lease reaches that much beyond its window: a few permits too many cost less than another ask.
+/// A lease reaches that much beyond its window: a few permits too many cost less than another call.
 const BEYOND: Duration = Duration::from_secs(4);
 /// How long it is believed how many permits a window has, and that a request costs more than that.
 const BELIEVED: Duration = Duration::from_secs(300);
-/// Fewer permits are not worth an ask that nobody waits for.
+/// Fewer permits are not worth a call that nobody waits for.
 const LEAST_AHEAD: u32 = 2;
 
 /// Asks of `from` permits and more are refused until then.
@@ -130,7 +130,7 @@ impl Lease {
     pub(super) fn runs_dry(&self, now: MonoNanos) -> bool {
         let service = &self.limit.service;
         let until_answered = self.recent.expected(service.timeout, now).min(service.lease / 2);
-        // Not before half of it is used up, or every answer would be followed by a small ask.
+        // Not before half of it is used up, or every answer would be followed by a small call.
         self.left(now) <= until_answered.min(self.target(now) / 2) && self.wanted(now) >= LEAST_AHEAD
     }
 
@@ -183,7 +183,7 @@ impl Lease {
         expected.saturating_sub(expected.isqrt() / 2).min(self.limit.service.lease).min(most)
     }
 
-    /// The end of an ask of `hits`. Out: who need not wait any longer. Whoever still waits needs another ask.
+    /// The end of a call of `hits`. Out: who need not wait any longer. Whoever still waits needs another call.
     pub(super) fn answer(
         &mut self,
         answer: Answer,
@@ -203,7 +203,7 @@ impl Lease {
                 self.permits_per_window = limit;
                 self.permits_told = now;
                 self.learn(told(remaining, reset), now);
-                // Only a refusal of a smaller ask stands beside a grant.
+                // Only a refusal of a smaller call stands beside a grant.
                 if self.limit.service.kind == Kind::Ratelimit {
                     self.refused = None;
                 }
@@ -263,7 +263,7 @@ impl Lease {
         self.refused = Some(Refused { from, until: until.unwrap_or(now.plus(UNTOLD)), told: until.is_some() });
     }
 
-    /// What is refused without an ask: what was refused before, what is more than is left, and what
+    /// What is refused without a call: what was refused before, what is more than is left, and what
     /// is more than a whole window has.
     pub(super) fn refuses(&self, cost: u32, now: MonoNanos) -> Option<Taken> {
         let refused = self.refused(now).filter(|refused| cost >= refused.from);

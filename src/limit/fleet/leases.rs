@@ -72,13 +72,13 @@ impl Settled {
 
 /// A call, by our number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AskId(u64);
+pub struct LeaseCallId(u64);
 
 /// A call to send: [`rls::GRPC_METHOD`] of [`rls::GRPC_SERVICE`].
 #[derive(Debug)]
-pub struct Ask {
+pub struct RateLimitCall {
     /// To be given back with its end.
-    pub id: AskId,
+    pub id: LeaseCallId,
     /// Where to.
     pub service: Rc<Service>,
     /// The message.
@@ -104,7 +104,7 @@ pub struct Leases {
     table: Generations<Budget, Lease>,
     breakers: Breakers,
     outbox: VecDeque<Budget>,
-    sent: BTreeMap<AskId, Sent>,
+    sent: BTreeMap<LeaseCallId, Sent>,
     /// Of all that wait.
     deadlines: BTreeMap<(MonoNanos, Waiter), Budget>,
     last_ask: u64,
@@ -212,12 +212,12 @@ impl Leases {
     }
 
     /// Whether a call may be there to send.
-    pub fn has_asks(&self) -> bool {
+    pub fn has_calls(&self) -> bool {
         !self.outbox.is_empty()
     }
 
     /// The next call to send, at once: a lease lives from `now`.
-    pub fn next_ask(&mut self, now: MonoNanos) -> Option<Ask> {
+    pub fn next_call(&mut self, now: MonoNanos) -> Option<RateLimitCall> {
         loop {
             let budget = self.outbox.pop_front()?;
             let Some(lease) = self.table.get(budget) else { continue };
@@ -232,16 +232,16 @@ impl Leases {
             let body = rls::encode(&service.domain, &lease.limit.origin.name, &lease.value.to_string(), hits);
             let timeout = if probe { service.timeout.min(PROBE_INTERVAL) } else { service.timeout };
             self.last_ask = self.last_ask.wrapping_add(1);
-            let id = AskId(self.last_ask);
+            let id = LeaseCallId(self.last_ask);
             self.sent.insert(id, Sent { budget, service: Rc::clone(&service), hits, at: now, timeout });
-            self.tally.asks = self.tally.asks.saturating_add(1);
-            return Some(Ask { id, service, body, timeout });
+            self.tally.calls = self.tally.calls.saturating_add(1);
+            return Some(RateLimitCall { id, service, body, timeout });
         }
     }
 
     /// The end of a call, however it ended, and so of waits. An end that is not waited for (late,
     /// reported twice) changes nothing: what it granted is spent.
-    pub fn answer(&mut self, id: AskId, answer: Result<Vec<u8>, CallFailed>, now: MonoNanos) -> Vec<Settled> {
+    pub fn answer(&mut self, id: LeaseCallId, answer: Result<Vec<u8>, CallFailed>, now: MonoNanos) -> Vec<Settled> {
         let Some(Sent { budget, service, hits, at, .. }) = self.sent.remove(&id) else { return Vec::new() };
         let answer = match answer {
             Err(CallFailed) => None,
@@ -272,7 +272,7 @@ impl Leases {
     /// Time passes: waits that are over, calls that never end.
     pub fn tick(&mut self, now: MonoNanos) -> Vec<Settled> {
         let lost = |sent: &Sent| now.since(sent.at) >= sent.timeout.saturating_add(LOST_AFTER);
-        let lost: Vec<AskId> = self.sent.iter().filter(|(_, sent)| lost(sent)).map(|(id, _)| *id).collect();
+        let lost: Vec<LeaseCallId> = self.sent.iter().filter(|(_, sent)| lost(sent)).map(|(id, _)| *id).collect();
         let mut settled = Vec::new();
         for id in lost {
             settled.extend(self.answer(id, Err(CallFailed), now));
@@ -297,7 +297,7 @@ impl Leases {
     }
 
     /// Whether the end of this call is waited for.
-    pub fn awaits(&self, id: AskId) -> bool {
+    pub fn awaits(&self, id: LeaseCallId) -> bool {
         self.sent.contains_key(&id)
     }
 

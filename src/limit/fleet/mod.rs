@@ -1,9 +1,9 @@
 //! Limits that a whole fleet shares, without a call per request.
 //!
-//! In: demands, ends of calls, time. Out: verdicts ([`Taken`]) and calls to send ([`Ask`]). No host, no clock.
+//! In: demands, ends of calls, time. Out: verdicts ([`Taken`]) and calls to send ([`RateLimitCall`]). No host, no clock.
 //!
 //! ```text
-//!  request ──take──▶ Leases (one per worker) ──next_ask──▶ rate-limit service
+//!  request ──take──▶ Leases (one per worker) ──next_call──▶ rate-limit service
 //!          ◀─Taken──  one lease for each     ◀──answer───   counts N at once,
 //!                     limit and identity                    or refuses N
 //! ```
@@ -13,8 +13,8 @@
 //! which grants its quota anew, and `on_error`, which is the operator's choice.
 //!
 //! **Rules** that follow from how the two servers count ([`Kind`]); the tests carry their numbers:
-//! 1. envoyproxy/ratelimit counts what it refuses, so one ask beyond the rest spends the window for everybody. The
-//!    first ask is what its first request costs, the first of a later window at most a 256th of the quota; then at
+//! 1. envoyproxy/ratelimit counts what it refuses, so one call beyond the rest spends the window for everybody. The
+//!    first call is what its first request costs, the first of a later window at most a 256th of the quota; then at
 //!    most a sixteenth of what is left is leased. Both within the configured bound and what the rest of the window
 //!    needs if demand stays as it was in the last minute. At most half of what is left is asked for requests that wait.
 //! 2. A refusal by it is final until the window ends. Limitador counts no refusals: it is asked for half, until it
@@ -24,8 +24,8 @@
 //! 4. OK without a limit means that the service knows none: the request passes, and a metric tells. OK with nothing
 //!    left is no refusal: shadow mode looks like that.
 //! 5. Permits are not given back to the service: it would charge for it. They serve the next request here.
-//! 6. One descriptor in one ask: a refusal spends no other budget.
-//! 7. No ask is repeated inside a request. One that failed may have been counted: its permits are spent.
+//! 6. One descriptor in one call: a refusal spends no other budget.
+//! 7. No call is repeated inside a request. One that failed may have been counted: its permits are spent.
 //! 8. Any other code, status or bytes: the service failed, and `on_error` holds.
 //! 9. The service's response fields are not forwarded: they tell of the lease.
 //! 10. Only durations are trusted, not clocks. Answers put the end of their window together, and tell of the next
@@ -56,7 +56,7 @@ mod tally;
 mod tests;
 mod window;
 
-pub use leases::{Ask, AskId, Budget, CallFailed, FleetDemand, Leases, Settled};
+pub use leases::{Budget, CallFailed, FleetDemand, LeaseCallId, Leases, RateLimitCall, Settled};
 pub use name::DescriptorValue;
 pub use outcome::{FleetStanding, Grant, NoAnswer, Retry, Taken, Waiter};
 pub use tally::FleetTally;

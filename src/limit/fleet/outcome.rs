@@ -74,7 +74,7 @@ pub enum Taken {
     },
     /// The service counts nothing under that name: the request passes, and the operator should know.
     NoLimit,
-    /// Ask again when told to.
+    /// RateLimitCall again when told to.
     Wait,
     /// The service does not answer: do that.
     Fallback {

@@ -1,7 +1,7 @@
 //! How much was demanded lately, as one decaying number. In: costs and times. Out: what may be expected.
 //!
 //! Each permit demanded counts for `exp(-age / MEMORY)`. At a steady rate that is what is demanded in one [`MEMORY`];
-//! after a pause it is less, so that a burst long ago does not lead to large asks.
+//! after a pause it is less, so that a burst long ago does not lead to large calls.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The messages of `envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`. In: whose permits and how many, and
-//! the bytes of an answer. Out: the bytes of an ask, and an [`Answer`] or why it is none ([`Fault`]).
+//! the bytes of an answer. Out: the bytes of a call, and an [`Answer`] or why it is none ([`Fault`]).
 //!
-//! The messages are declared here, with the fields that are used: generated crates do not build for wasm. An ask has
+//! The messages are declared here, with the fields that are used: generated crates do not build for wasm. A call has
 //! one descriptor of one entry: with several, a refusal by one would spend the others; with several entries, the
 //! service's store could read two callers as one. Never sent: `is_negative_hits`, which both servers charge.
 
@@ -12,9 +12,9 @@ use prost::Message;
 
 use crate::policy::Kind;
 
-/// The gRPC service of an ask.
+/// The gRPC service of a call.
 pub const GRPC_SERVICE: &str = "envoy.service.ratelimit.v3.RateLimitService";
-/// The gRPC method of an ask.
+/// The gRPC method of a call.
 pub const GRPC_METHOD: &str = "ShouldRateLimit";
 
 /// No answer to one descriptor is nearly as long.
@@ -146,7 +146,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An ask for `hits` permits: one descriptor of one entry.
+/// A call for `hits` permits: one descriptor of one entry.
 pub(super) fn encode(domain: &str, key: &str, value: &str, hits: u32) -> Vec<u8> {
     let entry = Entry { key: key.to_owned(), value: value.to_owned() };
     let descriptors = vec![Descriptor { entries: vec![entry] }];

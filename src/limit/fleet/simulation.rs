@@ -3,7 +3,7 @@
 //!
 //! * every request hears exactly one verdict, and waits for it no longer than the time-out;
 //! * in every window of the service, a key is admitted no more than its quota, once for each time that the service
-//!   lost its counters, and the requests that waited for an ask that was sent before the window began;
+//!   lost its counters, and the requests that waited for a call that was sent before the window began;
 //! * with replicas whose clocks differ, the same without the stretches in which two windows are open.
 //!
 //! `BOUNDGATE_SEED` sets the seed; a failing test prints it.

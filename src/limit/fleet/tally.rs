@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FleetTally {
     /// Calls sent.
-    pub asks: usize,
+    pub calls: usize,
     /// Calls without a usable answer.
     pub failed: usize,
     /// Answers that name no limit: a domain or name that the service does not know.

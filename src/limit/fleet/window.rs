@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   sent            answered              sent + at_least          answered + at_most
-//!    |─────ask───────|═══ permits may be spent ═══|···· nothing is known ····|
+//!    |─────call──────|═══ permits may be spent ═══|···· nothing is known ····|
 //! ```
 //! Answers about one window are put together: the latest moment at which it surely lasts and the earliest at which it
 //! is surely over hold. Where windows follow each other at a known distance, what was known of one tells of the next.

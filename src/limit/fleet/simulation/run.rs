@@ -12,15 +12,17 @@ use super::random::Random;
 use super::server::{Server, Time, nanos};
 use super::{Fleet, Outage, Report};
 use crate::fake::FakeHost;
-use crate::limit::fleet::{Ask, AskId, CallFailed, DescriptorValue, FleetDemand, Leases, Settled, Taken, Waiter, fake};
+use crate::limit::fleet::{
+    CallFailed, DescriptorValue, FleetDemand, LeaseCallId, Leases, RateLimitCall, Settled, Taken, Waiter, fake,
+};
 use crate::limit::{Identity, KeyValue, SharedTable};
 use crate::policy::{Fact, FilterId, FleetLimit, Service};
 use crate::time::MonoNanos;
 
 enum Event {
     Request,
-    Reach { holder: usize, ask: Ask, asked: Time },
-    End { holder: usize, id: AskId, reply: Result<Vec<u8>, CallFailed>, asked: Time },
+    Reach { holder: usize, call: RateLimitCall, asked: Time },
+    End { holder: usize, id: LeaseCallId, reply: Result<Vec<u8>, CallFailed>, asked: Time },
     Tick { holder: usize },
     Phase,
     Wipe,
@@ -30,7 +32,7 @@ enum Event {
 #[derive(Clone, Copy)]
 struct Call {
     holder: usize,
-    id: AskId,
+    id: LeaseCallId,
     timeout: Duration,
     asked: Time,
 }
@@ -62,7 +64,7 @@ struct Run<'f> {
     last_request: u64,
     phase: Phase,
     waiting: HashMap<u64, Arrived>,
-    /// Key, when, and when the ask was sent that it waited for, if it did.
+    /// Key, when, and when the call was sent that it waited for, if it did.
     admitted: Vec<(usize, Time, Time)>,
     report: Report,
 }
@@ -132,8 +134,8 @@ impl Run<'_> {
         while let Some(Reverse((now, number))) = self.events.pop() {
             match self.what.remove(&number).unwrap() {
                 Event::Request => self.request(now),
-                Event::Reach { holder, ask, asked } => {
-                    self.reach(Call { holder, id: ask.id, timeout: ask.timeout, asked }, &ask.body, now)
+                Event::Reach { holder, call, asked } => {
+                    self.reach(Call { holder, id: call.id, timeout: call.timeout, asked }, &call.body, now)
                 }
                 Event::End { holder, id, reply, asked } => {
                     let woken = self.holders[holder].answer(id, reply, mono(now));
@@ -227,10 +229,10 @@ impl Run<'_> {
 
     /// Sends what a worker wants sent, and sees to its next tick.
     fn pump(&mut self, holder: usize, now: Time) {
-        while let Some(ask) = self.holders[holder].next_ask(mono(now)) {
+        while let Some(call) = self.holders[holder].next_call(mono(now)) {
             self.report.toll(self.fleet, now).calls += 1;
             let way = self.way();
-            self.after(now, way, Event::Reach { holder, ask, asked: now });
+            self.after(now, way, Event::Reach { holder, call, asked: now });
         }
         let tick = self.holders[holder].next_tick().map(|at| at.as_nanos() - mono(0).as_nanos());
         if let Some(tick) = tick.filter(|tick| self.next_tick[holder].is_none_or(|planned| *tick < planned)) {

@@ -1,4 +1,4 @@
-//! The two rate-limit servers, as they count. In: the bytes of an ask and when it reaches a replica. Out: the bytes of
+//! The two rate-limit servers, as they count. In: the bytes of a call and when it reaches a replica. Out: the bytes of
 //! the answer. All replicas share one store, each goes by its own clock.
 
 #![allow(clippy::arithmetic_side_effects)]

@@ -24,7 +24,7 @@ fn what_another_limit_refused_serves_the_next_request() {
 fn what_was_settled_for_one_limit_is_no_answer_for_another_and_goes_back() {
     let mut world = World::new(service());
     assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::Wait);
-    let (id, _) = world.ask(0.0).unwrap();
+    let (id, _) = world.next_call(0.0).unwrap();
     assert_eq!(world.answer(id, ok(1000, 999, 60), 0.0), [Waiter(1)]);
     assert_eq!(world.take_as(1, "bob", 1, 0.0), Taken::Wait);
     assert_eq!(world.granted_at_once(0.0), 1);
@@ -50,13 +50,13 @@ fn many_that_wait_for_one_lease_end_at_once_in_the_order_of_their_coming() {
 fn a_busy_key_asks_before_its_lease_runs_dry() {
     let mut world = World::new(service());
     world.busy(6000, 100_000);
-    assert_eq!(world.ask(0.0), None);
+    assert_eq!(world.next_call(0.0), None);
     let mut granted = 0;
     let (id, hits) = loop {
         assert!(matches!(world.take(0.0), Taken::Granted(_)), "nobody waits");
         granted += 1;
-        if let Some(ask) = world.ask(0.0) {
-            break ask;
+        if let Some(call) = world.next_call(0.0) {
+            break call;
         }
     };
     assert!(granted < hits);
@@ -69,7 +69,7 @@ fn a_busy_key_asks_before_its_lease_runs_dry() {
 fn a_single_request_leads_to_a_single_permit() {
     let mut world = World::new(service());
     let _ = world.take_with(1, 0.0, ok(1000, 900, 60));
-    assert_eq!(world.ask(0.0), None);
+    assert_eq!(world.next_call(0.0), None);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_forgotten_lease_only_loses_permits_and_nobody_who_waits() {
     let mut world = World::new(service());
     world.leases = Leases::new(4);
     let _ = world.take_as(1, "alice", 1, 0.0);
-    let (id, _) = world.ask(0.0).unwrap();
+    let (id, _) = world.next_call(0.0).unwrap();
     for other in 2..100 {
         let name = format!("caller {other}");
         let _ = world.take_as(other, &name, 1, 0.0);

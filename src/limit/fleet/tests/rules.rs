@@ -19,11 +19,11 @@ fn rule_1_the_first_ask_of_a_key_is_what_its_first_request_costs() {
     for _ in 0..20 {
         assert_eq!(world.take_of(3, 0.0), Taken::Wait);
     }
-    let (id, hits) = world.ask(0.0).unwrap();
+    let (id, hits) = world.next_call(0.0).unwrap();
     assert_eq!(hits, 3);
-    assert_eq!(world.ask(0.0), None, "one ask at a time");
+    assert_eq!(world.next_call(0.0), None, "one call at a time");
     assert_eq!(world.answer(id, ok(1000, 997, 60), 0.002), [Waiter(1)]);
-    let (_, hits) = world.ask(0.002).unwrap();
+    let (_, hits) = world.next_call(0.002).unwrap();
     assert!((57..=62).contains(&hits), "now the limit is known: all that wait, and at most 997 / 16: {hits}");
 }
 
@@ -34,7 +34,7 @@ fn rule_1_leases_are_a_sixteenth_of_what_is_left_and_within_demand_and_configura
         world.busy(demand, rest);
         world.granted_at_once(0.0);
         // One request waits for it.
-        let asked = world.ask(0.0).map_or(0, |(_, hits)| hits);
+        let asked = world.next_call(0.0).map_or(0, |(_, hits)| hits);
         assert!((least..=most).contains(&asked), "{demand} {rest}: {asked}");
     }
 }
@@ -47,7 +47,7 @@ fn rule_1_the_first_ask_of_a_later_window_is_within_demand_and_a_256th_of_the_qu
             let _ = world.take_with(1, 58.0, ok(quota, 1, 2));
         }
         let _ = world.take(60.0);
-        let (_, hits) = world.ask(60.0).unwrap();
+        let (_, hits) = world.next_call(60.0).unwrap();
         assert!(expected.contains(&hits), "{quota}: {hits}");
     }
 }
@@ -59,7 +59,7 @@ fn rule_1_while_the_last_window_may_last_only_what_waits_is_asked() {
         let _ = world.take_with(1, 0.0, ok(1_000_000, 1, 60));
     }
     let _ = world.take(59.9);
-    assert_eq!(world.ask(59.9).unwrap().1, 1);
+    assert_eq!(world.next_call(59.9).unwrap().1, 1);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn rule_1_what_is_more_than_the_rest_is_refused_without_an_ask() {
     assert!(granted(&world.take_with(1, 0.0, ok(10, 3, 60)).1));
     refused_for(world.take_of(4, 10.0), Some(50.0));
     never(world.take_of(11, 100.0));
-    assert_eq!(world.ask(0.0), None);
+    assert_eq!(world.next_call(0.0), None);
     assert_eq!(world.take_of(3, 10.0), Taken::Wait);
 }
 
@@ -84,7 +84,7 @@ fn rule_1_what_is_more_than_a_window_has_never_passes_also_if_only_a_refusal_tol
     never(world.take_of(50, 29.0));
     refused_for(world.take_of(5, 29.0), Some(1.0));
     never(world.take_of(50, 30.0));
-    assert_eq!(world.ask(30.0), None);
+    assert_eq!(world.next_call(30.0), None);
     assert_eq!(world.take_of(5, 30.0), Taken::Wait);
 }
 
@@ -94,10 +94,10 @@ fn rule_1_whether_a_window_has_more_by_now_is_found_out_with_one_permit() {
     never(world.take_with(50, 0.0, over(10, 30)).1);
     never(world.take_of(50, 299.0));
     assert_eq!(world.take_of(50, 300.0), Taken::Wait);
-    let (id, hits) = world.ask(300.0).unwrap();
+    let (id, hits) = world.next_call(300.0).unwrap();
     assert_eq!(hits, 1);
     assert_eq!(world.answer(id, ok(100, 99, 30), 300.0), [], "it has: now the request is asked for");
-    let (id, hits) = world.ask(300.0).unwrap();
+    let (id, hits) = world.next_call(300.0).unwrap();
     assert_eq!((hits, world.answer(id, ok(100, 49, 30), 300.0).len()), (50, 1));
     never(world.take_of(101, 300.0));
 }
@@ -118,7 +118,7 @@ fn rule_1_no_ask_is_for_more_than_a_window_has() {
     for _ in 0..1000 {
         let _ = world.take(61.0);
     }
-    assert_eq!(world.ask(61.0).unwrap().1, 100);
+    assert_eq!(world.next_call(61.0).unwrap().1, 100);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn rule_2_a_refusal_with_a_window_is_final_until_its_end() {
     let mut world = World::new(service());
     refused_for(world.take_with(1, 0.0, over(10, 30)).1, Some(30.0));
     refused_for(world.take(29.5), Some(0.5));
-    assert_eq!(world.ask(29.5), None);
+    assert_eq!(world.next_call(29.5), None);
     assert_eq!(world.take(30.0), Taken::Wait, "who waited as told is not refused by us");
 }
 
@@ -139,7 +139,7 @@ fn rule_2_limitador_is_asked_for_half_until_only_one_request_is_refused() {
     let mut asked = Vec::new();
     let mut woken = Vec::new();
     let mut rest = 3;
-    while let Some((id, hits)) = world.ask(0.0) {
+    while let Some((id, hits)) = world.next_call(0.0) {
         asked.push(hits);
         let reply = if hits <= rest {
             rest -= hits;
@@ -162,7 +162,7 @@ fn rule_3_a_lease_dies_one_second_before_its_window_may_end() {
     world.busy(1000, 100_000);
     assert!(granted(&world.take(3598.9)));
     assert_eq!(world.take(3599.0), Taken::Wait);
-    assert_eq!(world.ask(3599.0).unwrap().1, 1);
+    assert_eq!(world.next_call(3599.0).unwrap().1, 1);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn rule_3_a_limit_per_second_is_never_leased() {
         assert_eq!(hits, 1);
         assert!(granted(&taken));
     }
-    assert_eq!(world.ask(0.1), None);
+    assert_eq!(world.next_call(0.1), None);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn rule_3_an_answer_after_the_end_grants_only_the_requests_that_waited() {
     for _ in 0..10 {
         assert_eq!(world.take(59.5), Taken::Wait);
     }
-    let (id, hits) = world.ask(59.5).unwrap();
+    let (id, hits) = world.next_call(59.5).unwrap();
     assert_eq!(hits, 10);
     let waiters: Vec<Waiter> = (2..=11).map(Waiter).collect();
     world.leave(11, "alice");
@@ -209,7 +209,7 @@ fn rule_3_limitador_without_fields_is_never_leased() {
         assert_eq!(hits, 1);
         assert!(granted(&taken));
     }
-    assert_eq!(world.ask(100.0), None);
+    assert_eq!(world.next_call(100.0), None);
 }
 
 #[test]
@@ -218,10 +218,10 @@ fn rule_3_limitador_with_fields_is_leased_to_the_second_it_tells() {
     for _ in 0..20 {
         let _ = world.take(0.0);
     }
-    let (id, hits) = world.ask(0.0).unwrap();
+    let (id, hits) = world.next_call(0.0).unwrap();
     assert_eq!(hits, 20, "a refusal would cost nothing");
     world.answer(id, response(1, vec![], &fields(1000, 980, 59)), 0.0);
-    let (id, hits) = world.ask(0.0).unwrap();
+    let (id, hits) = world.next_call(0.0).unwrap();
     assert_eq!(hits, 18, "the 20 that are expected, and half a deviation less");
     world.answer(id, response(1, vec![], &fields(1000, 960, 59)), 0.0);
     assert!(granted(&world.take(58.9)));
@@ -233,7 +233,7 @@ fn rule_4_ok_without_a_limit_passes_all_who_wait_and_is_counted() {
     let mut world = World::new(service());
     assert_eq!(world.take(0.0), Taken::Wait);
     assert_eq!(world.take(0.0), Taken::Wait);
-    let (id, _) = world.ask(0.0).unwrap();
+    let (id, _) = world.next_call(0.0).unwrap();
     assert_eq!(world.answer(id, response(1, vec![Status::default()], &[]), 0.0).len(), 2);
     assert_eq!(world.take_as(1, "alice", 1, 0.0), Taken::NoLimit);
     assert_eq!(world.take_as(2, "alice", 1, 0.0), Taken::NoLimit);
@@ -253,8 +253,8 @@ fn rule_4_ok_with_nothing_left_is_no_refusal() {
 fn rule_6_an_ask_has_one_descriptor_of_one_entry() {
     let mut world = World::new(service());
     let _ = world.take(0.0);
-    let ask = world.leases.next_ask(at(0.0).mono).unwrap();
-    let request = RateLimitRequest::decode(&*ask.body).unwrap();
+    let call = world.leases.next_call(at(0.0).mono).unwrap();
+    let request = RateLimitRequest::decode(&*call.body).unwrap();
     assert_eq!(request.domain, "boundgate");
     let [descriptor] = &*request.descriptors else { panic!("{request:?}") };
     let [entry] = &*descriptor.entries else { panic!("{request:?}") };
@@ -266,10 +266,10 @@ fn rule_6_an_ask_has_one_descriptor_of_one_entry() {
 fn rule_7_a_failed_ask_is_not_repeated_inside_the_request_and_grants_nothing_later() {
     let mut world = World::new(service());
     let _ = world.take(0.0);
-    let (id, _) = world.ask(0.0).unwrap();
+    let (id, _) = world.next_call(0.0).unwrap();
     assert_eq!(world.answer(id, Err(CallFailed), 0.02), [Waiter(1)]);
     assert_eq!(because(&world.take_as(1, "alice", 1, 0.02)), Some(NoAnswer::Failed));
-    assert_eq!(world.ask(0.02), None);
+    assert_eq!(world.next_call(0.02), None);
     assert_eq!(world.answer(id, ok(1000, 999, 60), 0.03), []);
     assert_eq!(world.take(0.03), Taken::Wait);
 }
@@ -279,7 +279,7 @@ fn rule_7_an_answer_reported_twice_counts_once() {
     let mut world = World::new(service());
     world.busy(100, 100_000);
     world.granted_at_once(0.0);
-    let (id, hits) = world.ask(0.0).unwrap();
+    let (id, hits) = world.next_call(0.0).unwrap();
     world.answer(id, ok(1_000_000, 100_000, 3600), 0.0);
     assert_eq!(world.answer(id, ok(1_000_000, 100_000, 3600), 0.0), []);
     // One of them had been waiting.
@@ -313,13 +313,13 @@ fn rule_10_replicas_whose_clocks_disagree_do_not_share_permits() {
     let mut world = World::new(service());
     world.busy(100, 100_000);
     world.granted_at_once(0.0);
-    let (id, _) = world.ask(0.0).unwrap();
+    let (id, _) = world.next_call(0.0).unwrap();
     world.answer(id, ok(1_000_000, 100_000, 1800), 0.0);
     let (limit, identity) = (Rc::clone(&world.limit), identity("alice"));
     let Taken::Granted(grant) = world.take(0.0) else { panic!() };
     let before = world.granted_at_once(0.0);
     assert!(before > 10);
-    let (id, hits) = world.ask(0.0).unwrap();
+    let (id, hits) = world.next_call(0.0).unwrap();
     world.answer(id, ok(1_000_000, 100_000, 900), 0.0);
     world.leases.give_back(&limit, identity, grant, at(0.0).mono);
     assert_eq!(world.granted_at_once(0.0), hits - 1, "a permit of another window is not taken back");

@@ -66,13 +66,13 @@ impl World {
         self.take_as(self.last_waiter, "alice", cost, seconds)
     }
 
-    /// The number of permits in the next ask.
-    pub(super) fn ask(&mut self, seconds: f64) -> Option<(AskId, u32)> {
-        let ask = self.leases.next_ask(at(seconds).mono)?;
-        Some((ask.id, RateLimitRequest::decode(&*ask.body).unwrap().hits_addend))
+    /// The number of permits in the next call.
+    pub(super) fn next_call(&mut self, seconds: f64) -> Option<(LeaseCallId, u32)> {
+        let call = self.leases.next_call(at(seconds).mono)?;
+        Some((call.id, RateLimitRequest::decode(&*call.body).unwrap().hits_addend))
     }
 
-    pub(super) fn answer(&mut self, id: AskId, reply: Reply, seconds: f64) -> Vec<Waiter> {
+    pub(super) fn answer(&mut self, id: LeaseCallId, reply: Reply, seconds: f64) -> Vec<Waiter> {
         let settled = self.leases.answer(id, reply, at(seconds).mono);
         self.settle(settled)
     }
@@ -88,10 +88,10 @@ impl World {
         waiters
     }
 
-    /// A request that waits for an ask; what it hears when `reply` comes.
+    /// A request that waits for a call; what it hears when `reply` comes.
     pub(super) fn take_with(&mut self, cost: u32, seconds: f64, reply: Reply) -> (u32, Taken) {
         assert_eq!(self.take_of(cost, seconds), Taken::Wait);
-        let (id, hits) = self.ask(seconds).unwrap();
+        let (id, hits) = self.next_call(seconds).unwrap();
         let waiter = Waiter(self.last_waiter);
         assert_eq!(self.answer(id, reply, seconds), [waiter]);
         (hits, self.take_as(waiter.0, "alice", cost, seconds))
@@ -108,12 +108,12 @@ impl World {
     }
 
     pub(super) fn answer_all(&mut self, rest: u32) {
-        while let Some((id, _)) = self.ask(0.0) {
+        while let Some((id, _)) = self.next_call(0.0) {
             self.answer(id, ok(1_000_000, rest, 3600), 0.0);
         }
     }
 
-    /// How many pass without an ask.
+    /// How many pass without a call.
     pub(super) fn granted_at_once(&mut self, seconds: f64) -> u32 {
         let mut granted = 0;
         while matches!(self.take(seconds), Taken::Granted(_)) {

@@ -16,7 +16,7 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct AuditFacts {
     /// In which form the request wants its answer.
     pub form: AnswerForm,
     /// What the proxy calls the request (`x-request-id`), by which a caller's complaint is found.
@@ -43,7 +43,7 @@ pub struct Seen {
     pub claimed: Option<Box<Claimed>>,
 }
 
-impl Seen {
+impl AuditFacts {
     /// The request id as it is told: cut to a bound, and a `?` for whatever is no visible ASCII. Where the proxy takes it from
     /// the client, it may be anything.
     pub fn request_id(value: &[u8]) -> Option<Box<str>> {
