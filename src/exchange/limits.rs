@@ -11,7 +11,7 @@ use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{RoutedRequest, Surroundings};
 use crate::host::Connection;
 use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take};
-use crate::policy::{Allowance, Charge, Condition, Event, Limit};
+use crate::policy::{Allowance, Charge, Charges, Condition, Event, Limit};
 use crate::verdict::Refusal;
 use crate::worker::{Counter, ExchangeId};
 
@@ -19,9 +19,14 @@ use crate::worker::{Counter, ExchangeId};
 pub(super) type Charged = (Permits, Vec<Rc<Limit>>);
 
 impl<'c> Caller<'c> {
-    /// All limits of the route are charged, or none; `None` if it has to wait for a service. Services are asked once the local
-    /// limits would let the request pass, and what they granted so far stands in `granted` whatever comes out; shadow
-    /// limits are counted once it is clear that it passes.
+    /// All limits of the route are charged, or none; `None` if it has to wait for a service. Step by step:
+    ///
+    /// 1. the limits of this proxy are looked at: no service is asked for a request that they refuse;
+    /// 2. services are asked, one after the other, and what they grant stands in `granted` meanwhile;
+    /// 3. the limits of this proxy are charged, all or none. Since the first step others may have come;
+    /// 4. it passes. Only now shadow limits count it, and those that wait for its outcome take note of it.
+    ///
+    /// Refused in the second or third step, it does not need what services granted: whoever holds `granted` gives that back.
     pub(super) fn charge(
         &self,
         request: &RoutedRequest,
@@ -33,28 +38,46 @@ impl<'c> Caller<'c> {
         if limits.is_empty() {
             return Ok(Some((Permits::none(), Vec::new())));
         }
-        // A token that was found good passes when its source has failed too often.
-        let spared = |charge: &&Charge| self.token.is_some() && charge.limit.spares_known_tokens();
-        let refusing = limits.local.iter().chain(limits.outcomes.iter().filter(|charge| !spared(charge)));
-        let mut demands = self.demands(self.counted(refusing), around);
         let fleet: Vec<&Charge> = self.counted(&limits.fleet).collect();
+        let local = self.demands(self.counted(self.refusing(limits)), around);
+
         if !fleet.is_empty() {
-            look_at(&demands, around).map_err(|over| self.refusal(over, &fleet, around))?;
-            if !granted.complete(&fleet, self, request.size(), exchange, around)? {
-                return Ok(None);
-            }
+            look_at(&local, around).map_err(|over| self.refusal(over, &fleet, around))?;
         }
+        if !granted.complete(&fleet, self, request.size(), exchange, around)? {
+            return Ok(None);
+        }
+        let permits = self.take(local, granted, around).map_err(|over| self.refusal(over, &fleet, around))?;
+        let pending = self.pending(self.counted(self.watching(limits)), around);
+        let shadowed = self.shadowed(&limits.shadow, around);
+        Ok(Some((permits.beside(granted.standings()).watched_by(pending), shadowed)))
+    }
+
+    /// Those of this proxy that may refuse the caller.
+    fn refusing<'d>(&self, limits: &'d Charges) -> impl Iterator<Item = &'d Charge> {
+        let known = self.token.is_some();
+        limits.local.iter().chain(limits.outcomes.iter().filter(move |charge| !spares(charge, known)))
+    }
+
+    /// Those that wait for the outcome of a request that they let pass.
+    fn watching<'d>(&self, limits: &'d Charges) -> impl Iterator<Item = &'d Charge> {
+        let known = self.token.is_some();
+        limits.outcomes.iter().filter(move |charge| spares(charge, known)).chain(&limits.watching)
+    }
+
+    /// Charges the limits of this proxy, and those that it counts in the place of services that do not answer.
+    fn take<'d>(
+        &self,
+        mut demands: Vec<Demand<'d>>,
+        granted: &'d FleetGrants,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Permits, OverLimit> {
         let table = around.worker.limits();
         let identity = |limit: &Limit| table.identity(&limit.key, |part| self.fact(part, around.connection));
         demands.extend(granted.demands(identity));
         let taken = take(&demands, table, around.host, around.now.mono);
-        drop(demands);
         note_strain(taken.as_ref().map_or_else(OverLimit::strain, Permits::strain), around.worker);
-        let permits = taken.map_err(|over| self.refusal(over, &fleet, around))?;
-        let counting = limits.outcomes.iter().filter(spared).chain(&limits.watching);
-        let pending = self.pending(self.counted(counting), around);
-        let permits = permits.beside(granted.standings()).watched_by(pending);
-        Ok(Some((permits, self.shadowed(&limits.shadow, around))))
+        taken
     }
 
     /// A refusal by limits of this proxy, with what services are known to refuse: its caller is told the longest wait.
@@ -79,7 +102,7 @@ impl<'c> Caller<'c> {
     /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
     pub(super) fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let counting = |charge: &&Charge| charge.limit.counts.response(status);
-        let asked = |charge: &&Charge| !known || !charge.limit.spares_known_tokens();
+        let asked = |charge: &&Charge| !spares(charge, known);
         let limiting = self.of_sources().filter(counting).filter(asked);
         self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
     }
@@ -187,6 +210,11 @@ impl<'c> Caller<'c> {
         let other = limit.overrides.iter().find(|other| fits(&other.conditions));
         other.map_or(limit.allowance, |other| other.allowance)
     }
+}
+
+/// Whether a caller passes it when it is spent: a token that was found good before does when its source has failed too often.
+fn spares(charge: &Charge, known: bool) -> bool {
+    known && charge.limit.spares_known_tokens()
 }
 
 /// Whether these would let the request pass; nothing is charged.
