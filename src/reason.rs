@@ -51,7 +51,7 @@ reasons! {
     PeerUnreadable = "peer-unreadable",
     /// The route is for mTLS peers and the connection has no client certificate.
     PeerMissing = "peer-missing",
-    /// The client certificate was not validated, or carries no usable SPIFFE ID.
+    /// The client certificate was not validated, or carries no usable SPIFFE ID where peers are known by that alone.
     PeerUnidentified = "peer-unidentified",
     /// The peer's identity is not on the route's list.
     PeerNotAllowed = "peer-not-allowed",

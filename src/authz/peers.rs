@@ -4,16 +4,17 @@ use crate::peer::PeerIdentity;
 use crate::policy::PeerRule;
 use crate::reason::Reason;
 
-/// Only a validated certificate is somebody; a pattern with a name needs its SPIFFE ID.
+/// Only a validated certificate is somebody; where SPIFFE IDs alone are listed, one without is nobody.
 pub fn admits(rule: &PeerRule, peer: Option<&PeerIdentity>) -> Result<(), Reason> {
     let peer = peer.ok_or(Reason::PeerMissing)?;
     if !peer.validated {
         return Err(Reason::PeerUnidentified);
     }
-    if rule.0.iter().any(|pattern| pattern.admits(peer.spiffe_id.as_ref())) {
+    if peer.fits_one_of(rule) {
         return Ok(());
     }
-    Err(if peer.spiffe_id.is_none() { Reason::PeerUnidentified } else { Reason::PeerNotAllowed })
+    let nameless = peer.spiffe_id.is_none() && rule.is_of_spiffe_ids();
+    Err(if nameless { Reason::PeerUnidentified } else { Reason::PeerNotAllowed })
 }
 
 #[cfg(test)]
@@ -41,5 +42,17 @@ mod tests {
         assert_eq!(admits(&any, None), Err(Reason::PeerMissing));
         assert_eq!(admits(&any, Some(&peer(None, false))), Err(Reason::PeerUnidentified));
         assert_eq!(admits(&any, Some(&peer(None, true))), Ok(()));
+    }
+
+    #[test]
+    fn a_certificate_without_spiffe_id_is_nobody_only_where_all_are_known_by_one() {
+        let (below, dns) = (PeerPattern::Below("spiffe://a/".into()), PeerPattern::Dns("a.example".into()));
+        for (rule, reason) in [
+            (PeerRule(vec![below.clone()]), Reason::PeerUnidentified),
+            (PeerRule(vec![below, dns.clone()]), Reason::PeerNotAllowed),
+            (PeerRule(vec![dns]), Reason::PeerNotAllowed),
+        ] {
+            assert_eq!(admits(&rule, Some(&peer(None, true))), Err(reason));
+        }
     }
 }

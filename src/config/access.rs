@@ -1,5 +1,5 @@
-//! The values of a route's keys: paths, methods, scopes, peers. In: one value. Out: what the policy holds, or a
-//! finding.
+//! The values of a route's keys: paths, methods, scopes. In: one value. Out: what the policy holds, or a finding. Not here:
+//! peers (`peer_text`).
 
 use serde_json::json;
 
@@ -10,8 +10,7 @@ use crate::config::table::{
 use crate::config::values::{Name, set};
 use crate::http::{CanonicalPath, is_segment};
 use crate::json::{Object, Value};
-use crate::policy::{Mode, Pattern, PatternFault, PeerPattern};
-use crate::spiffe::{SpiffeFault, SpiffeId};
+use crate::policy::{Mode, Pattern, PatternFault};
 
 config_settings! {
     /// Who may pass.
@@ -318,68 +317,5 @@ impl Key for LimitNames {
 
     fn schema() -> serde_json::Value {
         json!({ "oneOf": [<Vec<At<Name>> as Key>::schema(), { "const": "none" }] })
-    }
-}
-
-/// Which peers pass: a SPIFFE ID, one that ends in `/*`, or `*` for every validated certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PeerText(pub(super) PeerPattern);
-
-impl TextKey for PeerText {
-    const WHAT: &'static str = "a SPIFFE ID";
-    const EXAMPLE: &'static str =
-        r#"one like "spiffe://example.org/ns/billing/*", or "*" for every validated certificate"#;
-
-    fn parse(text: &str) -> Result<Self, Mistake> {
-        if text == "*" {
-            return Ok(Self(PeerPattern::Any));
-        }
-        let parent = text.strip_suffix('*').filter(|parent| parent.ends_with('/'));
-        // What stands below must be an ID whatever `*` stands for.
-        let id = SpiffeId::parse(&parent.map_or_else(|| text.to_owned(), |parent| format!("{parent}x"))).map_err(
-            |fault| {
-                let finding = match fault {
-                    SpiffeFault::Scheme => "is no SPIFFE ID",
-                    SpiffeFault::TrustDomain => "has no valid trust domain",
-                    SpiffeFault::Path => "has no valid path",
-                };
-                Mistake::new(format!("{} {finding}", quoted(text)), format!("Write {}.", Self::EXAMPLE))
-            },
-        )?;
-        Ok(Self(match parent {
-            Some(_) => PeerPattern::Below(id.as_str().strip_suffix('x').unwrap_or_default().into()),
-            None => PeerPattern::Exactly(id),
-        }))
-    }
-
-    fn restrict(schema: &mut serde_json::Value) {
-        set(schema, "pattern", r"^(\*|[Ss][Pp][Ii][Ff][Ff][Ee]://.+)$");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_peer_pattern_keeps_the_one_spelling_of_its_id() {
-        let parse = |text: &str| PeerText::parse(text).ok().map(|peer| peer.0);
-        assert_eq!(parse("spiffe://Example.org/ns/*"), Some(PeerPattern::Below("spiffe://example.org/ns/".into())));
-        assert_eq!(parse("spiffe://example.org/*"), Some(PeerPattern::Below("spiffe://example.org/".into())));
-        assert_eq!(
-            parse("spiffe://example.org/ns/x"),
-            Some(PeerPattern::Exactly(SpiffeId::parse("spiffe://example.org/ns/x").unwrap()))
-        );
-        assert_eq!(parse("*"), Some(PeerPattern::Any));
-        for wrong in [
-            "spiffe://*",
-            "spiffe://example.org/ns*",
-            "spiffe://example.org/*/a",
-            "spiffe://example.org/ns/**",
-            "/*",
-            "",
-        ] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
     }
 }

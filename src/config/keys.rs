@@ -2,8 +2,8 @@
 //! and, through them, the JSON Schema. docs/configuration.md has an entry for each key; a test compares.
 
 use crate::config::access::{
-    AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, PeerText,
-    ResourceProfileSetting, Scopes,
+    AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, ResourceProfileSetting,
+    Scopes,
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::caller::{ForwardedFact, LimitKey, MarkName, StrippedName};
@@ -13,6 +13,7 @@ use crate::config::jwks::{DiscoverySetting, FieldValue};
 use crate::config::limits::{EventSetting, XRateLimitSetting};
 use crate::config::moment::Moment;
 use crate::config::peer::PeerFrom;
+use crate::config::peer_text::PeerText;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
 use crate::config::services::{KindSetting, OnErrorSetting};
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
@@ -82,7 +83,7 @@ config_table! {
 config_table! {
     /// Who may speak for others.
     TrustedHopsTable {
-        /// The SPIFFE IDs of the hops that are believed, by the validated certificates of their own connections.
+        /// The hops that are believed, by the validated certificates of their own connections; as in `peers` of a route.
         trusted: Vec<At<PeerText>> = required,
         /// Whether all others may call by the certificates of their own connections.
         direct: bool = default(false),
@@ -238,7 +239,7 @@ config_table! {
         bound: BoundSetting = default(BoundSetting::Mtls),
         /// Scopes a token must carry: a list means all of them.
         scopes: Scopes = optional,
-        /// SPIFFE IDs of the peers that may pass. Needed with `access: peer`.
+        /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
         /// The names of the limits that a request is counted by, or `none`. Without it: those of the resource.
         limits: LimitNames = optional,
@@ -301,7 +302,7 @@ config_table! {
         sub: Label = optional,
         /// Claims of the token by name, and the text that each must have.
         claims: Named<Label> = optional,
-        /// The SPIFFE ID of the validated peer.
+        /// The validated peer, as in `peers` of a route.
         peer: PeerText = optional,
         /// The time of day in UTC, as `22:00-06:00`.
         utc: DayTimesText = optional,

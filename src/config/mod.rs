@@ -34,6 +34,7 @@ mod moment;
 mod order;
 mod overrides;
 mod peer;
+mod peer_text;
 mod profiles;
 mod resources;
 mod routes;

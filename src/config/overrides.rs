@@ -8,7 +8,7 @@ use crate::config::keys::{LimitTable, OverrideTable};
 use crate::config::limits::quota;
 use crate::config::table::{At, Mistake};
 use crate::config::values::Outcome;
-use crate::policy::{Condition, DayTimes, Fact, Origin, Override, PeerPattern};
+use crate::policy::{Condition, DayTimes, Fact, Origin, Override};
 
 /// The keys of an override that are conditions.
 const CONDITIONS: &[&str] = &["client_id", "sub", "claims", "peer", "utc"];
@@ -97,18 +97,9 @@ fn covers(mine: &[Condition], theirs: &[Condition]) -> bool {
 /// Whether `condition` holds wherever `given` does.
 fn follows(condition: &Condition, given: &Condition) -> bool {
     match (condition, given) {
-        (Condition::Peer(condition), Condition::Peer(given)) => includes(condition, given),
+        (Condition::Peer(condition), Condition::Peer(given)) => condition.includes(given),
         (Condition::Utc(condition), Condition::Utc(given)) => lies_within(*given, *condition),
         (condition, given) => condition == given,
-    }
-}
-
-/// Whether every peer that `theirs` admits is one that `mine` admits.
-pub(super) fn includes(mine: &PeerPattern, theirs: &PeerPattern) -> bool {
-    match (mine, theirs) {
-        (PeerPattern::Below(prefix), PeerPattern::Below(longer)) => longer.starts_with(&**prefix),
-        (mine, PeerPattern::Exactly(id)) => mine.admits(Some(id)),
-        (mine, PeerPattern::Any | PeerPattern::Below(_)) => *mine == PeerPattern::Any,
     }
 }
 
@@ -131,19 +122,5 @@ mod tests {
         assert!(lies_within(times(23, 5), times(22, 6)) && lies_within(times(1, 2), times(22, 6)));
         assert!(lies_within(times(22, 24), times(22, 0)));
         assert!(!lies_within(times(21, 5), times(22, 6)) && !lies_within(times(5, 23), times(22, 6)));
-    }
-
-    #[test]
-    fn a_pattern_includes_what_stands_below_it_and_no_neighbour() {
-        let below = |prefix: &str| PeerPattern::Below(prefix.into());
-        assert!(
-            includes(&below("spiffe://a/b/"), &below("spiffe://a/b/c/"))
-                && includes(&PeerPattern::Any, &below("spiffe://a/"))
-        );
-        assert!(!includes(&below("spiffe://a/b/c/"), &below("spiffe://a/b/")));
-        assert!(
-            !includes(&below("spiffe://a/b/"), &below("spiffe://a/bc/"))
-                && !includes(&below("spiffe://a/"), &PeerPattern::Any)
-        );
     }
 }

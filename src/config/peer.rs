@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use crate::config::access::PeerText;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ConfigTable, PeerFromTable, ResourceTable, TrustedHopsTable};
+use crate::config::peer_text::PeerText;
 use crate::config::table::{Key, Written, not_what};
 use crate::json::Value;
 use crate::policy::{ConveyedIn, PeerPattern, PeerRule, PeerSource, TrustedHops};

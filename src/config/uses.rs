@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::config::access::AccessSetting;
 use crate::config::finding::Findings;
 use crate::config::keys::{ConfigTable, LimitTable, OverrideTable, ResourceTable, RouteTable};
-use crate::config::overrides::{OF_TOKENS, includes};
+use crate::config::overrides::OF_TOKENS;
 use crate::config::routes::limits_of;
 use crate::config::table::At;
 use crate::config::values::Outcome;
@@ -97,5 +97,5 @@ fn of_admitted<'c>(table: &LimitTable, other: &'c OverrideTable) -> Option<&'c P
 /// Whether some peer that `pattern` admits may pass; a route without a list asks nobody who it is.
 fn may_admit(route: &RouteTable, pattern: &PeerPattern) -> bool {
     let Some(peers) = &route.peers else { return true };
-    peers.iter().any(|peer| includes(&peer.value.0, pattern) || includes(pattern, &peer.value.0))
+    peers.iter().any(|peer| peer.value.0.may_meet(pattern))
 }

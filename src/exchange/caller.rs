@@ -81,9 +81,7 @@ impl<'c> Caller<'c> {
     pub(super) fn meets(&self, condition: &Condition, connection: &dyn Connection) -> bool {
         match condition {
             Condition::Is(fact, text) => self.fact(fact, connection).text().is_some_and(|value| *value == **text),
-            Condition::Peer(pattern) => {
-                self.peer.is_some_and(|peer| peer.validated && pattern.admits(peer.spiffe_id.as_ref()))
-            }
+            Condition::Peer(pattern) => self.peer.is_some_and(|peer| peer.fits(pattern)),
             Condition::Utc(times) => times.contains(self.wall.minute_of_day()),
         }
     }

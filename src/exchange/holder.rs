@@ -33,7 +33,7 @@ impl Holder {
             PeerSource::Hop(hops) => hops,
         };
         let hop = peer_itself.identity(policy, around)?;
-        if !hop.validated || !hops.trusted.0.iter().any(|pattern| pattern.admits(hop.spiffe_id.as_ref())) {
+        if !hop.fits_one_of(&hops.trusted) {
             return hops.direct.then_some(peer_itself);
         }
         let conveyed = Conveyed::read(hops.header, fields, peer.thumbprint)?;

@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
 use crate::http::unescaped;
-use crate::peer::Thumbprint;
+use crate::peer::{Thumbprint, distinguished_name};
 use crate::time::UnixMillis;
 
 /// The longest PEM that is looked at.
@@ -18,17 +18,19 @@ const MAX_PEM: usize = 64 * 1024;
 /// The most names of one certificate; one with more has none.
 const MAX_NAMES: usize = 64;
 /// The longest name.
-const MAX_NAME: usize = 2048;
+pub(super) const MAX_NAME: usize = 2048;
 /// The most certificates remembered.
 const MAX_CERTIFICATES: usize = 1024;
 
 /// A parsed certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The serial number in hexadecimal, lower case.
+    /// The serial number as its DER has it, in hexadecimal, lower case.
     pub serial: String,
-    /// The subject (RFC 4514).
-    pub subject: String,
+    /// The subject, as Envoy writes it (RFC 2253), where it has such a text.
+    pub subject: Option<String>,
+    /// Who issued it, likewise.
+    pub issuer: Option<String>,
     /// The end of its validity.
     pub not_after: UnixMillis,
     /// URI names. A name that is not printable ASCII is kept as an empty text: it counts, and is nobody.
@@ -67,7 +69,8 @@ impl Certificate {
         let not_after = tbs.validity().not_after.to_unix_duration();
         let mut read = Self {
             serial: tbs.serial_number().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
-            subject: printable(&tbs.subject().to_string()),
+            subject: distinguished_name::text(tbs.subject()),
+            issuer: distinguished_name::text(tbs.issuer()),
             not_after: UnixMillis::from_millis(u64::try_from(not_after.as_millis()).unwrap_or(u64::MAX)),
             uri_sans: Vec::new(),
             dns_sans: Vec::new(),

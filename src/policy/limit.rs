@@ -237,7 +237,7 @@ impl Override {
 pub enum Condition {
     /// A fact of the token has exactly this text.
     Is(Fact, Box<str>),
-    /// The SPIFFE ID of the validated peer.
+    /// The validated peer is one of these.
     Peer(PeerPattern),
     /// The time of day in UTC.
     Utc(DayTimes),
@@ -248,9 +248,10 @@ impl Condition {
     fn text(&self) -> String {
         let ((kind, name), value) = match self {
             Condition::Is(fact, text) => (fact.kind(), text.to_string()),
-            Condition::Peer(PeerPattern::Any) => (("peer", ""), String::new()),
-            Condition::Peer(PeerPattern::Exactly(id)) => (("peer", "is"), id.as_str().to_owned()),
-            Condition::Peer(PeerPattern::Below(prefix)) => (("peer", "below"), prefix.to_string()),
+            Condition::Peer(pattern) => {
+                let (kind, text) = pattern.kind();
+                (("peer", kind), text)
+            }
             Condition::Utc(DayTimes { from, to }) => (("utc", ""), format!("{from}-{to}")),
         };
         format!("{kind} {} {name} {} {value}", name.len(), value.len())
@@ -299,5 +300,26 @@ mod tests {
         }
         let day = DayTimes { from: 8 * 60, to: 18 * 60 };
         assert!(day.contains(8 * 60) && !day.contains(18 * 60) && !day.contains(0));
+    }
+
+    #[test]
+    fn no_two_patterns_of_peers_have_one_budget() {
+        let (name, id) = ("a", crate::spiffe::SpiffeId::parse("spiffe://a/a").unwrap());
+        let patterns = [
+            PeerPattern::Any,
+            PeerPattern::Exactly(id),
+            PeerPattern::Below("spiffe://a/a".into()),
+            PeerPattern::Dns(name.into()),
+            PeerPattern::DnsBelow(name.into()),
+            PeerPattern::Subject(name.into()),
+            PeerPattern::Subject("00@a".into()),
+            PeerPattern::Serial { serial: "00".into(), issuer: name.into() },
+            PeerPattern::Thumbprint([1; 32]),
+            PeerPattern::Thumbprint([2; 32]),
+        ];
+        let count = patterns.len();
+        let texts: std::collections::BTreeSet<String> =
+            patterns.into_iter().map(|pattern| Condition::Peer(pattern).text()).collect();
+        assert_eq!(texts.len(), count, "{texts:?}");
     }
 }

@@ -12,6 +12,7 @@ mod hosts;
 mod issuer;
 mod limit;
 mod mark;
+mod peer_pattern;
 mod peer_source;
 mod profile;
 mod quota;
@@ -35,11 +36,12 @@ pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use mark::Mark;
+pub use peer_pattern::{PeerPattern, PeerRule, is_below};
 pub use peer_source::{ConveyedIn, PeerSource, TrustedHops};
 pub use profile::Profile;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
-pub use route::{Access, BindingRule, MethodSet, PeerPattern, PeerRule, Route, ScopeRule, TokenRule};
+pub use route::{Access, BindingRule, MethodSet, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};

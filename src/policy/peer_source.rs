@@ -18,7 +18,7 @@ pub enum PeerSource {
 pub struct TrustedHops {
     /// Where they say it.
     pub header: ConveyedIn,
-    /// Their SPIFFE IDs, by validated certificates of their own connections.
+    /// Who they are, by validated certificates of their own connections.
     pub trusted: PeerRule,
     /// Whether all others may call by the certificates of their own connections. Otherwise they are nobody.
     pub direct: bool,

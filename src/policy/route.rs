@@ -1,10 +1,8 @@
 //! A route: the request it matches and what it demands.
 
-use std::fmt;
 use std::rc::Rc;
 
-use crate::policy::{Charge, Charges, Origin, Pattern};
-use crate::spiffe::SpiffeId;
+use crate::policy::{Charge, Charges, Origin, Pattern, PeerRule};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -165,43 +163,5 @@ impl ScopeRule {
         let any =
             other.any.is_empty() || self.any == other.any || other.any.iter().any(|scope| self.all.contains(scope));
         any && other.all.iter().all(|scope| self.all.contains(scope))
-    }
-}
-
-/// Which peers pass. Never empty.
-#[derive(Debug, PartialEq, Eq)]
-pub struct PeerRule(pub Vec<PeerPattern>);
-
-impl PeerPattern {
-    /// Whether the SPIFFE ID of a validated peer, if it has one, is meant.
-    pub fn admits(&self, id: Option<&SpiffeId>) -> bool {
-        match (self, id) {
-            (PeerPattern::Any, _) => true,
-            (PeerPattern::Exactly(exactly), Some(id)) => exactly == id,
-            (PeerPattern::Below(prefix), Some(id)) => id.as_str().starts_with(&**prefix),
-            (PeerPattern::Exactly(_) | PeerPattern::Below(_), None) => false,
-        }
-    }
-}
-
-/// One pattern for the SPIFFE ID of a peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerPattern {
-    /// Exactly this SPIFFE ID.
-    Exactly(SpiffeId),
-    /// Every SPIFFE ID that continues this text, which ends in `/`. `spiffe://a/b/*` does not match `spiffe://a/bc`.
-    Below(Box<str>),
-    /// Any validated certificate.
-    Any,
-}
-
-/// As it is written in the configuration.
-impl fmt::Display for PeerPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PeerPattern::Exactly(id) => f.write_str(id.as_str()),
-            PeerPattern::Below(prefix) => write!(f, "{prefix}*"),
-            PeerPattern::Any => f.write_str("*"),
-        }
     }
 }

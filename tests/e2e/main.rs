@@ -15,6 +15,7 @@ mod fapi;
 mod grpc;
 mod hops;
 mod hosts;
+mod identities;
 mod interlock;
 mod issuers;
 mod keys;

@@ -25,7 +25,9 @@ pub fn identity(peer: &PeerIdentity) -> String {
     });
     let validated =
         if peer.validated { "validated (assumed of --peer)" } else { "not validated, or not valid at this time" };
-    let facts = id.into_iter().chain(subject).chain(uris).chain([validated.to_owned()]);
+    let names: Vec<&str> = peer.dns_sans.iter().map(String::as_str).collect();
+    let names = (!names.is_empty()).then(|| format!("DNS names {}", list(&names)));
+    let facts = id.into_iter().chain(subject).chain(uris).chain(names).chain([validated.to_owned()]);
     facts.collect::<Vec<_>>().join(", ")
 }
 
