@@ -84,6 +84,8 @@ pub enum ConnectionProperty {
     PeerDnsSan,
     /// `connection.subject_peer_certificate`: RFC 2253 text.
     PeerSubject,
+    /// `filter_state["io.istio.peer_principal"]`: the URI names of the client's certificate, where the mesh ends its TLS elsewhere.
+    MeshPrincipal,
     /// `source.address`: `ip:port`.
     SourceAddress,
     /// `destination.port`: the port the client connected to.

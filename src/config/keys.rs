@@ -68,7 +68,7 @@ config_table! {
         /// listener validates all certificates against a trusted CA.
         insecure_assume_validated: bool = default(false),
     }
-    later { "mesh_principal" }
+    later {}
 }
 
 config_table! {
@@ -76,8 +76,10 @@ config_table! {
     PeerFromTable {
         /// `x-forwarded-client-cert`, as Envoy writes it.
         xfcc: TrustedHopsTable = optional,
+        /// `Client-Cert` (RFC 9440).
+        client_cert: TrustedHopsTable = optional,
     }
-    later { "mesh_principal" }
+    later {}
 }
 
 config_table! {

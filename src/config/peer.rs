@@ -1,12 +1,13 @@
-//! Where the client's certificate is read. In: the keys `peer.from` and `resources[].peer`. Out: a [`PeerSource`], or
-//! findings.
+//! Where it is read who calls. In: the keys `peer.from` and `resources[].peer`. Out: a [`PeerSource`], or findings, also about what
+//! no caller by that source ever has.
 
 use std::rc::Rc;
 
+use crate::config::access::{AccessSetting, BoundSetting};
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ConfigTable, PeerFromTable, ResourceTable, TrustedHopsTable};
 use crate::config::peer_text::PeerText;
-use crate::config::table::{Key, Written, not_what};
+use crate::config::table::{At, Key, Written, not_what};
 use crate::json::Value;
 use crate::policy::{ConveyedIn, PeerPattern, PeerRule, PeerSource, TrustedHops};
 
@@ -15,11 +16,14 @@ use crate::policy::{ConveyedIn, PeerPattern, PeerRule, PeerSource, TrustedHops};
 pub(super) enum PeerFrom {
     /// The TLS connection that ends at this proxy.
     Tls,
+    /// Filter state of the mesh.
+    MeshPrincipal,
     /// A header of a hop in front.
     Hop(Box<PeerFromTable>),
 }
 
-const REMEDY: &str = "Write \"tls\" or { xfcc: { trusted: [...] } }.";
+const REMEDY: &str =
+    "Write \"tls\", \"mesh-principal\", { xfcc: { trusted: [...] } } or { client_cert: { trusted: [...] } }.";
 
 impl Key for PeerFrom {
     fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
@@ -27,12 +31,13 @@ impl Key for PeerFrom {
             Value::Object(_) => return PeerFromTable::read(value, at, findings).map(Box::new).map(Self::Hop),
             Value::Text(word) => match word.as_str() {
                 "tls" => return Some(Self::Tls),
-                "xfcc" => {
-                    let remedy =
-                        "Write { xfcc: { trusted: [\"spiffe://...\"] } }, with the SPIFFE IDs of the hops in front.";
-                    findings.add(at, "\"xfcc\" lacks the hops whose word is taken", remedy);
+                "mesh-principal" => return Some(Self::MeshPrincipal),
+                "xfcc" | "client_cert" => {
+                    let remedy = format!(
+                        "Write {{ {word}: {{ trusted: [\"spiffe://...\"] }} }}, with the SPIFFE IDs of the hops in front."
+                    );
+                    findings.add(at, format!("\"{word}\" lacks the hops whose word is taken"), remedy);
                 }
-                "mesh-principal" => findings.add(at, format!("\"{word}\" is not supported yet"), REMEDY),
                 _ => findings.add(at, format!("{} is unknown here", quoted(word)), REMEDY),
             },
             other => findings.add(at, not_what(other, "a word or a table"), REMEDY),
@@ -41,7 +46,7 @@ impl Key for PeerFrom {
     }
 
     fn schema() -> serde_json::Value {
-        serde_json::json!({ "oneOf": [{ "const": "tls" }, PeerFromTable::schema()] })
+        serde_json::json!({ "oneOf": [{ "const": "tls" }, { "const": "mesh-principal" }, PeerFromTable::schema()] })
     }
 }
 
@@ -49,6 +54,7 @@ impl Written for PeerFrom {
     fn written(&self) -> serde_json::Value {
         match self {
             Self::Tls => "tls".into(),
+            Self::MeshPrincipal => "mesh-principal".into(),
             Self::Hop(_) => serde_json::json!({}),
         }
     }
@@ -65,27 +71,72 @@ pub(super) fn of_resource(table: &ResourceTable, default: &Rc<PeerSource>, findi
     from.and_then(|from| source(from, findings)).map_or_else(|| default.clone(), Rc::new)
 }
 
-/// The header that some source reads, if any does: then the proxy lets it pass from everybody.
+/// The headers that some source reads: the proxy lets them pass from everybody.
 pub(super) fn headers_read(config: &ConfigTable) -> Vec<ConveyedIn> {
     let own = config.resources.iter().flatten().filter_map(|table| table.value.peer.as_ref()?.from.as_ref());
-    let reads = |from: &PeerFrom| matches!(from, PeerFrom::Hop(table) if table.xfcc.is_some());
-    let read = own.chain([&config.peer.from]).any(reads);
-    read.then_some(ConveyedIn::Xfcc).into_iter().collect()
+    let all: Vec<&PeerFrom> = own.chain([&config.peer.from]).collect();
+    let is_read = |header: &ConveyedIn| {
+        all.iter().any(|from| matches!(from, PeerFrom::Hop(table) if table.hops(*header).is_some()))
+    };
+    [ConveyedIn::Xfcc, ConveyedIn::ClientCert].into_iter().filter(is_read).collect()
+}
+
+impl PeerFromTable {
+    fn hops(&self, header: ConveyedIn) -> Option<&TrustedHopsTable> {
+        match header {
+            ConveyedIn::Xfcc => self.xfcc.as_ref(),
+            ConveyedIn::ClientCert => self.client_cert.as_ref(),
+        }
+    }
 }
 
 fn source(from: &PeerFrom, findings: &mut Findings) -> Option<PeerSource> {
-    let PeerFrom::Hop(table) = from else { return Some(PeerSource::Tls) };
-    let Some(hops) = &table.xfcc else {
-        if !findings.touch(&table.at) {
-            findings.add(&table.at, "names no source", REMEDY);
-        }
-        return None;
+    let table = match from {
+        PeerFrom::Tls => return Some(PeerSource::Tls),
+        PeerFrom::MeshPrincipal => return Some(PeerSource::MeshPrincipal),
+        PeerFrom::Hop(table) => table,
     };
-    Some(PeerSource::Hop(TrustedHops {
-        header: ConveyedIn::Xfcc,
-        trusted: trusted(hops, findings)?,
-        direct: hops.direct,
-    }))
+    let (header, hops) = match (&table.xfcc, &table.client_cert) {
+        (Some(hops), None) => (ConveyedIn::Xfcc, hops),
+        (None, Some(hops)) => (ConveyedIn::ClientCert, hops),
+        (Some(_), Some(_)) => {
+            let remedy = "Name the one that the hops in front write; resources[].peer may name another.";
+            findings.add(&table.at, "names two sources, which could contradict each other", remedy);
+            return None;
+        }
+        (None, None) => {
+            if !findings.touch(&table.at) {
+                findings.add(&table.at, "names no source", REMEDY);
+            }
+            return None;
+        }
+    };
+    Some(PeerSource::Hop(TrustedHops { header, trusted: trusted(hops, findings)?, direct: hops.direct }))
+}
+
+/// What routes of a resource demand that callers by this source never have.
+pub(super) fn check(table: &ResourceTable, source: &PeerSource, findings: &mut Findings) {
+    if *source != PeerSource::MeshPrincipal {
+        return;
+    }
+    for At { value: route, at } in table.routes.iter().flatten() {
+        let bound = at.key("bound");
+        let takes_tokens = route.access == AccessSetting::Token && !findings.touch(&at.key("access"));
+        if takes_tokens && route.bound == BoundSetting::Mtls && !findings.touch(&bound) {
+            findings.add(
+                &bound,
+                "mtls needs the certificate of the caller, and with peer.from: mesh-principal there is none, so that no token would pass",
+                "Write bound: when-bound, with peers for the workloads that may use one; or another peer.from for the resource.",
+            );
+        }
+        for peer in route.peers.iter().flatten().filter(|peer| !peer.value.0.is_of_principals()) {
+            findings.add(
+                &peer.at,
+                "never met, because with peer.from: mesh-principal there is no certificate",
+                "Write a SPIFFE ID, or another peer.from for the resource.",
+            );
+        }
+    }
 }
 
 fn trusted(hops: &TrustedHopsTable, findings: &mut Findings) -> Option<PeerRule> {

@@ -111,6 +111,8 @@ fn resource(
     let first = hosts.first().map(ToString::to_string);
     let name = table.name.as_ref().map(|name| &*name.0).or(first.as_deref()).unwrap_or_default();
     let realm = realm(table, name, &hosts, takes_tokens, findings);
+    let peer = peer::of_resource(table, whole.peer, findings);
+    peer::check(table, &peer, findings);
     let routes = routes::compile(table, name, limits, findings);
     let forward = forward(&table.forward, &whole.conveyed, findings);
 
@@ -119,7 +121,7 @@ fn resource(
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
         mode: table.mode.unwrap_or(whole.mode).mode(),
         profile,
-        peer: peer::of_resource(table, whole.peer, findings),
+        peer,
         realm,
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
@@ -169,9 +171,9 @@ fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Finding
             strip.push(header.value.0.clone());
         }
     }
-    for header in conveyed.iter().map(|header| header.name()) {
-        if !strip.iter().any(|stripped| **stripped == *header) {
-            strip.push(header.into());
+    for header in conveyed.iter().flat_map(|header| header.fields()) {
+        if !strip.iter().any(|stripped| **stripped == **header) {
+            strip.push((*header).into());
         }
     }
     let mut keep: Vec<Box<str>> = Vec::new();
@@ -179,7 +181,7 @@ fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Finding
         let name = &header.value.0;
         if is_set(name) {
             findings.add(&header.at, "is set by forward.headers, so that no other could pass", "Remove one of both.");
-        } else if conveyed.iter().any(|header| *header.name() == **name) {
+        } else if conveyed.iter().any(|header| header.fields().contains(&&**name)) {
             let remedy = "Remove it, and tell the upstream by forward.headers.";
             findings.add(&header.at, "is read as the word of trusted hops, and never goes on", remedy);
         } else if strip.contains(name) {

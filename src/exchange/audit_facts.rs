@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use crate::exchange::InteractionId;
 use crate::http::{AnswerForm, HeaderMap};
-use crate::peer::PeerIdentity;
-use crate::peer::Thumbprint;
+use crate::peer::{PeerIdentity, Thumbprint, Unused};
 use crate::policy::{Event, Limit, Resource, Route};
 use crate::token::{AccessToken, Claimed};
 use crate::verdict::Refusal;
@@ -29,8 +28,12 @@ pub struct AuditFacts {
     pub interaction: Option<InteractionId>,
     /// The path as it was judged, without the query: later filters may change it.
     pub path: Option<Box<str>>,
-    /// The certificate of the connection, validated or not.
+    /// The certificate of the caller, validated or not.
     pub thumbprint: Option<Thumbprint>,
+    /// Where it was read who calls.
+    pub peer_source: Option<&'static str>,
+    /// Why what a hop in front or the mesh may have said is not used.
+    pub conveyed_unused: Option<Unused>,
     /// Who that is, where the route asked.
     pub identity: Option<PeerIdentity>,
     /// Shadow limits that would have refused it.

@@ -61,7 +61,9 @@ impl<'c> Caller<'c> {
                 other => Some(ClaimValue::Json(other)),
             })),
             Fact::Peer => text(self.peer.map(|peer| peer.name().into())),
-            Fact::Thumbprint => text(self.peer.map(|peer| peer.thumbprint.to_x5t_s256().into())),
+            Fact::Thumbprint => {
+                text(self.peer.and_then(|peer| peer.thumbprint).map(|thumbprint| thumbprint.to_x5t_s256().into()))
+            }
             Fact::Ip => ip(connection),
             Fact::Source => match self.peer.filter(|peer| peer.validated) {
                 Some(peer) => text(Some(peer.name().into())),

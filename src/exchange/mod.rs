@@ -36,7 +36,7 @@ pub use settling::{ended, responded};
 
 use caller::Caller;
 use fleet::FleetGrants;
-use holder::Holder;
+use holder::{Found, Holder};
 use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
@@ -241,7 +241,6 @@ impl Exchange {
                 return Err(Box::new(Unrouted { refusal, head: Ok(head), resource: Some(resource), holder }));
             }
         };
-        self.facts.thumbprint = holder.as_ref().map(|holder| holder.peer().thumbprint);
         Ok(RoutedRequest { head, resource, route, preflight, holder })
     }
 
@@ -360,7 +359,7 @@ impl Exchange {
         };
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
-        let bound = bind(token, request.holder.as_ref().map(Holder::peer).as_ref(), rule.binding)?;
+        let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
         Ok(Grant::token(rule, bound, identity)?)
     }
 
@@ -382,13 +381,17 @@ impl Exchange {
 
     /// By whose certificate it goes, as the resource says, or the configuration where there is none.
     fn holder(
-        &self,
+        &mut self,
         resource: Option<&Resource>,
         fields: &HeaderMap,
         noticed: Option<(Peer, Option<Noticed>)>,
         around: &mut Surroundings<'_>,
     ) -> Option<Holder> {
-        Holder::of(&self.policy.peer_of(resource), fields, noticed?, &self.policy, around)
+        let found = Found::of(&self.policy.peer_of(resource), fields, noticed, &self.policy, around);
+        self.facts.thumbprint = found.holder.as_ref().and_then(Holder::peer).map(|peer| peer.thumbprint);
+        self.facts.peer_source = found.source;
+        self.facts.conveyed_unused = found.unused;
+        found.holder
     }
 
     /// Who the peer is, where something on this route depends on it: it may cost several questions to the proxy.

@@ -11,6 +11,7 @@ mod hops;
 mod issuers;
 mod limits;
 mod peers;
+mod principals;
 mod report;
 mod trust;
 mod waiting;
@@ -139,6 +140,8 @@ struct Scene {
     validates: bool,
     /// The SNI of the connection.
     server_name: &'static str,
+    /// What the mesh tells of it.
+    principal: &'static str,
 }
 
 impl Scene {
@@ -155,6 +158,7 @@ impl Scene {
             seconds: 0.0,
             validates: true,
             server_name: "",
+            principal: "",
         }
     }
 
@@ -162,6 +166,7 @@ impl Scene {
         let mut connection = FakeConnection::default();
         connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
         connection.0.insert(ConnectionProperty::RequestedServerName, self.server_name.into());
+        connection.0.insert(ConnectionProperty::MeshPrincipal, self.principal.into());
         if let Some(digest) = peer {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             connection.0.insert(ConnectionProperty::PeerDigest, hex.into_bytes());

@@ -82,6 +82,7 @@ impl Connection for Envoy {
             ConnectionProperty::PeerUriSan => ["connection", "uri_san_peer_certificate"],
             ConnectionProperty::PeerDnsSan => ["connection", "dns_san_peer_certificate"],
             ConnectionProperty::PeerSubject => ["connection", "subject_peer_certificate"],
+            ConnectionProperty::MeshPrincipal => ["filter_state", "io.istio.peer_principal"],
             ConnectionProperty::SourceAddress => ["source", "address"],
             ConnectionProperty::DestinationPort => ["destination", "port"],
             ConnectionProperty::FilterChainName => ["xds", "filter_chain_name"],

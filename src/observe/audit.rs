@@ -10,6 +10,7 @@ use crate::authz::missing_scopes;
 use crate::exchange::AuditFacts;
 use crate::observe::bounded::{Bounded, some};
 use crate::observe::token_facts::{Unverified, Verified};
+use crate::peer::Unused;
 use crate::policy::Access;
 use crate::reason::Reason;
 use crate::verdict::{Refusal, Verdict};
@@ -47,6 +48,10 @@ struct Record<'a> {
     jti: Option<Bounded<'a>>,
     #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
     thumbprint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer_source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conveyed_unused: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     peer: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +127,8 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
         sub: claims.map(|claims| Bounded(&claims.subject)),
         jti: claims.and_then(|claims| claims.token_id.as_deref()).map(Bounded),
         thumbprint: facts.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
+        peer_source: facts.peer_source,
+        conveyed_unused: facts.conveyed_unused.map(Unused::slug),
         peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
         serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
@@ -181,6 +188,8 @@ mod tests {
             sub: text(),
             jti: text(),
             thumbprint: Some(String::from("x")),
+            peer_source: Some("x"),
+            conveyed_unused: Some("x"),
             peer: text(),
             subject: text(),
             serial: text(),

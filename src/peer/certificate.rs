@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
-use x509_cert::der::{Decode, DecodePem, Encode, pem};
+use x509_cert::der::{Decode, pem};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName};
 
@@ -55,16 +55,16 @@ pub enum CertificateFault {
 impl Certificate {
     /// Reads `pem`, which must be the certificate with this thumbprint.
     pub fn parse(pem: &[u8], thumbprint: &Thumbprint) -> Result<Self, CertificateFault> {
-        if pem.len() > MAX_PEM {
-            return Err(CertificateFault::TooLarge);
-        }
-        let malformed = |_| CertificateFault::Malformed;
-        // Some Envoys escape the PEM for use in a header.
-        let certificate = x509_cert::Certificate::from_pem(unescaped(pem)).map_err(malformed)?;
-        let der = certificate.to_der().map_err(malformed)?;
-        if Thumbprint::from_bytes(Sha256::digest(&der).into()) != *thumbprint {
+        Self::from_der(&der_of(pem)?, thumbprint)
+    }
+
+    /// Reads `der`, likewise.
+    fn from_der(der: &[u8], thumbprint: &Thumbprint) -> Result<Self, CertificateFault> {
+        if Thumbprint::from_bytes(Sha256::digest(der).into()) != *thumbprint {
             return Err(CertificateFault::OtherDigest);
         }
+        let malformed = |_| CertificateFault::Malformed;
+        let certificate = x509_cert::Certificate::from_der(der).map_err(malformed)?;
         let tbs = certificate.tbs_certificate();
         let not_after = tbs.validity().not_after.to_unix_duration();
         let mut read = Self {
@@ -104,13 +104,14 @@ impl Certificate {
     }
 }
 
-/// The thumbprint of what a PEM holds, whether or not that is a certificate.
-pub(super) fn thumbprint_of(pem: &[u8]) -> Result<Thumbprint, CertificateFault> {
+/// What a PEM holds, whether or not that is a certificate.
+pub(super) fn der_of(pem: &[u8]) -> Result<Vec<u8>, CertificateFault> {
     if pem.len() > MAX_PEM {
         return Err(CertificateFault::TooLarge);
     }
+    // Some Envoys escape the PEM for use in a header.
     match pem::decode_vec(&unescaped(pem)) {
-        Ok(("CERTIFICATE", der)) => Ok(Thumbprint::from_bytes(Sha256::digest(&der).into())),
+        Ok(("CERTIFICATE", der)) => Ok(der),
         _ => Err(CertificateFault::Malformed),
     }
 }
@@ -136,12 +137,28 @@ impl CertificateCache {
             return known.clone().map(Some);
         }
         let Some(pem) = pem() else { return Ok(None) };
-        let certificate = Certificate::parse(&pem, thumbprint).map(Rc::new);
+        self.keep(thumbprint, Certificate::parse(&pem, thumbprint)).map(Some)
+    }
+
+    /// The certificate with this thumbprint, which is `der`.
+    pub fn of_der(&mut self, thumbprint: &Thumbprint, der: &[u8]) -> Result<Rc<Certificate>, CertificateFault> {
+        match self.0.get(thumbprint.as_bytes()) {
+            Some(known) => known.clone(),
+            None => self.keep(thumbprint, Certificate::from_der(der, thumbprint)),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        thumbprint: &Thumbprint,
+        read: Result<Certificate, CertificateFault>,
+    ) -> Result<Rc<Certificate>, CertificateFault> {
+        let certificate = read.map(Rc::new);
         if self.0.len() >= MAX_CERTIFICATES {
             self.0.clear();
         }
         self.0.insert(*thumbprint.as_bytes(), certificate.clone());
-        certificate.map(Some)
+        certificate
     }
 }
 

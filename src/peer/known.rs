@@ -128,10 +128,10 @@ impl KnownPeers {
 
     /// Who holds a certificate that a trusted hop conveys. The hop has validated it.
     pub fn conveyed(&mut self, conveyed: Conveyed) -> PeerIdentity {
-        let (thumbprint, pem) = (conveyed.thumbprint, conveyed.pem);
-        match pem.map(|pem| self.certificates.get(&thumbprint, || Some(pem))) {
-            Some(Ok(Some(certificate))) => PeerIdentity::from_certificate(thumbprint, certificate),
-            Some(Ok(None) | Err(_)) => PeerIdentity::nobody(thumbprint),
+        let thumbprint = conveyed.thumbprint;
+        match conveyed.der.map(|der| self.certificates.of_der(&thumbprint, &der)) {
+            Some(Ok(certificate)) => PeerIdentity::from_certificate(thumbprint, certificate),
+            Some(Err(_)) => PeerIdentity::nobody(thumbprint),
             None => PeerIdentity::from_names(thumbprint, conveyed.uri_sans, conveyed.dns_sans, conveyed.subject),
         }
     }

@@ -1,6 +1,6 @@
 //! The peer of a connection: who holds the client certificate. In: properties of the TLS connection. Out: [`Peer`], as
 //! cheap as the digest that binding needs; and, when a rule asks for more, its [`PeerIdentity`], from [`KnownPeers`].
-//! Also what a hop in front says of its own client: [`Conveyed`].
+//! Also what a hop in front says of its own client: [`Conveyed`]; and whom a mesh has found out, without any certificate.
 //!
 //! A certificate that nobody validated binds tokens (RFC 8705 §6.2) but is no identity: its names are whatever its
 //! holder wrote into it.
@@ -8,17 +8,19 @@
 //! admits (`authz`).
 
 mod certificate;
+mod client_cert;
 mod conveyed;
 mod distinguished_name;
 mod known;
 mod patterns;
+mod principal;
 mod thumbprint;
 mod xfcc;
 
 use std::rc::Rc;
 
 pub use certificate::{Certificate, CertificateCache, CertificateFault};
-pub use conveyed::Conveyed;
+pub use conveyed::{Conveyed, Unused};
 pub use known::{KnownPeers, Noticed};
 pub use thumbprint::{Thumbprint, ThumbprintFault};
 
@@ -51,11 +53,11 @@ impl Peer {
     }
 }
 
-/// Who a peer is.
-#[derive(Clone, Debug)]
+/// Who a peer is; by default nobody.
+#[derive(Clone, Debug, Default)]
 pub struct PeerIdentity {
-    /// SHA-256 of the certificate.
-    pub thumbprint: Thumbprint,
+    /// SHA-256 of the certificate, where there is one.
+    pub thumbprint: Option<Thumbprint>,
     /// Whether the proxy validated the certificate and it still lasts. Nothing below is known otherwise.
     pub validated: bool,
     /// The SPIFFE ID.
@@ -71,8 +73,7 @@ pub struct PeerIdentity {
 impl PeerIdentity {
     /// Somebody of whom nothing but the certificate's digest is known.
     pub fn nobody(thumbprint: Thumbprint) -> Self {
-        let (spiffe_id, subject, certificate) = (None, None, None);
-        Self { thumbprint, validated: false, spiffe_id, subject, dns_sans: Vec::new(), certificate }
+        Self { thumbprint: Some(thumbprint), ..Self::default() }
     }
 
     /// The identity in a certificate (SPIFFE X509-SVID §2: exactly one URI SAN; §5.2: no authority).
@@ -82,7 +83,7 @@ impl PeerIdentity {
             _ => None,
         };
         let subject = certificate.subject.clone().filter(|subject| !subject.is_empty());
-        let dns_sans = certificate.dns_sans.clone();
+        let (thumbprint, dns_sans) = (Some(thumbprint), certificate.dns_sans.clone());
         Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: Some(certificate) }
     }
 
@@ -110,22 +111,22 @@ impl PeerIdentity {
             _ => None,
         };
         let subject = subject.filter(|subject| !subject.is_empty());
-        Self { thumbprint, validated: true, spiffe_id, subject, dns_sans, certificate: None }
+        Self { thumbprint: Some(thumbprint), validated: true, spiffe_id, subject, dns_sans, certificate: None }
     }
 
     /// The same at this moment: nobody, once the certificate has ended.
     pub fn at(&self, now: UnixMillis) -> Self {
         match &self.certificate {
-            Some(certificate) if now > certificate.not_after => Self::nobody(self.thumbprint),
+            Some(certificate) if now > certificate.not_after => Self { thumbprint: self.thumbprint, ..Self::default() },
             _ => self.clone(),
         }
     }
 
     /// The name limits and upstreams know it by: the SPIFFE ID, else the thumbprint.
     pub fn name(&self) -> String {
-        match &self.spiffe_id {
-            Some(id) => id.as_str().to_owned(),
-            None => self.thumbprint.to_x5t_s256(),
+        match (&self.spiffe_id, self.thumbprint) {
+            (Some(id), _) => id.as_str().to_owned(),
+            (None, thumbprint) => thumbprint.map(Thumbprint::to_x5t_s256).unwrap_or_default(),
         }
     }
 }

@@ -23,7 +23,7 @@ impl PeerIdentity {
                 PeerPattern::Serial { serial, issuer } => self.certificate.as_ref().is_some_and(|certificate| {
                     certificate.serial == **serial && certificate.issuer.as_deref() == Some(&**issuer)
                 }),
-                PeerPattern::Thumbprint(digest) => self.thumbprint == Thumbprint::from_bytes(*digest),
+                PeerPattern::Thumbprint(digest) => self.thumbprint == Some(Thumbprint::from_bytes(*digest)),
             }
     }
 

@@ -8,32 +8,36 @@
 //!
 //! Not here: whether the hop is believed (`policy::PeerSource`), what is in the certificate (`certificate`).
 
+use sha2::{Digest, Sha256};
+
 use crate::json::{self, Bounds, Object};
-use crate::peer::conveyed::Conveyed;
+use crate::peer::conveyed::{Conveyed, Unused};
 use crate::peer::{Thumbprint, certificate};
 
-/// The longest value that is looked at, in bytes: a certificate with its chain.
-const MAX_BYTES: usize = 32 * 1024;
 /// Bounds of the JSON in it.
 const BOUNDS: Bounds = Bounds { depth: 4, values: 512, members: 64 };
 
 /// What the hop with the certificate `hop` says. It writes one element. Behind it may stand the one that this proxy adds itself
 /// (`APPEND_FORWARD`), which tells of the hop.
-pub(super) fn read(value: &[u8], hop: Thumbprint) -> Option<Conveyed> {
-    if value.len() > MAX_BYTES {
-        return None;
+pub(super) fn read(value: &[u8], hop: Thumbprint) -> Result<Conveyed, Unused> {
+    let is_ours = |added: &Element| added.hash() == Some(hop);
+    let first = first(value, is_ours).ok_or(Unused::Unreadable)?;
+    // A hop without a client certificate sends no field, and this proxy may add one all the same.
+    if is_ours(&first) {
+        return Err(Unused::Missing);
     }
+    first.conveyed().ok_or(Unused::Unreadable)
+}
+
+/// The first of one element, or of two with the one that this proxy adds.
+fn first(value: &[u8], is_ours: impl Fn(&Element) -> bool) -> Option<Element> {
     let elements = match value.first() {
         Some(b'[') => of_json(value)?,
         _ => of_text(std::str::from_utf8(value).ok()?)?,
     };
     let mut elements = elements.into_iter();
     let (first, added, more) = (elements.next()?, elements.next(), elements.next());
-    let is_ours = |added: &Element| added.hash() == Some(hop);
-    (more.is_none() && added.as_ref().is_none_or(is_ours)).then_some(())?;
-    // A hop without a client certificate sends no field, and this proxy may add one all the same.
-    (!is_ours(&first)).then_some(())?;
-    first.conveyed()
+    (more.is_none() && added.as_ref().is_none_or(is_ours)).then_some(first)
 }
 
 /// What was written once, or not at all.
@@ -75,14 +79,17 @@ impl Element {
 
     fn conveyed(self) -> Option<Conveyed> {
         let thumbprint = self.hash()?;
-        let pem = self.certificate.believed.map(String::into_bytes);
-        if let Some(pem) = &pem {
-            (certificate::thumbprint_of(pem).ok()? == thumbprint).then_some(())?;
+        let der = match &self.certificate.believed {
+            Some(pem) => Some(certificate::der_of(pem.as_bytes()).ok()?),
+            None => None,
+        };
+        if let Some(der) = &der {
+            (Thumbprint::from_bytes(Sha256::digest(der).into()) == thumbprint).then_some(())?;
         }
         let (uri_sans, dns_sans) = self.names.unwrap_or_default();
         let printable = |names: Vec<String>| names.iter().map(|name| certificate::printable(name)).collect();
         let subject = self.subject.believed.map(|subject| certificate::printable(&subject));
-        Some(Conveyed { thumbprint, pem, subject, uri_sans: printable(uri_sans), dns_sans: printable(dns_sans) })
+        Some(Conveyed { thumbprint, der, subject, uri_sans: printable(uri_sans), dns_sans: printable(dns_sans) })
     }
 
     /// Adds a pair of the text. `None` if it cannot stand there.
@@ -179,7 +186,6 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sha2::{Digest, Sha256};
 
     use super::*;
 
@@ -194,7 +200,7 @@ mod tests {
     /// `REAL`, `GATEWAY` and `FORGED` stand for hashes.
     fn reads(value: &str) -> Option<Conveyed> {
         let value = value.replace("REAL", REAL).replace("GATEWAY", GATEWAY).replace("FORGED", FORGED);
-        read(value.as_bytes(), thumbprint(GATEWAY))
+        read(value.as_bytes(), thumbprint(GATEWAY)).ok()
     }
 
     /// A PEM as it stands in text, in JSON, and its digest.
@@ -239,7 +245,7 @@ mod tests {
             [r"CN=a;Cert=forged;x", r#"CN=client \"x\",OU=AB,O=Acme\, Inc"#, r#"CN=a\\"#, "CN=a,Hash=FORGED;URI=x"]
         {
             let read = reads(&format!("Hash=REAL;Subject=\"{subject}\";URI=")).unwrap();
-            assert_eq!((read.thumbprint, read.pem), (thumbprint(REAL), None), "{subject}");
+            assert_eq!((read.thumbprint, read.der), (thumbprint(REAL), None), "{subject}");
             assert_eq!(read.subject, Some(subject.replace("FORGED", FORGED)));
         }
     }
@@ -263,7 +269,7 @@ mod tests {
                 for value in [format!("Hash=REAL;URI={hostile}{added}"), format!("Hash=REAL;DNS={hostile}{added}")] {
                     if let Some(read) = reads(&value) {
                         assert_eq!(
-                            (read.thumbprint, read.subject, read.pem),
+                            (read.thumbprint, read.subject, read.der),
                             (thumbprint(REAL), None, None),
                             "{value}"
                         );
@@ -358,7 +364,7 @@ mod tests {
     fn a_certificate_must_be_the_one_with_the_hash() {
         let (text, json, hash) = certificate();
         let (_, other, _) = certificate();
-        let pem = |value: String| reads(&value).map(|read| (read.thumbprint, read.pem.is_some()));
+        let pem = |value: String| reads(&value).map(|read| (read.thumbprint, read.der.is_some()));
         let good = Some((thumbprint(&hash), true));
         assert_eq!(pem(format!("Hash={hash};Cert=\"{text}\";Chain=\"{text}\";URI=")), good);
         assert_eq!(pem(format!("[{{\"hash\":\"{hash}\",\"cert\":\"{json}\"}}]")), good);
@@ -379,7 +385,7 @@ mod tests {
     #[test]
     fn too_long_a_value_is_not_looked_at() {
         let long = |bytes: usize| reads(&format!("Hash=REAL;Subject=\"{}\"", "a".repeat(bytes)));
-        assert!(long(30_000).is_some() && long(33_000).is_none());
+        assert!(long(30_000).is_some());
         assert_eq!(reads(&format!("[{}]", "{\"by\":[]},".repeat(600))), None);
     }
 

@@ -59,6 +59,11 @@ impl PeerPattern {
         }
     }
 
+    /// Whether it may mean somebody of whom only a SPIFFE ID is known.
+    pub fn is_of_principals(&self) -> bool {
+        matches!(self, PeerPattern::Exactly(_) | PeerPattern::Below(_) | PeerPattern::Any)
+    }
+
     /// Whether every peer that `other` means is one that it means, as far as the patterns alone tell.
     pub fn includes(&self, other: &Self) -> bool {
         match (self, other) {

@@ -11,6 +11,19 @@ pub enum PeerSource {
     Tls,
     /// From a header of a hop in front, where that hop is believed.
     Hop(TrustedHops),
+    /// Nowhere: the mesh tells who the caller is.
+    MeshPrincipal,
+}
+
+impl PeerSource {
+    /// The name operators see.
+    pub const fn slug(&self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Hop(hops) => hops.header.slug(),
+            Self::MeshPrincipal => "mesh-principal",
+        }
+    }
 }
 
 /// The hops that are believed what they say of their clients.
@@ -29,6 +42,8 @@ pub struct TrustedHops {
 pub enum ConveyedIn {
     /// Envoy's.
     Xfcc,
+    /// That of RFC 9440.
+    ClientCert,
 }
 
 impl ConveyedIn {
@@ -36,6 +51,23 @@ impl ConveyedIn {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Xfcc => "x-forwarded-client-cert",
+            Self::ClientCert => "client-cert",
+        }
+    }
+
+    /// Its name and that of the field that belongs to it, which is not read.
+    pub const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Xfcc => &["x-forwarded-client-cert"],
+            Self::ClientCert => &["client-cert", "client-cert-chain"],
+        }
+    }
+
+    /// The name operators see.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Xfcc => "xfcc",
+            Self::ClientCert => "client-cert",
         }
     }
 }

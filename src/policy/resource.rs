@@ -37,7 +37,7 @@ pub struct Resource {
 impl Resource {
     /// Whether something here depends on who the peer of a connection is, beyond its thumbprint.
     pub fn needs_identities(&self) -> bool {
-        *self.peer != PeerSource::Tls
+        matches!(*self.peer, PeerSource::Hop(_))
             || self.forward.needs_identity()
             || self.routes.iter().any(|route| route.needs_identity())
     }

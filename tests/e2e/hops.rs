@@ -5,18 +5,10 @@ use boundgate_testbed::{Answer, Client, ClientCertificates, EnvoyConfig, Identit
 use serde_json::{Value, json};
 
 use crate::expectations::{alices_token, config, refused};
+use crate::front::{self, handles};
 
 const CONVEYED: &str = "x-forwarded-client-cert";
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// What the proxy does with the header before the filter sees it.
-fn handles(envoy: &mut Value, forward: &str, details: Value) {
-    for listener in envoy["static_resources"]["listeners"].as_array_mut().unwrap() {
-        let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
-        manager["forward_client_cert_details"] = forward.into();
-        manager["set_current_client_cert_details"] = details.clone();
-    }
-}
 
 /// A proxy that believes `gateway`.
 fn behind(forward: &'static str) -> EnvoyConfig {
@@ -24,7 +16,7 @@ fn behind(forward: &'static str) -> EnvoyConfig {
     config["peer"] = json!({"from": {"xfcc": {"trusted": ["spiffe://example.org/client/gateway"]}}});
     config["resources"][0]["forward"] = json!({"headers": {"x-peer": "peer"}});
     let all = json!({"subject": true, "uri": true, "dns": true});
-    EnvoyConfig::new(config).edit(move |envoy| handles(envoy, forward, all.clone()))
+    EnvoyConfig::new(config).edit(move |envoy| handles(envoy, forward, &all))
 }
 
 fn escaped(identity: &Identity) -> String {
@@ -150,7 +142,7 @@ async fn one_host_may_have_callers_behind_a_gateway_and_another_callers_of_its_o
     mesh["hosts"] = json!(["mesh.example.com"]);
     mesh["peer"] = json!({"from": {"xfcc": {"trusted": ["spiffe://example.org/client/gateway"], "direct": true}}});
     config["resources"].as_array_mut().unwrap().push(mesh);
-    let forwarding = |envoy: &mut Value| handles(envoy, "FORWARD_ONLY", json!({}));
+    let forwarding = |envoy: &mut Value| handles(envoy, "FORWARD_ONLY", &json!({}));
     let bed = Testbed::start(EnvoyConfig::new(config).edit(forwarding)).await;
     let (token, header) = (alices_token(&bed).await, element(&bed.pki.client("alice")));
     let at = |name: &str, host: &str| {
@@ -169,24 +161,9 @@ async fn one_host_may_have_callers_behind_a_gateway_and_another_callers_of_its_o
     assert!(bed.upstream.received().iter().all(|request| request.header(CONVEYED).is_none()));
 }
 
-/// An Envoy in front that shows the certificate of `gateway`, and does this with its clients'.
+/// An Envoy in front that does this with its clients' certificates.
 async fn in_front_of(bed: &Testbed, forward: &'static str, details: Value) -> Testbed {
-    let (inner, gateway) = (bed.envoy.address("boundgate"), bed.pki.client("gateway"));
-    let (chain, key) = (gateway.certificate_pem(), gateway.key_pem());
-    let edge = EnvoyConfig::new(config()).without_filter().without_interlock().edit(move |envoy| {
-        handles(envoy, forward, details.clone());
-        let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
-        let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "upstream").unwrap();
-        let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
-        endpoint["address"]["socket_address"] = json!({"address": inner.ip(), "port_value": inner.port()});
-        cluster["transport_socket"] = json!({"name": "envoy.transport_sockets.tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-            "common_tls_context": {"tls_certificates": [{
-                "certificate_chain": {"inline_string": chain}, "private_key": {"inline_string": key}
-            }]}
-        }});
-    });
-    Testbed::start(edge).await
+    front::in_front_of(bed, move |envoy| handles(envoy, forward, &details)).await
 }
 
 #[tokio::test]

@@ -86,7 +86,9 @@ impl Envoy {
             .args(["--file-flush-interval-msec", "10", "--drain-time-s", &config.drain_seconds.to_string()])
             // Without the long list of extensions at the start.
             .args(["--component-log-level", "main:warning"]);
-        Self::launch(command, folder, Some((config, surroundings)), listeners.len()).await
+        // Others have no port.
+        let ported = listeners.iter().filter(|listener| listener["address"]["socket_address"].is_object()).count();
+        Self::launch(command, folder, Some((config, surroundings)), ported).await
     }
 
     /// Runs a shipped configuration unchanged, such as `envoy/boundgate.yaml`, with the command line of func-e. Its

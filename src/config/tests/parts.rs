@@ -99,11 +99,18 @@ fn keys_in_the_configuration_are_checked_one_by_one() {
 
 #[test]
 fn whose_word_is_taken_about_a_caller_is_checked() {
-    const REMEDY: &str = r#"Write "tls" or { xfcc: { trusted: [...] } }."#;
+    const REMEDY: &str =
+        r#"Write "tls", "mesh-principal", { xfcc: { trusted: [...] } } or { client_cert: { trusted: [...] } }."#;
     for pointer in ["/peer", "/resources/0/peer"] {
         let place = pointer[1..].replace("/0/", "[0].");
         for (from, finding) in [
-            (json!("mesh-principal"), format!("from: \"mesh-principal\" is not supported yet. {REMEDY}")),
+            (
+                json!({ "xfcc": { "trusted": ["dns:a"] }, "client_cert": { "trusted": ["dns:a"] } }),
+                "from: names two sources, which could contradict each other. Name the one that the hops in front write; \
+                 resources[].peer may name another."
+                    .to_owned(),
+            ),
+            (json!({ "client_cert": {} }), "from.client_cert.trusted: missing. It has no default: write it.".to_owned()),
             (json!("header"), format!("from: \"header\" is unknown here. {REMEDY}")),
             (json!(["tls"]), format!("from: this is a list, not a word or a table. {REMEDY}")),
             (json!({}), format!("from: names no source. {REMEDY}")),

@@ -160,3 +160,86 @@ fn clients_behind_one_hop_have_budgets_of_their_own_also_where_no_route_is_found
     };
     assert_eq!([unknown(BOB), unknown(BOB), unknown([7; 32])], [404, 429, 404]);
 }
+
+/// A certificate in DER, and its SHA-256.
+fn certificate(name: &str) -> (Vec<u8>, [u8; 32]) {
+    let mut params = rcgen::CertificateParams::new(vec![format!("{name}.example.org")]).unwrap();
+    let uri = format!("spiffe://example.org/client/{name}");
+    params.subject_alt_names.push(rcgen::SanType::URI(uri.as_str().try_into().unwrap()));
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    (certificate.der().to_vec(), <sha2::Sha256 as sha2::Digest>::digest(certificate.der()).into())
+}
+
+fn client_cert(der: &[u8]) -> String {
+    use base64::Engine;
+    format!(":{}:", base64::engine::general_purpose::STANDARD.encode(der))
+}
+
+#[test]
+fn a_certificate_in_client_cert_is_that_of_the_trusted_hops_client_and_goes_no_further() {
+    let mut config = config();
+    config["peer"] = json!({"from": {"client_cert": {"trusted": ["spiffe://example.org/client/alice"]}}});
+    let ((der, digest), (other, _)) = (certificate("bob"), certificate("carol"));
+    let bobs = |field: &str| {
+        let request = get("/orders/7").peer(ALICE).token(&token().bound_to(digest));
+        Scene::new(&config).run(&request.header("client-cert", field).header("client-cert-chain", &client_cert(&other)))
+    };
+    let mesh = |field: &str| Scene::new(&config).run(&get("/mesh").peer(ALICE).header("client-cert", field));
+    let mut removed = forwarded(bobs(&client_cert(&der))).upstream().remove.clone();
+    removed.sort();
+    assert_eq!(removed, ["client-cert", "client-cert-chain"]);
+    forwarded(mesh(&client_cert(&der)));
+    assert_eq!(refused(bobs(&client_cert(&other))).reason, Reason::BindingMismatch);
+    for wrong in ["", "::", &client_cert(&der)[1..], &format!("{0}, {0}", client_cert(&der)), &client_cert(b"\x30\x01")]
+    {
+        assert_eq!(refused(bobs(wrong)).reason, Reason::CertificateMissing, "{wrong}");
+        assert_eq!(refused(mesh(wrong)).reason, Reason::PeerMissing, "{wrong}");
+    }
+    // A sequence that is no certificate is somebody's thumbprint at the most.
+    assert_eq!(refused(mesh(":MAA=:")).reason, Reason::PeerUnidentified);
+    let xfcc = get("/mesh").peer(ALICE).header(CLIENT, &hash(BOB));
+    assert_eq!(refused(Scene::new(&config).run(&xfcc)).reason, Reason::PeerMissing, "the header of another source");
+}
+
+#[test]
+fn a_hop_may_be_known_by_the_pin_of_its_certificate() {
+    let hex = |certificate: [u8; 32]| certificate.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (trusted, believed) in [(hex(ALICE), true), (hex([7; 32]), false)] {
+        let mut config = config();
+        config["peer"] = believes(&format!("sha256:{trusted}"));
+        match Scene::new(&config).run(&bobs("/orders/7").header(CLIENT, &hash(BOB))) {
+            Verdict::Forward(_) => assert!(believed),
+            verdict => assert_eq!((refused(verdict).reason, believed), (Reason::CertificateMissing, false)),
+        }
+    }
+}
+
+#[test]
+fn the_record_tells_where_it_was_read_who_calls_and_why_a_hops_word_was_not_used() {
+    let record = |scene: &mut Scene, request: &Request| -> (Value, Value) {
+        let mut exchange = scene.exchange(request);
+        let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
+        let record = crate::observe::audit_record(exchange.seen(), crate::observe::Decision::from(&verdict));
+        let record: Value = serde_json::from_str(&record).unwrap();
+        (record["peer_source"].clone(), record["conveyed_unused"].clone())
+    };
+    let tls = record(&mut Scene::new(&config()), &get("/healthz").peer(ALICE));
+    assert_eq!(tls, (json!("tls"), Value::Null));
+    assert_eq!(record(&mut Scene::new(&config()), &get("/healthz")), (Value::Null, Value::Null));
+    let mut direct = behind();
+    direct["peer"]["from"]["xfcc"]["trusted"] = json!(["spiffe://example.org/client/x"]);
+    direct["peer"]["from"]["xfcc"]["direct"] = true.into();
+    let request = || get("/nowhere").peer(ALICE);
+    for (config, request, source, unused) in [
+        (behind(), request().header(CLIENT, &hash(BOB)), json!("xfcc"), Value::Null),
+        (behind(), request(), Value::Null, json!("missing")),
+        (behind(), request().header(CLIENT, &hash(ALICE)), Value::Null, json!("missing")),
+        (behind(), request().header(CLIENT, "x").header(CLIENT, "x"), Value::Null, json!("repeated")),
+        (behind(), request().header(CLIENT, &"x".repeat(40_000)), Value::Null, json!("unreadable")),
+        (behind(), get("/").header(CLIENT, &hash(BOB)), Value::Null, json!("hop-untrusted")),
+        (direct.clone(), request().header(CLIENT, &hash(BOB)), json!("tls"), json!("hop-untrusted")),
+        (direct, request(), json!("tls"), Value::Null),
+    ] {
+        assert_eq!(record(&mut Scene::new(&config), &request), (source, unused));
+    }
+}
