@@ -99,6 +99,8 @@ reasons! {
     BindingMismatch = "binding-mismatch",
     /// The token lacks a scope of the route.
     ScopeMissing = "scope-missing",
+    /// What the request names in its path, query or a header is not what the token's claims say: another's object, or one that cannot be told.
+    ObjectMismatch = "object-mismatch",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
     ClaimUnforwardable = "claim-unforwardable",
     /// The source of the request has failed too often to have another token verified.
@@ -161,6 +163,7 @@ pub struct Row {
 }
 
 const INVALID: &str = "The access token is invalid";
+const NOT_ALLOWED: &str = "The access token does not allow this request";
 const UNAVAILABLE: &str = "The service is temporarily unavailable";
 
 // gRPC status codes, https://grpc.io/docs/guides/status-codes/
@@ -193,6 +196,7 @@ impl Reason {
             | Reason::CertificateMissing
             | Reason::BindingMismatch
             | Reason::ScopeMissing
+            | Reason::ObjectMismatch
             | Reason::ClaimUnforwardable
             | Reason::KeysUnavailable => true,
             Reason::HeadMalformed
@@ -283,6 +287,8 @@ impl Reason {
                 "The request requires higher privileges than provided by the access token",
                 Caller,
             ),
+            // As if there were such an object, whether there is or not: it is judged before anybody looks.
+            Reason::ObjectMismatch => row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller),
             Reason::SourceLockedOut => {
                 row(429, RESOURCE_EXHAUSTED, NO, "Too many requests from this source have failed", Caller)
             }

@@ -1,13 +1,19 @@
 //! Authorisation: may this caller use this route? In: the route's access rule and what was proved about the caller.
-//! Out: a [`Grant`], which nothing else can make, or a [`Reason`].
+//! Out: a [`Grant`], which nothing else can make, or a [`Denial`].
 //! Not here: who the caller is (`peer`, `token`, `binding`), how fast it may go (`limit`).
 
+mod denial;
+mod objects;
 mod peers;
+mod said;
 mod scopes;
 
 use std::rc::Rc;
 
+pub use denial::{Denial, DenyingRule};
+
 use crate::binding::Bound;
+use crate::http::Head;
 use crate::peer::PeerIdentity;
 use crate::policy::{PeerRule, TokenRule};
 use crate::reason::Reason;
@@ -16,6 +22,14 @@ use crate::token::AccessToken;
 /// The scopes of a route that a token lacks: of those of which one would do, all.
 pub fn missing_scopes<'r>(rule: &'r TokenRule, token: &AccessToken) -> Vec<&'r str> {
     scopes::missing(&rule.scopes, &token.claims().scopes)
+}
+
+/// What a token is shown for, and by whom.
+pub struct AccessRequest<'a> {
+    /// The head of the request.
+    pub head: &'a Head,
+    /// Who the peer is, where the route asks.
+    pub peer: Option<&'a PeerIdentity>,
 }
 
 /// Leave to use a route. Made only by this module.
@@ -42,15 +56,17 @@ impl Grant {
         Ok(Self { token: None })
     }
 
-    /// For a bound token with the route's scopes, and a peer on its list if there is one.
-    pub fn token(rule: &TokenRule, bound: Bound, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
-        if !scopes::satisfied(&rule.scopes, &bound.token().claims().scopes) {
-            return Err(Reason::ScopeMissing);
+    /// For a bound token that may do what is requested. The order is the precedence of refusals.
+    pub fn token(rule: &TokenRule, bound: Bound, request: &AccessRequest<'_>) -> Result<Self, Denial> {
+        let token = bound.token();
+        if !scopes::satisfied(&rule.scopes, &token.claims().scopes) {
+            return Err(Reason::ScopeMissing.into());
         }
         if let Some(peers) = &rule.peers {
-            peers::admits(peers, peer)?;
+            peers::admits(peers, request.peer)?;
         }
-        Ok(Self { token: Some(bound.token().clone()) })
+        objects::owned(&rule.objects, request.head, token)?;
+        Ok(Self { token: Some(token.clone()) })
     }
 
     /// The token that earned it, where one did.

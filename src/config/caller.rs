@@ -133,6 +133,37 @@ impl TextKey for ForwardedFact {
     }
 }
 
+/// A claim that says whose an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnerClaim(pub(super) Fact);
+
+impl OwnerClaim {
+    const USE: Use = Use { words: &["sub", "client_id", "claim.<name>"], claim: owners_claim };
+}
+
+/// No claim that differs from token to token, or is a list of something else.
+fn owners_claim(name: &str) -> Result<Box<str>, Mistake> {
+    let why = match name {
+        "jti" | "exp" | "iat" | "nbf" | "cnf" => "says nothing of whom the token is about",
+        "aud" | "scope" | "iss" => "is no name of an object",
+        _ => return claim_name(name, &["client_id", "sub"]),
+    };
+    Err(Mistake::new(format!("claim {} {why}", quoted(name)), "Write sub, client_id or another claim."))
+}
+
+impl TextKey for OwnerClaim {
+    const WHAT: &'static str = "a claim";
+    const EXAMPLE: &'static str = "sub, client_id or claim.<name>, or a list of these";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        Self::USE.parse(text).map(Self)
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^(sub|client_id|claim\..+)$");
+    }
+}
+
 /// Headers that HTTP itself, Envoy or this filter needs as they are.
 const RESERVED_HEADERS: &[&str] = &[
     "authorization",

@@ -12,6 +12,7 @@ use crate::config::finding::{Findings, Place};
 use crate::config::jwks::{DiscoverySetting, FieldValue};
 use crate::config::limits::{EventSetting, XRateLimitSetting};
 use crate::config::moment::Moment;
+use crate::config::objects::Owners;
 use crate::config::peer::PeerFrom;
 use crate::config::peer_text::PeerText;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
@@ -243,6 +244,9 @@ config_table! {
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
+        /// Whose the objects must be that a request names: parameters of the path, `query.<name>` or `header.<name>`, and for each the claim that
+        /// says so.
+        r#where: Named<Owners> = optional,
         /// The names of the limits that a request is counted by, or `none`. Without it: those of the resource.
         limits: LimitNames = optional,
         /// What one request takes from each of its limits.
@@ -254,7 +258,7 @@ config_table! {
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "where", "on", "mode", "step_up", "in_flight", "claims", "fields" }
+    later { "on", "mode", "step_up", "in_flight", "claims", "fields" }
 }
 
 config_table! {

@@ -31,6 +31,7 @@ mod jwks;
 mod keys;
 mod limits;
 mod moment;
+mod objects;
 mod order;
 mod overrides;
 mod peer;

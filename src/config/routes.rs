@@ -8,6 +8,7 @@ use crate::config::defined::Defined;
 use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
+use crate::config::objects;
 use crate::config::table::At;
 use crate::config::values::Name;
 use crate::policy::{
@@ -119,7 +120,7 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
 
 fn route(table: &RouteTable, resource: &str, limits: Charges, findings: &mut Findings) -> Option<Route> {
     let methods = methods(table, findings);
-    let access = access(table, findings);
+    let access = access(table, table.path.as_ref().map(|path| &path.0), findings);
     let mut pattern = table.path.as_ref()?.0.clone();
     allow_slashes(table, &mut pattern, findings);
     let name = match (&table.name, &methods) {
@@ -185,7 +186,7 @@ fn methods(table: &RouteTable, findings: &mut Findings) -> MethodSet {
 }
 
 /// `None` if what was written for `access` is not known.
-fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
+fn access(table: &RouteTable, pattern: Option<&Pattern>, findings: &mut Findings) -> Option<Access> {
     if findings.touch(&table.at.key("access")) {
         return None;
     }
@@ -196,11 +197,11 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
     };
     match table.access {
         AccessSetting::Public => {
-            senseless(&["bound", "scopes", "peers"], "means nothing on a public route");
+            senseless(&["bound", "scopes", "peers", "where"], "means nothing on a public route");
             Some(Access::Public)
         }
         AccessSetting::Peer => {
-            senseless(&["bound", "scopes"], "is asked of tokens, and this route takes none");
+            senseless(&["bound", "scopes", "where"], "is asked of tokens, and this route takes none");
             let at = table.at.key("peers");
             let peers = peers(table, findings);
             if peers.is_none() && !findings.touch(&at) {
@@ -222,6 +223,7 @@ fn access(table: &RouteTable, findings: &mut Findings) -> Option<Access> {
                 any: plain(&scopes.any),
             }),
             peers: peers(table, findings),
+            objects: objects::compile(table, pattern, findings),
         })),
     }
 }

@@ -266,7 +266,7 @@ macro_rules! config_table {
             fn read_members(members: &Object, at: &Place, findings: &mut Findings) -> Self {
                 let mut reader = Reader { members, at, findings };
                 $( let $key = config_table!(@read reader $key $type, $kind $(($default))?); )*
-                let given = reader.finish(&[$(stringify!($key)),*], &[$($later),*]);
+                let given = reader.finish(&[$(config_table!(@name $key)),*], &[$($later),*]);
                 Self { at: at.clone(), given, $($key),* }
             }
         }
@@ -276,7 +276,7 @@ macro_rules! config_table {
                 match value {
                     Value::Object(members) => Some(Self::read_members(members, at, findings)),
                     _ => {
-                        let keys = [$(stringify!($key)),*].join(", ");
+                        let keys = [$(config_table!(@name $key)),*].join(", ");
                         findings.add(at, not_what(value, "a table"), format!("Its keys: {keys}."));
                         None
                     }
@@ -288,9 +288,9 @@ macro_rules! config_table {
                 $(
                     let schema = described(<$type as Key>::schema(), &[$($doc),*]);
                     let schema = config_table!(@schema schema $type, $kind $(($default))?);
-                    properties.insert(stringify!($key).into(), schema);
+                    properties.insert(config_table!(@name $key).into(), schema);
                 )*
-                let keys = [$((stringify!($key), stringify!($kind))),*];
+                let keys = [$((config_table!(@name $key), stringify!($kind))),*];
                 let required: Vec<&str> = keys.iter().filter(|(_, kind)| *kind == "required").map(|(key, _)| *key).collect();
                 let mut schema = serde_json::json!({
                     "type": "object", "properties": properties, "additionalProperties": false
@@ -302,11 +302,15 @@ macro_rules! config_table {
             }
 
             fn listed() -> String {
-                let keys = [$(stringify!($key)),*];
+                let keys = [$(config_table!(@name $key)),*];
                 format!("Write a list of tables, each behind a dash, like - {}: ...", keys.first().unwrap_or(&""))
             }
         }
     };
+
+    // A key that is a word of Rust.
+    (@name r#where) => { "where" };
+    (@name $key:ident) => { stringify!($key) };
 
     (@type required $type:ty) => { Option<$type> };
     (@type optional $type:ty) => { Option<$type> };
@@ -314,9 +318,9 @@ macro_rules! config_table {
     (@type default $type:ty) => { $type };
 
     (@read $reader:ident $key:ident $type:ty, default($default:expr)) => {
-        $reader.or::<$type>(stringify!($key), $default)
+        $reader.or::<$type>(config_table!(@name $key), $default)
     };
-    (@read $reader:ident $key:ident $type:ty, $kind:ident) => { $reader.$kind::<$type>(stringify!($key)) };
+    (@read $reader:ident $key:ident $type:ty, $kind:ident) => { $reader.$kind::<$type>(config_table!(@name $key)) };
 
     (@schema $schema:ident $type:ty, default($default:expr)) => {{
         let default: $type = $default;

@@ -8,6 +8,7 @@ mod hosts;
 mod issuers;
 mod jwks;
 mod limits;
+mod objects;
 mod order;
 mod parts;
 #[cfg(feature = "cli")]

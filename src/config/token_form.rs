@@ -190,7 +190,7 @@ impl Written for SaysWhat {
 }
 
 /// What `read` makes of the value, or of each item of a list.
-fn one_or_list<T>(
+pub(super) fn one_or_list<T>(
     value: &Value,
     at: &Place,
     findings: &mut Findings,
@@ -213,6 +213,6 @@ fn one_or_many(mut values: impl ExactSizeIterator<Item = serde_json::Value>) -> 
     }
 }
 
-fn list_schema(item: &serde_json::Value) -> serde_json::Value {
+pub(super) fn list_schema(item: &serde_json::Value) -> serde_json::Value {
     json!({ "type": "array", "items": item, "minItems": 1, "maxItems": MOST })
 }

@@ -40,7 +40,7 @@ use holder::{Found, Holder};
 use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
-use crate::authz::Grant;
+use crate::authz::{AccessRequest, Grant};
 use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
@@ -360,7 +360,7 @@ impl Exchange {
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
         let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
-        Ok(Grant::token(rule, bound, identity)?)
+        Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity })?)
     }
 
     /// Whether the connection was opened for another resource (RFC 9110 §7.4, §15.5.20): the CAs that its certificate was

@@ -10,6 +10,7 @@ mod flood;
 mod hops;
 mod issuers;
 mod limits;
+mod objects;
 mod peers;
 mod principals;
 mod report;

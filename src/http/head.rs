@@ -71,6 +71,22 @@ impl Head {
         self.fields.all(name)
     }
 
+    /// The value of a header field that is there once, in no other spelling that some servers read alike (`_` for `-`). `Err`: whether
+    /// it is missing.
+    pub fn only(&self, name: &str) -> Result<&[u8], bool> {
+        let is_dash = |byte: u8| matches!(byte, b'-' | b'_');
+        let alike = |field: &[u8]| {
+            let same = |(one, other): (&u8, &u8)| one == other || (is_dash(*one) && is_dash(*other));
+            field.len() == name.len() && field.iter().zip(name.as_bytes()).all(same)
+        };
+        let mut fields = self.fields.iter().filter(|(field, _)| alike(field));
+        match (fields.next(), fields.next()) {
+            (None, _) => Err(true),
+            (Some((field, value)), None) if field == name.as_bytes() => Ok(value),
+            _ => Err(false),
+        }
+    }
+
     /// The bytes that its fields hold.
     pub fn size(&self) -> usize {
         self.fields.size()

@@ -1,6 +1,6 @@
 //! HTTP as this filter reads it: where a request goes and what its head says, in one reading only. In: header bytes as
 //! the proxy holds them. Out: [`HeaderMap`], [`Head`], [`Authority`], [`HostPattern`], [`CanonicalPath`],
-//! [`HttpsUrl`], [`AnswerForm`].
+//! [`query_parameter`], [`HttpsUrl`], [`AnswerForm`].
 //! Not here: which routes exist (`policy`).
 
 mod answer_form;
@@ -9,6 +9,7 @@ mod head;
 mod header_map;
 mod host_pattern;
 mod path;
+mod query;
 mod url;
 
 pub use answer_form::AnswerForm;
@@ -17,4 +18,5 @@ pub use head::{Head, HeadFault, Unread};
 pub use header_map::{HeaderMap, HeaderMapFault, encode};
 pub use host_pattern::{HostNames, HostPattern, HostPatternFault};
 pub use path::{CanonicalPath, PathFault, SegmentSet, is_segment, plain, unescaped};
+pub use query::{QueryFault, query_parameter};
 pub use url::{HttpsUrl, HttpsUrlFault};

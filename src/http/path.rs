@@ -204,7 +204,7 @@ fn check_escape(digits: [u8; 2]) -> Result<(), PathFault> {
 }
 
 /// Whether there is an escape in `text`, whose escapes are resolved: also one of IIS (`%u002e`).
-fn has_escape(text: &[u8]) -> bool {
+pub(super) fn has_escape(text: &[u8]) -> bool {
     let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
     text.split(|byte| *byte == b'%').skip(1).any(|behind| match behind {
         [b'u' | b'U', digits @ ..] => digits.get(..4).is_some_and(hex),

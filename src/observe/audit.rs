@@ -67,6 +67,8 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_scopes: Vec<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     claim: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     because: Option<&'static str>,
@@ -109,6 +111,7 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
     let refused_token = facts.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
     let claimed = facts.claimed.as_deref();
+    let denying = refusal.and_then(Refusal::denying_rule);
     let record = Record {
         decision,
         reason,
@@ -136,8 +139,9 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
         shadow_limits: facts.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
         events: facts.events.iter().map(|event| event.slug()).collect(),
         missing_scopes: refusal.map(|refusal| lacking(facts, refusal)).unwrap_or_default(),
+        rule: denying.map(|rule| Bounded(&rule.path)),
         claim: claimed.and_then(|claimed| claimed.member.as_deref()).map(Bounded),
-        because: claimed.and_then(|claimed| claimed.because),
+        because: claimed.and_then(|claimed| claimed.because).or(denying.map(|rule| rule.because)),
         token: refused_token.map(|token| Verified::of(token)),
         unverified: claimed.map(Unverified::of),
     };
@@ -197,6 +201,7 @@ mod tests {
             shadow_limits: vec![Bounded("x")],
             events: vec!["x"],
             missing_scopes: vec![Bounded("x")],
+            rule: text(),
             claim: text(),
             because: Some("x"),
             token: Some(Verified::full()),

@@ -12,6 +12,7 @@ mod hosts;
 mod issuer;
 mod limit;
 mod mark;
+mod objects;
 mod peer_pattern;
 mod peer_source;
 mod profile;
@@ -36,6 +37,7 @@ pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,
 };
 pub use mark::Mark;
+pub use objects::{ObjectName, ObjectRule};
 pub use peer_pattern::{PeerPattern, PeerRule, is_below};
 pub use peer_source::{ConveyedIn, PeerSource, TrustedHops};
 pub use profile::Profile;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{Charge, Charges, Origin, Pattern, PeerRule};
+use crate::policy::{Charge, Charges, ObjectRule, Origin, Pattern, PeerRule};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ impl Access {
                 (mine.binding == theirs.binding || mine.binding == BindingRule::Mtls)
                     && mine.scopes.demands_all_of(&theirs.scopes)
                     && (theirs.peers.is_none() || mine.peers == theirs.peers)
+                    && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
             }
             (Access::Public | Access::Peer(_) | Access::Token(_), Access::Peer(_) | Access::Token(_)) => false,
         }
@@ -130,7 +131,7 @@ impl Access {
 }
 
 /// What a token must be and allow.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct TokenRule {
     /// How it is bound to its sender.
     pub binding: BindingRule,
@@ -138,12 +139,15 @@ pub struct TokenRule {
     pub scopes: ScopeRule,
     /// Which peers may use it; `None`: any.
     pub peers: Option<PeerRule>,
+    /// Whose the objects must be that a request names. All of these hold.
+    pub objects: Vec<ObjectRule>,
 }
 
 /// Sender constraint of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BindingRule {
     /// The token must be bound to the client certificate (RFC 8705 §3).
+    #[default]
     Mtls,
     /// A token without `cnf` passes; one with `cnf` is held to it.
     WhenBound,

@@ -51,7 +51,7 @@ impl Refusal {
         let challenge = challenge::bearer(row.challenge, row.text, self.resource.as_deref(), self.route.as_deref());
         headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
         match &self.detail {
-            Detail::None | Detail::RetryAfter(_) | Detail::Path(_) => {}
+            Detail::None | Detail::RetryAfter(_) | Detail::Path(_) | Detail::Rule(_) => {}
             Detail::Allow(methods, _) => headers.push(("allow", methods.join(", "))),
             Detail::Limits(over) => headers.extend(over.fields(dialects, now)),
         }
@@ -60,7 +60,9 @@ impl Refusal {
         headers.push(("content-type", form.content_type().to_owned()));
         let text = match &self.detail {
             Detail::Path(fault) => format!("{}: {}", row.text, fault.told()),
-            Detail::None | Detail::RetryAfter(_) | Detail::Allow(..) | Detail::Limits(_) => row.text.to_owned(),
+            Detail::None | Detail::RetryAfter(_) | Detail::Allow(..) | Detail::Limits(_) | Detail::Rule(_) => {
+                row.text.to_owned()
+            }
         };
         // The texts have no character that would have to be escaped.
         let grpc = || {
@@ -84,7 +86,7 @@ impl Refusal {
         match &self.detail {
             Detail::RetryAfter(wait) => Some(*wait),
             Detail::Limits(over) => over.retry_after(),
-            Detail::None | Detail::Allow(..) | Detail::Path(_) => None,
+            Detail::None | Detail::Allow(..) | Detail::Path(_) | Detail::Rule(_) => None,
         }
     }
 

@@ -16,7 +16,7 @@ pub use answer::Answer;
 pub use upstream::Upstream;
 pub(crate) use upstream::for_no_log;
 
-use crate::authz::Grant;
+use crate::authz::{Denial, DenyingRule, Grant};
 use crate::http::PathFault;
 use crate::limit::{OverLimit, Permits, Violation};
 use crate::policy::{Pattern, Resource, Route};
@@ -81,6 +81,8 @@ pub enum Detail {
     Allow(Vec<String>, Box<str>),
     /// Which limits said no.
     Limits(OverLimit),
+    /// Which rule of the route said no.
+    Rule(DenyingRule),
 }
 
 /// A refusal with what its answer may say.
@@ -104,7 +106,18 @@ impl From<Reason> for Refusal {
     }
 }
 
+impl From<Denial> for Refusal {
+    fn from(Denial { reason, rule }: Denial) -> Self {
+        Self { detail: rule.map_or(Detail::None, Detail::Rule), ..reason.into() }
+    }
+}
+
 impl Refusal {
+    /// The rule of the route that said no.
+    pub fn denying_rule(&self) -> Option<&DenyingRule> {
+        if let Detail::Rule(rule) = &self.detail { Some(rule) } else { None }
+    }
+
     /// The names of the limits that said no.
     pub fn violated_limits(&self) -> impl Iterator<Item = &str> {
         let over = if let Detail::Limits(over) = &self.detail { Some(over) } else { None };

@@ -24,6 +24,7 @@ mod keys;
 mod limit_fields;
 mod limits;
 mod module;
+mod objects;
 mod observability;
 mod operations;
 mod paths;

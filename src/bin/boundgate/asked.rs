@@ -292,12 +292,15 @@ impl Asked<'_> {
             format!("scopes {}{missing}", list(&scopes))
         });
         let identity = rule.peers.as_ref().map(|_| self.identity());
-        let saw = has.into_iter().chain(identity).collect::<Vec<_>>().join(", ");
+        let denying = self.refusal().and_then(|refusal| refusal.denying_rule());
+        let denying = denying.map(|denying| format!("{}: {}", denying.path, denying.because));
+        let saw = denying.into_iter().chain(has).chain(identity).collect::<Vec<_>>().join(", ");
         let demanded = match &scopes {
             Some(scopes) => self.key(table, "scopes", scopes),
             None => self.key(table, "scopes", "none"),
         };
-        (Outcome::Passed, saw, [demanded].into_iter().chain(peers).collect())
+        let others = rules::of_token(rule).into_iter().map(|(path, says)| self.rule(path, says));
+        (Outcome::Passed, saw, [demanded].into_iter().chain(peers).chain(others).collect())
     }
 
     fn upstream(&self) -> Part {

@@ -106,9 +106,11 @@ impl Check {
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
-            Reason::ScopeMissing | Reason::PeerMissing | Reason::PeerUnidentified | Reason::PeerNotAllowed => {
-                Check::Policy
-            }
+            Reason::ScopeMissing
+            | Reason::ObjectMismatch
+            | Reason::PeerMissing
+            | Reason::PeerUnidentified
+            | Reason::PeerNotAllowed => Check::Policy,
             Reason::ClaimUnforwardable => Check::Upstream,
             Reason::SourceLockedOut
             | Reason::OverLimit

@@ -41,6 +41,9 @@ struct Row {
     scopes: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     peers: Vec<String>,
+    /// What a token must say besides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
     limits: Vec<String>,
     /// Whether a CORS preflight passes without a token.
     preflight: bool,
@@ -87,6 +90,10 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         Access::Peer(peers) => (None, None, Some(peers)),
         Access::Token(rule) => (Some(rules::binding(rule.binding)), rules::scopes(&rule.scopes), rule.peers.as_ref()),
     };
+    let rules = match &route.access {
+        Access::Token(rule) => rules::of_token(rule).into_iter().map(|(_, says)| says).collect(),
+        Access::Public | Access::Peer(_) => Vec::new(),
+    };
     let (line, column) = places.of(&route.origin.path).map(|Position { line, column }| (line, column)).unzip();
     Row {
         within: document.place.clone(),
@@ -97,6 +104,7 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         bound,
         scopes,
         peers: peers.map(rules::peers).unwrap_or_default(),
+        rules,
         limits: route.limits.iter().map(rules::charge).collect(),
         preflight: route.preflight,
         mode: rules::mode(policy.mode_of(Some(resource))),
@@ -106,7 +114,7 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
     }
 }
 
-const HEADINGS: [&str; 8] = ["HOST", "METHOD", "PATH", "ACCESS", "BINDING", "SCOPES AND PEERS", "LIMITS", "WRITTEN IN"];
+const HEADINGS: [&str; 8] = ["HOST", "METHOD", "PATH", "ACCESS", "BINDING", "DEMANDS", "LIMITS", "WRITTEN IN"];
 
 fn table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     let mut lines = vec![HEADINGS.map(str::to_owned)];
@@ -128,7 +136,7 @@ impl Row {
         let report = if self.mode == rules::mode(Mode::Report) { " (report)" } else { "" };
         let preflight = if self.preflight { " (preflight open)" } else { "" };
         let peers = (!self.peers.is_empty()).then(|| format!("peers {}", self.peers.join(" ")));
-        let demanded: Vec<&str> = self.scopes.iter().chain(&peers).map(String::as_str).collect();
+        let demanded: Vec<&str> = self.scopes.iter().chain(&peers).chain(&self.rules).map(String::as_str).collect();
         let line = self.line.zip(self.column).map(|(line, column)| format!(" ({line}:{column})"));
         let within = self.within.as_ref().map(|within| format!("{within}: ")).unwrap_or_default();
         [

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use boundgate::policy::{
-    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, PeerRule, Quota, ScopeRule,
+    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, ObjectRule, PeerRule, Quota, ScopeRule,
+    TokenRule,
 };
 
 pub fn mode(mode: Mode) -> &'static str {
@@ -46,6 +47,17 @@ pub fn scopes(rule: &ScopeRule) -> Option<String> {
 
 pub fn peers(rule: &PeerRule) -> Vec<String> {
     rule.0.iter().map(ToString::to_string).collect()
+}
+
+/// What a token must be and say beyond its scopes and its peer: each rule with the place where it is written.
+pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
+    let objects = rule.objects.iter().map(|object| (&*object.path, self::object(object)));
+    objects.collect()
+}
+
+fn object(rule: &ObjectRule) -> String {
+    let owners: Vec<String> = rule.owners.iter().map(Fact::to_string).collect();
+    format!("{} is {}", rule.name, owners.join(" or "))
 }
 
 /// The limit of a route by its name, and what is unusual about it.

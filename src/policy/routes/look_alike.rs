@@ -169,8 +169,7 @@ mod tests {
     use super::*;
     use crate::http::CanonicalPath;
     use crate::policy::{
-        Access, BindingRule, Charges, MethodSet, Origin, Pattern, RouteMatch, Routes, RoutesBuilder, ScopeRule,
-        TokenRule,
+        Access, Charges, MethodSet, Origin, Pattern, RouteMatch, Routes, RoutesBuilder, ScopeRule, TokenRule,
     };
 
     /// Pattern, methods (none: all), scope; `-` is public. A parameter `p` takes escaped slashes.
@@ -186,7 +185,7 @@ mod tests {
             let scopes = ScopeRule { all: vec![(*scope).into()], any: Vec::new() };
             let access = match *scope {
                 "-" => Access::Public,
-                _ => Access::Token(TokenRule { binding: BindingRule::Mtls, scopes, peers: None }),
+                _ => Access::Token(TokenRule { scopes, ..TokenRule::default() }),
             };
             let origin = Origin { name: format!("{path} {scope}").into(), path: "".into() };
             let mut pattern = Pattern::parse(path).unwrap();
@@ -410,7 +409,7 @@ mod tests {
                 let Ok(mut pattern) = Pattern::parse(text) else { continue };
                 pattern.allow_slash_in("p");
                 let scopes = ScopeRule { all: vec![scope.to_string().into()], any: Vec::new() };
-                let access = Access::Token(TokenRule { binding: BindingRule::Mtls, scopes, peers: None });
+                let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: text.as_str().into(), path: "".into() };
                 let limits = Charges::default();
                 let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, limits, preflight: false });
@@ -437,7 +436,7 @@ mod tests {
             for (number, pattern) in patterns.iter().enumerate() {
                 let Ok(pattern) = Pattern::parse(pattern) else { continue };
                 let scopes = ScopeRule { all: vec![number.to_string().into()], any: Vec::new() };
-                let access = Access::Token(TokenRule { binding: BindingRule::Mtls, scopes, peers: None });
+                let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: number.to_string().into(), path: "".into() };
                 let limits = Charges::default();
                 let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, limits, preflight: false });
