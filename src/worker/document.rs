@@ -140,3 +140,6 @@ impl<T> Document<T> {
         self.told.as_ref().is_none_or(|(told, when)| told != fault || now.since(*when) >= TOLD_AGAIN)
     }
 }
+
+#[cfg(test)]
+mod tests;
