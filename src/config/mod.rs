@@ -157,7 +157,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
-        needs_identities: *peer != PeerSource::Tls || resources.iter().any(|resource| resource.needs_identities()),
+        needs_identities: matches!(*peer, PeerSource::Hop(_))
+            || resources.iter().any(|resource| resource.needs_identities()),
         hosts: Hosts::of(&resources),
         mode: config.mode.mode(),
         resources,
@@ -166,6 +167,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer,
         assume_validated: config.peer.insecure_assume_validated,
+        warn_before: config.peer.warn_before.0,
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
         limit_fields_in_report: config.limit_fields_in_report,

@@ -108,7 +108,10 @@ impl Asked<'_> {
                     "report" => ", which only reports refusals",
                     _ => "",
                 };
-                (Outcome::Passed, format!("resource {}{report}", shown(&resource.origin.name)), vec![of(resource)])
+                let floor =
+                    resource.require_tls.map(|floor| self.key(&resource.origin.path, "require_tls", floor.name()));
+                let rules = [of(resource)].into_iter().chain(floor).collect();
+                (Outcome::Passed, format!("resource {}{report}", shown(&resource.origin.name)), rules)
             }
             None => {
                 let rules = self.policy.resources.iter().map(|resource| of(resource)).collect();

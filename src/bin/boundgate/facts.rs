@@ -23,11 +23,12 @@ pub fn identity(peer: &PeerIdentity) -> String {
         1 if certificate.is_authority => "no SPIFFE ID: it may sign certificates".to_owned(),
         number => format!("no SPIFFE ID among its {number} URI names"),
     });
+    let ends = certificate.map(|certificate| format!("ends {}", date(certificate.not_after)));
     let validated =
         if peer.validated { "validated (assumed of --peer)" } else { "not validated, or not valid at this time" };
     let names: Vec<&str> = peer.dns_sans.iter().map(String::as_str).collect();
     let names = (!names.is_empty()).then(|| format!("DNS names {}", list(&names)));
-    let facts = id.into_iter().chain(subject).chain(uris).chain(names).chain([validated.to_owned()]);
+    let facts = id.into_iter().chain(subject).chain(uris).chain(names).chain(ends).chain([validated.to_owned()]);
     facts.collect::<Vec<_>>().join(", ")
 }
 

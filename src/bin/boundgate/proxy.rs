@@ -110,6 +110,7 @@ impl Connection for Tls<'_> {
     fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>> {
         let certificate = || self.certificate;
         match property {
+            ConnectionProperty::TlsVersion => Some(b"TLSv1.3".to_vec()),
             ConnectionProperty::SourceAddress => Some(SOURCE.to_vec()),
             ConnectionProperty::PeerDigest => {
                 let digest = certificate()?.thumbprint;
