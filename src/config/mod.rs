@@ -5,7 +5,7 @@
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
 //! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
-//! `escaped_slashes` and `buffers` what is wrong around them.
+//! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
@@ -37,6 +37,7 @@ mod overrides;
 mod peer;
 mod peer_text;
 mod profiles;
+mod removed_header;
 mod resources;
 mod routes;
 mod scalars;

@@ -142,6 +142,12 @@ impl Policy {
         routes.any(|route| route.pattern.takes_slashes())
     }
 
+    /// Whether callers are read in this header, of any resource or where none is known.
+    pub fn reads(&self, header: ConveyedIn) -> bool {
+        let mut sources = self.resources.iter().map(|resource| &resource.peer).chain([&self.peer]);
+        sources.any(|source| matches!(&**source, PeerSource::Hop(hops) if hops.header == header))
+    }
+
     /// Whether refusals are carried out for requests to this resource, or to a host that none serves.
     pub fn mode_of(&self, resource: Option<&Resource>) -> Mode {
         resource.map_or(self.mode, |resource| resource.mode)
