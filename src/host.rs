@@ -72,6 +72,8 @@ pub enum ConnectionProperty {
     Id,
     /// `connection.requested_server_name`: the server name of TLS (SNI), which only a listener with `tls_inspector` has.
     RequestedServerName,
+    /// `connection.tls_version`: `TLSv1.3`; connections with TLS only.
+    TlsVersion,
     /// `connection.sha256_peer_certificate_digest`: 64 lowercase hex characters.
     PeerDigest,
     /// `connection.peer_certificate_valid`: one byte; newer Envoys only.

@@ -43,6 +43,8 @@ reasons! {
     HostUnknown = "host-unknown",
     /// The connection was opened for a host of another resource (SNI), so its certificate was not checked for this one.
     Misdirected = "misdirected",
+    /// The connection has an older version of TLS than the resource's `require_tls`, or none.
+    TlsTooOld = "tls-too-old",
     /// No route of the resource matches the path.
     RouteUnknown = "route-unknown",
     /// The route exists, but not for this method.
@@ -206,6 +208,7 @@ impl Reason {
             | Reason::PathAmbiguous
             | Reason::HostUnknown
             | Reason::Misdirected
+            | Reason::TlsTooOld
             | Reason::RouteUnknown
             | Reason::MethodNotAllowed
             | Reason::PeerUnreadable
@@ -245,6 +248,8 @@ impl Reason {
             Reason::PathAmbiguous => row(400, INVALID_ARGUMENT, NO, "The path is not in canonical form", Caller),
             Reason::HostUnknown => row(421, NOT_FOUND, NO, "This host is not served here", Caller),
             Reason::Misdirected => row(421, NOT_FOUND, NO, "This connection is not for this host", Caller),
+            // Not 426: that is for versions of HTTP to which this connection could change.
+            Reason::TlsTooOld => row(403, PERMISSION_DENIED, NO, "A newer version of TLS is required", Caller),
             Reason::RouteUnknown => row(404, UNIMPLEMENTED, NO, "There is no such resource", Caller),
             Reason::MethodNotAllowed => row(405, UNIMPLEMENTED, NO, "The method is not allowed here", Caller),
             Reason::PeerUnreadable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),

@@ -10,7 +10,7 @@ use crate::config::table::{
 use crate::config::values::{Name, set};
 use crate::http::{CanonicalPath, is_segment};
 use crate::json::{Object, Value};
-use crate::policy::{Mode, Pattern, PatternFault};
+use crate::policy::{Mode, Pattern, PatternFault, TlsFloor};
 
 config_settings! {
     /// Who may pass.
@@ -41,6 +41,29 @@ impl ModeSetting {
         match self {
             Self::Enforce => Mode::Enforce,
             Self::Report => Mode::Report,
+        }
+    }
+}
+
+config_settings! {
+    /// The oldest version of TLS.
+    TlsFloorSetting {
+        /// TLS 1.2.
+        V12 = "1.2",
+        /// TLS 1.3.
+        V13 = "1.3",
+    }
+    refused {
+        "1.0" => "\"1.0\" is broken (RFC 8996)", "Write \"1.2\" or \"1.3\".";
+        "1.1" => "\"1.1\" is broken (RFC 8996)", "Write \"1.2\" or \"1.3\".";
+    }
+}
+
+impl TlsFloorSetting {
+    pub(super) fn floor(self) -> TlsFloor {
+        match self {
+            Self::V12 => TlsFloor::V12,
+            Self::V13 => TlsFloor::V13,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::config::table::nearest;
 use crate::config::yaml::{self, Read};
 use crate::config::{Finding, Findings, compile, load};
 use crate::json::{Bounds, Object, Value};
-use crate::policy::Policy;
+use crate::policy::{ConveyedIn, Policy};
 
 /// A whole file may hold much more than one configuration.
 const FILE: Bounds = Bounds { depth: 64, values: 1_000_000, members: 10_000 };
@@ -51,6 +51,8 @@ pub struct Document {
     mixed_trust: Option<Findings>,
     /// The same, if a route takes escaped slashes.
     hidden_slashes: Option<Findings>,
+    /// The same, if it reads `x-forwarded-client-cert`.
+    removed_header: Option<Findings>,
     /// What its listeners buffer.
     buffers: Vec<Buffer>,
 }
@@ -73,6 +75,7 @@ impl Document {
             around: Findings::default(),
             mixed_trust: None,
             hidden_slashes: None,
+            removed_header: None,
             buffers: Vec::new(),
         }
     }
@@ -93,7 +96,8 @@ impl Document {
         let around = |policy: &Policy| {
             let mixed_trust = self.mixed_trust.iter().filter(|_| policy.needs_identities);
             let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
-            mixed_trust.chain(hidden_slashes).fold(self.around.clone(), Findings::and)
+            let removed_header = self.removed_header.iter().filter(|_| policy.reads(ConveyedIn::Xfcc));
+            mixed_trust.chain(hidden_slashes).chain(removed_header).fold(self.around.clone(), Findings::and)
         };
         let judged = match judged {
             Ok(policy) => {

@@ -3,7 +3,7 @@
 
 use crate::config::access::{
     AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, ResourceProfileSetting,
-    Scopes,
+    Scopes, TlsFloorSetting,
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::caller::{ForwardedFact, LimitKey, MarkName, StrippedName};
@@ -68,6 +68,8 @@ config_table! {
         /// Whether a certificate counts as validated where Envoy does not say (before 1.39). Right only if every
         /// listener validates all certificates against a trusted CA.
         insecure_assume_validated: bool = default(false),
+        /// How long before its end a caller's certificate is told to be about to end, in the audit record and in a counter.
+        warn_before: Span<0, 31_536_000> = default(Span::seconds(30 * 86_400)),
     }
     later {}
 }
@@ -189,6 +191,8 @@ config_table! {
         profile: ResourceProfileSetting = optional,
         /// Where the client's certificate is read. Without it: as the whole configuration says.
         peer: ResourcePeerTable = optional,
+        /// The oldest version of TLS that the connection to this proxy may have. Without it: whatever the proxy takes.
+        require_tls: TlsFloorSetting = optional,
         /// The values of `aud` that mean this resource (RFC 9068). Needed if a route takes tokens.
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.

@@ -5,7 +5,7 @@
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
 //! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
-//! `escaped_slashes` and `buffers` what is wrong around them.
+//! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
 mod access;
@@ -37,6 +37,7 @@ mod overrides;
 mod peer;
 mod peer_text;
 mod profiles;
+mod removed_header;
 mod resources;
 mod routes;
 mod scalars;
@@ -157,7 +158,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
-        needs_identities: *peer != PeerSource::Tls || resources.iter().any(|resource| resource.needs_identities()),
+        needs_identities: matches!(*peer, PeerSource::Hop(_))
+            || resources.iter().any(|resource| resource.needs_identities()),
         hosts: Hosts::of(&resources),
         mode: config.mode.mode(),
         resources,
@@ -166,6 +168,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer,
         assume_validated: config.peer.insecure_assume_validated,
+        warn_before: config.peer.warn_before.0,
         limit_identities: config.limit_table.identities.0,
         limit_fields: Dialects { draft: config.limit_fields, older: config.x_ratelimit.dialect() },
         limit_fields_in_report: config.limit_fields_in_report,

@@ -119,6 +119,13 @@ pub(super) fn check(table: &ResourceTable, source: &PeerSource, findings: &mut F
     if *source != PeerSource::MeshPrincipal {
         return;
     }
+    if table.require_tls.is_some() {
+        findings.add(
+            &table.at.key("require_tls"),
+            "never met, because with peer.from: mesh-principal the connection has no TLS here",
+            "Remove it, and set the version where the mesh ends TLS.",
+        );
+    }
     for At { value: route, at } in table.routes.iter().flatten() {
         let bound = at.key("bound");
         let takes_tokens = route.access == AccessSetting::Token && !findings.touch(&at.key("access"));

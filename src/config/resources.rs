@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{ModeSetting, ResourceProfileSetting};
+use crate::config::access::{ModeSetting, ResourceProfileSetting, TlsFloorSetting};
 use crate::config::caller::{FilterStateKey, ForwardedFact, HeaderName};
 use crate::config::defined::Defined;
 use crate::config::fapi;
@@ -122,6 +122,7 @@ fn resource(
         mode: table.mode.unwrap_or(whole.mode).mode(),
         profile,
         peer,
+        require_tls: table.require_tls.map(TlsFloorSetting::floor),
         realm,
         resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),

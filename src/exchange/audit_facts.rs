@@ -6,12 +6,35 @@ use std::rc::Rc;
 use crate::exchange::InteractionId;
 use crate::http::{AnswerForm, HeaderMap};
 use crate::peer::{PeerIdentity, Thumbprint, Unused};
-use crate::policy::{Event, Limit, Resource, Route};
+use crate::policy::{Event, Limit, Policy, Resource, Route};
+use crate::time::UnixMillis;
 use crate::token::{AccessToken, Claimed};
 use crate::verdict::Refusal;
 
 /// The longest request id that is told, in bytes.
 const MAX_REQUEST_ID: usize = 128;
+
+/// How long a certificate lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateLife {
+    /// Whole days.
+    pub days_left: u64,
+    /// Whether that is less than the operator wants to be told of, and less than a third of its life: one that lives for a day is
+    /// no news in the morning.
+    pub is_short: bool,
+}
+
+impl CertificateLife {
+    /// Of a peer, if its certificate was validated and can be read.
+    pub(super) fn of(peer: &PeerIdentity, policy: &Policy, wall: UnixMillis) -> Option<Self> {
+        let certificate = peer.certificate.as_ref().filter(|_| peer.validated)?;
+        let left = certificate.not_after.since(wall);
+        Some(Self {
+            days_left: left.as_secs() / 86_400,
+            is_short: left < policy.warn_before && left.saturating_mul(3) < certificate.lifetime,
+        })
+    }
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -36,6 +59,8 @@ pub struct AuditFacts {
     pub conveyed_unused: Option<Unused>,
     /// Who that is, where the route asked.
     pub identity: Option<PeerIdentity>,
+    /// How long its validated certificate lasts, where that was looked at.
+    pub certificate: Option<CertificateLife>,
     /// Shadow limits that would have refused it.
     pub shadowed: Vec<Rc<Limit>>,
     /// What its outcome makes of what was seen before.

@@ -29,7 +29,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use audit_facts::AuditFacts;
+pub use audit_facts::{AuditFacts, CertificateLife};
 pub use interaction::InteractionId;
 pub use outcome::Outcome;
 pub use settling::{ended, responded};
@@ -50,7 +50,7 @@ use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::{Claimed, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{ExchangeId, WaitEnd, Woken, Worker};
+use crate::worker::{Counter, ExchangeId, WaitEnd, Woken, Worker};
 
 /// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
 const RETRY: Duration = Duration::from_secs(1);
@@ -231,6 +231,7 @@ impl Exchange {
         let found = match () {
             () if tunnel => Err(Reason::MethodRefused.into()),
             () if self.is_misdirected(&resource, around.connection) => Err(Reason::Misdirected.into()),
+            () if !has_tls(&resource, around.connection) => Err(Reason::TlsTooOld.into()),
             () => find_route(&resource, &head),
         };
         self.facts.route = found.as_ref().ok().map(|(route, _)| route.clone());
@@ -401,8 +402,19 @@ impl Exchange {
         }
         let identity = request.holder.as_ref()?.identity(&self.policy, around)?;
         self.facts.identity = Some(identity.clone());
+        if self.facts.certificate.is_none() {
+            self.facts.certificate = CertificateLife::of(&identity, &self.policy, around.now.wall);
+            let short = self.facts.certificate.is_some_and(|life| life.is_short);
+            around.worker.count(Counter::CertificateExpiring, short.into());
+        }
         Some(identity)
     }
+}
+
+/// Whether the connection has the TLS that the resource demands. Asked only where it demands some.
+fn has_tls(resource: &Resource, connection: &dyn Connection) -> bool {
+    let version = || connection.property(ConnectionProperty::TlsVersion);
+    resource.require_tls.is_none_or(|floor| floor.admits(version().as_deref()))
 }
 
 fn malformed(fault: HeadFault) -> Refusal {

@@ -143,6 +143,8 @@ struct Scene {
     server_name: &'static str,
     /// What the mesh tells of it.
     principal: &'static str,
+    /// Its version of TLS.
+    tls_version: &'static str,
 }
 
 impl Scene {
@@ -160,6 +162,7 @@ impl Scene {
             validates: true,
             server_name: "",
             principal: "",
+            tls_version: "TLSv1.3",
         }
     }
 
@@ -167,6 +170,7 @@ impl Scene {
         let mut connection = FakeConnection::default();
         connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
         connection.0.insert(ConnectionProperty::RequestedServerName, self.server_name.into());
+        connection.0.insert(ConnectionProperty::TlsVersion, self.tls_version.into());
         connection.0.insert(ConnectionProperty::MeshPrincipal, self.principal.into());
         if let Some(digest) = peer {
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -76,6 +76,7 @@ impl Connection for Envoy {
         let path = match property {
             ConnectionProperty::Id => ["connection", "id"],
             ConnectionProperty::RequestedServerName => ["connection", "requested_server_name"],
+            ConnectionProperty::TlsVersion => ["connection", "tls_version"],
             ConnectionProperty::PeerDigest => ["connection", "sha256_peer_certificate_digest"],
             ConnectionProperty::PeerCertificateValid => ["connection", "peer_certificate_valid"],
             ConnectionProperty::PeerCertificate => ["connection", "peer_certificate"],

@@ -17,6 +17,8 @@ use crate::verdict::{Refusal, Verdict};
 
 /// The longest path written.
 const MAX_PATH_CHARS: usize = 512;
+/// The event of a caller whose certificate is about to end.
+const CERTIFICATE_EXPIRING: &str = "certificate-expiring";
 /// What every record begins with.
 const BEGINNING: &str = "{\"decision\":\"";
 
@@ -58,6 +60,8 @@ struct Record<'a> {
     subject: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_days_left: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     limits: Vec<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -112,6 +116,7 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     let refused_token = facts.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
     let claimed = facts.claimed.as_deref();
     let denying = refusal.and_then(Refusal::denying_rule);
+    let expiring = facts.certificate.filter(|life| life.is_short).map(|_| CERTIFICATE_EXPIRING);
     let record = Record {
         decision,
         reason,
@@ -135,9 +140,10 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
         peer: peer.and_then(|peer| peer.spiffe_id.as_ref()).map(|id| Bounded(id.as_str())),
         subject: peer.and_then(|peer| peer.subject.as_deref()).map(Bounded),
         serial: peer.and_then(|peer| peer.certificate.as_ref()).map(|certificate| Bounded(&certificate.serial)),
+        certificate_days_left: facts.certificate.map(|life| life.days_left),
         limits,
         shadow_limits: facts.shadowed.iter().map(|limit| Bounded(&limit.origin.name)).collect(),
-        events: facts.events.iter().map(|event| event.slug()).collect(),
+        events: facts.events.iter().map(|event| event.slug()).chain(expiring).collect(),
         missing_scopes: refusal.map(|refusal| lacking(facts, refusal)).unwrap_or_default(),
         rule: denying.map(|rule| Bounded(&rule.path)),
         claim: claimed.and_then(|claimed| claimed.member.as_deref()).map(Bounded),
@@ -197,6 +203,7 @@ mod tests {
             peer: text(),
             subject: text(),
             serial: text(),
+            certificate_days_left: Some(1),
             limits: vec![Bounded("x")],
             shadow_limits: vec![Bounded("x")],
             events: vec!["x"],

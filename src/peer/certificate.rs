@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use x509_cert::der::{Decode, pem};
@@ -33,6 +34,8 @@ pub struct Certificate {
     pub issuer: Option<String>,
     /// The end of its validity.
     pub not_after: UnixMillis,
+    /// How long it is valid as a whole.
+    pub lifetime: Duration,
     /// URI names. A name that is not printable ASCII is kept as an empty text: it counts, and is nobody.
     pub uri_sans: Vec<String>,
     /// DNS names, likewise.
@@ -66,12 +69,14 @@ impl Certificate {
         let malformed = |_| CertificateFault::Malformed;
         let certificate = x509_cert::Certificate::from_der(der).map_err(malformed)?;
         let tbs = certificate.tbs_certificate();
-        let not_after = tbs.validity().not_after.to_unix_duration();
+        let (not_before, not_after) = (tbs.validity().not_before, tbs.validity().not_after);
+        let (not_before, not_after) = (not_before.to_unix_duration(), not_after.to_unix_duration());
         let mut read = Self {
             serial: tbs.serial_number().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
             subject: distinguished_name::text(tbs.subject()),
             issuer: distinguished_name::text(tbs.issuer()),
             not_after: UnixMillis::from_millis(u64::try_from(not_after.as_millis()).unwrap_or(u64::MAX)),
+            lifetime: not_after.saturating_sub(not_before),
             uri_sans: Vec::new(),
             dns_sans: Vec::new(),
             is_authority: false,

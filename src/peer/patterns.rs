@@ -50,6 +50,7 @@ mod tests {
             subject: Some("CN=alice".into()),
             issuer: Some("CN=ca".into()),
             not_after: UnixMillis::from_millis(u64::MAX),
+            lifetime: std::time::Duration::MAX,
             uri_sans: vec!["spiffe://a/b/alice".into()],
             dns_sans: vec![String::new(), "Alice.Example.org".into()],
             is_authority: false,

@@ -21,6 +21,7 @@ mod resource;
 mod route;
 mod routes;
 mod service;
+mod tls_floor;
 mod token_form;
 
 use std::rc::Rc;
@@ -46,6 +47,7 @@ pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, MethodSet, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
+pub use tls_floor::TlsFloor;
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
@@ -77,6 +79,8 @@ pub struct Policy {
     /// Whether a certificate counts as validated on an Envoy that does not say (`connection.peer_certificate_valid`
     /// is missing before 1.39). Without it, such a certificate binds tokens but is no identity.
     pub assume_validated: bool,
+    /// How long before its end a peer's certificate is told to be about to end.
+    pub warn_before: Duration,
     /// Whether anything here depends on who a peer is, beyond its thumbprint.
     pub needs_identities: bool,
     /// What the filter marks with that it let a request through.
@@ -136,6 +140,12 @@ impl Policy {
     pub fn takes_slashes(&self) -> bool {
         let mut routes = self.resources.iter().flat_map(|resource| resource.routes.iter());
         routes.any(|route| route.pattern.takes_slashes())
+    }
+
+    /// Whether callers are read in this header, of any resource or where none is known.
+    pub fn reads(&self, header: ConveyedIn) -> bool {
+        let mut sources = self.resources.iter().map(|resource| &resource.peer).chain([&self.peer]);
+        sources.any(|source| matches!(&**source, PeerSource::Hop(hops) if hops.header == header))
     }
 
     /// Whether refusals are carried out for requests to this resource, or to a host that none serves.

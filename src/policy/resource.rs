@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::HostPattern;
-use crate::policy::{Charge, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes};
+use crate::policy::{Charge, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes, TlsFloor};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Resource {
     pub profile: Profile,
     /// Where the certificate of a caller is read.
     pub peer: Rc<PeerSource>,
+    /// The oldest version of TLS it is served over, if that is looked at.
+    pub require_tls: Option<TlsFloor>,
     /// The hosts it is served under.
     pub hosts: Vec<HostPattern>,
     /// `realm` of challenges (RFC 6750 §3).

@@ -54,6 +54,8 @@ counters! {
     EventEnumeration = "event_enumeration",
     /// Many sources failed with the credentials of one client.
     EventCredentialStuffing = "event_credential_stuffing",
+    /// A caller's certificate was about to end.
+    CertificateExpiring = "certificate_expiring",
     /// A slot of the limit table held something that no slot is: another plugin writes under its keys.
     LimitUnreadable = "limit_unreadable",
 }

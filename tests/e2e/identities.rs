@@ -1,10 +1,12 @@
 //! By what a route may know its peers besides SPIFFE IDs: DNS names, subjects, serial numbers, the certificate itself.
 
+use std::time::Duration;
+
 use boundgate_testbed::rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, SanType};
 use boundgate_testbed::{ClientCertificates, EnvoyConfig, Pki, Testbed};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::expectations::{config, record_in, refused};
+use crate::expectations::{config, record_in, recorded, refused};
 
 /// [`config`] with a route for the peers of each name, on an Envoy that lets in what no CA signed, and whose log tells what
 /// it makes of names.
@@ -119,5 +121,29 @@ async fn a_peer_passes_by_what_its_validated_certificate_has_and_nobody_else_doe
         ("/subject", common_name("alice")),
     ] {
         assert_eq!(client.get(path).send().await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_told_in_the_record_and_counted_and_nothing_is_refused_for_it() {
+    let mut config = config();
+    config["peer"] = json!({"warn_before": "7d"});
+    let bed = Testbed::start(config).await;
+    let ending = bed.pki.client_with("alice", |params| {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        params.not_after = params.not_before + days(6) + Duration::from_secs(3600);
+        params.not_before -= days(30);
+    });
+    let ending = bed.client_with(ending).resuming();
+    for (client, days, events, counted) in [
+        (&bed.client("alice"), 27, Value::Null, 0),
+        (&ending, 5, json!(["certificate-expiring"]), 1),
+        (&ending, 5, json!(["certificate-expiring"]), 2),
+    ] {
+        let answer = client.get("/mesh").send().await;
+        assert_eq!(answer.status, 200);
+        let record = recorded(&bed, &answer).await;
+        assert_eq!((&record["certificate_days_left"], &record["events"]), (&days.into(), &events));
+        bed.envoy.stat_becomes("wasmcustom.boundgate.certificate_expiring", counted).await.unwrap();
     }
 }

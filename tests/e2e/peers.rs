@@ -151,3 +151,25 @@ async fn a_certificate_validated_for_one_chain_is_nobody_where_another_ca_decide
     }
     assert_eq!(alice.get("/mesh").send().await.status, 200);
 }
+
+#[tokio::test]
+async fn a_resource_that_demands_tls_1_3_refuses_older_versions_and_none() {
+    let config = with(|config| {
+        let mut other = config["resources"][0].clone();
+        other["hosts"] = json!(["old.example.com"]);
+        config["resources"].as_array_mut().unwrap().push(other);
+        config["resources"][0]["require_tls"] = json!("1.3");
+    });
+    let bed = Testbed::start(config.with_plaintext_listener()).await;
+    let (token, alice) = (alices_token(&bed).await, bed.client("alice"));
+    for client in [alice.tls12(), alice.tls12().http2(), alice.tls12().resuming(), bed.plaintext()] {
+        for path in ["/healthz", "/orders/7", "/mesh", "/nowhere"] {
+            refused(&bed, &client.get(path).token(&token).send().await, 403, "tls-too-old").await;
+        }
+    }
+    for client in [alice.clone(), alice.http2()] {
+        assert_eq!(client.get("/orders/7").token(&token).send().await.status, 200);
+    }
+    let elsewhere = alice.tls12().get("/orders/7").authority("old.example.com").token(&token).send().await;
+    assert_eq!(elsewhere.status, 200, "where nothing is demanded");
+}

@@ -108,7 +108,10 @@ impl Asked<'_> {
                     "report" => ", which only reports refusals",
                     _ => "",
                 };
-                (Outcome::Passed, format!("resource {}{report}", shown(&resource.origin.name)), vec![of(resource)])
+                let floor =
+                    resource.require_tls.map(|floor| self.key(&resource.origin.path, "require_tls", floor.name()));
+                let rules = [of(resource)].into_iter().chain(floor).collect();
+                (Outcome::Passed, format!("resource {}{report}", shown(&resource.origin.name)), rules)
             }
             None => {
                 let rules = self.policy.resources.iter().map(|resource| of(resource)).collect();
@@ -137,14 +140,22 @@ impl Asked<'_> {
     }
 
     fn peer(&self) -> Part {
-        let rules = self.places.of("peer").map(|_| self.rule("peer", "peer")).into_iter().collect();
-        let Some(thumbprint) = self.facts.thumbprint else {
-            return (Outcome::Passed, "no client certificate".to_owned(), rules);
+        let resource = self.facts.resource.as_deref();
+        let from = format!("peer.from: {}", self.policy.peer_of(resource).slug());
+        let own = resource.map(|resource| format!("{}.peer", resource.origin.path));
+        let place = own.into_iter().chain(["peer".to_owned()]).find(|place| self.places.of(place).is_some());
+        let rules = place.map(|place| self.rule(&place, from)).into_iter().collect();
+        let unused = self.facts.conveyed_unused.map(|why| format!("; what was conveyed is not used: {}", why.slug()));
+        let names = || match &self.facts.identity {
+            Some(peer) => facts::identity(peer, self.facts.peer_source.unwrap_or_default()),
+            None => "nothing on this route asks who that is".to_owned(),
         };
-        let identity = self.facts.identity.as_ref();
-        let names = identity.map(facts::identity);
-        let names = names.unwrap_or_else(|| "nothing on this route asks who that is".to_owned());
-        (Outcome::Passed, format!("certificate {}: {names}", thumbprint.to_x5t_s256()), rules)
+        let saw = match (self.facts.thumbprint, self.facts.peer_source) {
+            (Some(thumbprint), _) => format!("certificate {}: {}", thumbprint.to_x5t_s256(), names()),
+            (None, Some(_)) => format!("no certificate: {}", names()),
+            (None, None) => "no client certificate".to_owned(),
+        };
+        (Outcome::Passed, format!("{saw}{}", unused.unwrap_or_default()), rules)
     }
 
     /// What depends on the access of the route.

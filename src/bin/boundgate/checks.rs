@@ -80,7 +80,7 @@ impl Check {
                 Check::Request
             }
             Reason::PathAmbiguous if !is_read => Check::Request,
-            Reason::HostUnknown | Reason::Misdirected => Check::Resource,
+            Reason::HostUnknown | Reason::Misdirected | Reason::TlsTooOld => Check::Resource,
             Reason::PathAmbiguous | Reason::RouteUnknown | Reason::MethodNotAllowed => Check::Route,
             Reason::PeerUnreadable => Check::Peer,
             Reason::TokenMissing

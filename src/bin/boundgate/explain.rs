@@ -55,6 +55,9 @@ pub struct ExplainOptions {
     /// The client certificate of the connection (PEM); it counts as validated by the proxy
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
+    /// What the mesh has found out of the caller, where `peer.from` is mesh-principal: a SPIFFE ID
+    #[arg(long, value_name = "ID")]
+    principal: Option<String>,
     /// The issuer's key set, where the proxy would fetch it
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
@@ -122,7 +125,7 @@ fn asked(options: &ExplainOptions, configurations: &[Configuration]) -> Result<A
     };
     // The monotonic clock means nothing here: nothing has happened before.
     let now = Now { wall: time(options)?, mono: MonoNanos::from_nanos(1_000_000_000_000) };
-    let connection = Tls { certificate: certificate.as_ref() };
+    let connection = Tls { certificate: certificate.as_ref(), principal: options.principal.as_deref() };
     let (facts, verdict) = decide(policy, head, &connection, keys.as_deref(), now)?;
     let places = document.places();
     let asked = Asked {

@@ -233,6 +233,33 @@ fn what_asks_for_no_token_says_so() {
 }
 
 #[test]
+fn callers_behind_a_hop_or_of_a_mesh_are_told_with_the_source_and_why_a_word_is_not_used() {
+    let scene = Scene::new("hops");
+    let (alice, bob) = (scene.path("alice"), fs::read_to_string(scene.path("bob")).unwrap());
+    let peer = "peer:\n  from: { client_cert: { trusted: [\"dns:alice.example.org\"] } }\n";
+    scene.write("config.yaml", &format!("{peer}{CONFIG}"));
+    let bob: String = bob.lines().filter(|line| !line.starts_with('-')).collect();
+    let field = format!("Client-Cert: :{bob}:");
+    let told = scene.explain("GET /mesh", &["--peer", &alice, "--header", &field]);
+    passes(&told);
+    let lines = check(&told.1, "peer").concat();
+    assert!(lines.contains("client/bob") && lines.contains("the word of the hop"), "{lines}");
+    assert!(lines.contains("peer.from: client-cert  <- peer"), "{lines}");
+    let other = scene.path("bob");
+    let told = scene.explain("GET /mesh", &["--peer", &other, "--header", &field]);
+    refused(&told, "policy", "peer-missing", "resources[0].routes[3].peers");
+    assert!(check(&told.1, "peer")[0].ends_with("no client certificate; what was conveyed is not used: hop-untrusted"));
+
+    let waypoint =
+        "peer: { from: mesh-principal }\n".to_owned() + &CONFIG.replace("scopes:", "bound: when-bound, scopes:");
+    scene.write("config.yaml", &waypoint);
+    passes(&scene.explain("GET /mesh", &["--principal", "spiffe://example.org/client/web"]));
+    let told = scene.explain("GET /mesh", &["--principal", "spiffe://example.org/web"]);
+    refused(&told, "policy", "peer-not-allowed", "resources[0].routes[3].peers");
+    assert!(check(&told.1, "peer")[0].contains("no certificate: spiffe://example.org/web"), "{}", told.1);
+}
+
+#[test]
 fn in_report_mode_it_passes_and_the_refusal_is_told() {
     let scene = Scene::new("report");
     scene.write("config.yaml", &format!("mode: report\n{CONFIG}"));

@@ -14,8 +14,8 @@ pub fn date(moment: UnixMillis) -> String {
     date.map_or_else(|_| format!("{} ms", moment.as_millis()), |date| date.to_string())
 }
 
-/// Who a peer is.
-pub fn identity(peer: &PeerIdentity) -> String {
+/// Who a peer is, read from the source of this name.
+pub fn identity(peer: &PeerIdentity, source: &str) -> String {
     let id = peer.spiffe_id.as_ref().map(|id| id.as_str().to_owned());
     let subject = peer.subject.as_ref().map(|subject| format!("subject {}", shown(subject)));
     let certificate = peer.certificate.as_deref();
@@ -23,11 +23,16 @@ pub fn identity(peer: &PeerIdentity) -> String {
         1 if certificate.is_authority => "no SPIFFE ID: it may sign certificates".to_owned(),
         number => format!("no SPIFFE ID among its {number} URI names"),
     });
-    let validated =
-        if peer.validated { "validated (assumed of --peer)" } else { "not validated, or not valid at this time" };
+    let ends = certificate.map(|certificate| format!("ends {}", date(certificate.not_after)));
+    let validated = match source {
+        _ if !peer.validated => "not validated, or not valid at this time",
+        "tls" => "validated (assumed of --peer)",
+        "mesh-principal" => "validated (assumed of --principal)",
+        _ => "validated (by the word of the hop)",
+    };
     let names: Vec<&str> = peer.dns_sans.iter().map(String::as_str).collect();
     let names = (!names.is_empty()).then(|| format!("DNS names {}", list(&names)));
-    let facts = id.into_iter().chain(subject).chain(uris).chain(names).chain([validated.to_owned()]);
+    let facts = id.into_iter().chain(subject).chain(uris).chain(names).chain(ends).chain([validated.to_owned()]);
     facts.collect::<Vec<_>>().join(", ")
 }
 

@@ -101,6 +101,8 @@ fn rsa_key(der: &[u8]) -> Option<rsa::RsaPublicKey> {
 pub struct Tls<'c> {
     /// The client's, which counts as validated.
     pub certificate: Option<&'c First>,
+    /// Of the mesh.
+    pub principal: Option<&'c str>,
 }
 
 /// From the addresses that stand in no network (RFC 5737).
@@ -110,6 +112,8 @@ impl Connection for Tls<'_> {
     fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>> {
         let certificate = || self.certificate;
         match property {
+            ConnectionProperty::MeshPrincipal => Some(self.principal?.as_bytes().to_vec()),
+            ConnectionProperty::TlsVersion => Some(b"TLSv1.3".to_vec()),
             ConnectionProperty::SourceAddress => Some(SOURCE.to_vec()),
             ConnectionProperty::PeerDigest => {
                 let digest = certificate()?.thumbprint;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use boundgate::config::Position;
 use boundgate::config::documents::{Document, Places};
-use boundgate::policy::{Access, Mode, Policy, Resource, Route};
+use boundgate::policy::{Access, Mode, Policy, Resource, Route, TlsFloor};
 use clap::Args;
 use serde::Serialize;
 
@@ -48,6 +48,9 @@ struct Row {
     /// Whether a CORS preflight passes without a token.
     preflight: bool,
     mode: &'static str,
+    /// The oldest version of TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    require_tls: Option<&'static str>,
     /// Where it is written.
     config: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +111,7 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         limits: route.limits.iter().map(rules::charge).collect(),
         preflight: route.preflight,
         mode: rules::mode(policy.mode_of(Some(resource))),
+        require_tls: resource.require_tls.map(TlsFloor::name),
         config: route.origin.path.to_string(),
         line,
         column,
@@ -134,6 +138,7 @@ impl Row {
     fn cells(&self) -> [String; HEADINGS.len()] {
         let nothing = || "-".to_owned();
         let report = if self.mode == rules::mode(Mode::Report) { " (report)" } else { "" };
+        let tls = self.require_tls.map(|floor| format!(" (TLS {floor})")).unwrap_or_default();
         let preflight = if self.preflight { " (preflight open)" } else { "" };
         let peers = (!self.peers.is_empty()).then(|| format!("peers {}", self.peers.join(" ")));
         let demanded: Vec<&str> = self.scopes.iter().chain(&peers).chain(&self.rules).map(String::as_str).collect();
@@ -143,7 +148,7 @@ impl Row {
             self.hosts.join(","),
             self.methods.join(","),
             self.path.clone(),
-            format!("{}{preflight}{report}", self.access),
+            format!("{}{tls}{preflight}{report}", self.access),
             self.bound.map_or_else(nothing, str::to_owned),
             if demanded.is_empty() { nothing() } else { demanded.join("; ") },
             if self.limits.is_empty() { nothing() } else { self.limits.join(", ") },
@@ -179,6 +184,7 @@ resources:
   - { path: /plain, bound: when-bound, peers: ["spiffe://a/b"], limits: [s] }
 - hosts: [old.example.com]
   mode: report
+  require_tls: "1.3"
   routes: [{ path: /, access: public, limits: none }]
 limits:
   l: { key: [client_id], rate: 10/s, burst: 20 }
@@ -201,14 +207,14 @@ limits:
                 [hosts, "POST,PUT", "/orders", "token (preflight open)", "mtls", "a and one of b c", "l (cost 3)"],
                 [hosts, "*", "/mesh/**", "peer", "-", "peers spiffe://a/b/* *", "-"],
                 [hosts, "*", "/plain", "token", "when-bound", "peers spiffe://a/b", "s (shadow)"],
-                ["old.example.com", "*", "/", "public (report)", "-", "-", "-"],
+                ["old.example.com", "*", "/", "public (TLS 1.3) (report)", "-", "-", "-"],
             ]
             .into_iter()
             .zip([
                 "resources[0].routes[0] (9:5)",
                 "resources[0].routes[1] (10:5)",
                 "resources[0].routes[2] (11:5)",
-                "resources[1].routes[0] (14:12)"
+                "resources[1].routes[0] (15:12)"
             ])
             .map(|(cells, written)| [&cells[..], &[written]].concat())
             .collect::<Vec<_>>()
@@ -224,6 +230,7 @@ limits:
         let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(rows.as_array().unwrap().len(), 4);
         assert_eq!((&rows[0]["access"], &rows[0]["line"]), (&"token".into(), &9.into()));
+        assert_eq!((&rows[0]["require_tls"], &rows[3]["require_tls"]), (&serde_json::Value::Null, &"1.3".into()));
         assert_eq!((&rows[0]["scopes"], &rows[3]["mode"]), (&"a and one of b c".into(), &"report".into()));
         let (done, out, err) = told("wrong", &CONFIG.replace("access: peer", "access: pear"), false);
         assert!(!done && out.is_empty() && err.contains(":10:"), "{err}");

@@ -6,6 +6,7 @@ use crate::config::chains::of_mixed_trust;
 use crate::config::documents::{Content, Document, File, at};
 use crate::config::escaped_slashes;
 use crate::config::finding::{Place, quoted};
+use crate::config::removed_header;
 use crate::config::spots::Spot;
 use crate::config::yaml::{self, Read};
 use crate::config::{Findings, scalars};
@@ -32,6 +33,7 @@ pub(super) fn in_filters(value: &Value, spot: &Spot, text: &str, file: &mut File
         }));
     }
     let (mixed, hidden) = (of_mixed_trust(value), escaped_slashes::hidden(value));
+    let removed = removed_header::hidden(value);
     let of = |findings: &[(&Object, Findings)], wasm: &Object| {
         findings.iter().find(|(filter, _)| std::ptr::eq(*filter, wasm)).map(|(_, findings)| findings.clone())
     };
@@ -44,6 +46,7 @@ pub(super) fn in_filters(value: &Value, spot: &Spot, text: &str, file: &mut File
         Document {
             mixed_trust: of(&mixed, wasm),
             hidden_slashes: of(&hidden, wasm),
+            removed_header: of(&removed, wasm),
             buffers: buffers
                 .iter()
                 .filter(|(filter, _)| std::ptr::eq(*filter, *wasm))

@@ -104,7 +104,7 @@ fn issuers_that_were_mistaken() {
         row(&[("/issuers/as/jwks/uri", json!("https://as.example/.well-known/openid-configuration"))], &["issuers.as.jwks.uri: the metadata of the issuer, which names where the keys are and has none. Write discovery: openid-configuration instead of uri."]),
         row(&[("/issuers/as/jwks/uri", json!("https://as.exmaple/jwks"))], &[r#"warning: issuers.as.jwks.uri: the host "as.exmaple" is nearly that of the issuer, "as.example". Correct the one that is mistyped. If it is meant, write meant: [key-host] in issuers.as."#]),
         row(&[("/issuers/as/typ", json!("application/at+jwt"))], &[r#"issuers.as.typ: "application/at+jwt" is at+jwt in another spelling, and would refuse all others. Write at+jwt: it takes application/at+jwt too, in upper or lower case."#]),
-        row(&[("/peer", json!({"xfcc": true}))], &["peer.xfcc: unknown key. Known here: from, insecure_assume_validated."]),
+        row(&[("/peer", json!({"xfcc": true}))], &["peer.xfcc: unknown key. Known here: from, insecure_assume_validated, warn_before."]),
         row(&[("/issuers/as/jwks", Value::Null), ("/issuers/as/keys", json!({"keys": [{"crv": "P-256", "d": "AA", "kty": "EC"}]}))], &["issuers.as.keys.keys[0].d: a secret, which does not belong into a configuration. Write the public part of the key only."]),
         row(&[("/issuers/as/rate", json!("1/s"))], &["issuers.as.rate: unknown key. It belongs into limits.<name>."]),
     ]);

@@ -96,7 +96,11 @@ fn missing_keys_are_found() {
 
 #[test]
 fn values_of_another_type_are_found() {
-    says("/peer", json!("tls"), &["peer: this is text, not a table. Its keys: from, insecure_assume_validated."]);
+    says(
+        "/peer",
+        json!("tls"),
+        &["peer: this is text, not a table. Its keys: from, insecure_assume_validated, warn_before."],
+    );
     says(
         "/limit_fields",
         json!("yes"),

@@ -214,13 +214,49 @@ fn a_hop_may_be_known_by_the_pin_of_its_certificate() {
     }
 }
 
+fn recorded(scene: &mut Scene, request: &Request) -> Value {
+    let mut exchange = scene.exchange(request);
+    let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
+    serde_json::from_str(&crate::observe::audit_record(exchange.seen(), (&verdict).into())).unwrap()
+}
+
+#[test]
+fn the_record_tells_when_a_validated_certificate_ends_and_that_this_is_soon() {
+    let dates = |from: (i32, u8, u8), to: (i32, u8, u8)| {
+        json_of(|params| {
+            params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+            params.not_after = rcgen::date_time_ymd(to.0, to.1, to.2);
+        })
+    };
+    // It is 2026-01-01.
+    for (field, warn_before, days, expiring) in [
+        (dates((2025, 1, 1), (2027, 1, 1)), "30d", json!(365), false),
+        (dates((2025, 1, 1), (2026, 1, 31)), "30d", json!(30), false),
+        (dates((2025, 1, 1), (2026, 1, 30)), "30d", json!(29), true),
+        (dates((2025, 1, 1), (2026, 1, 30)), "10d", json!(29), false),
+        (dates((2025, 1, 1), (2026, 1, 30)), "0s", json!(29), false),
+        (dates((2025, 12, 30), (2026, 1, 2)), "30d", json!(1), false),
+        (dates((2025, 12, 20), (2026, 1, 2)), "30d", json!(1), true),
+        (dates((2025, 1, 1), (2025, 12, 31)), "30d", Value::Null, false),
+    ] {
+        let mut config = behind();
+        config["peer"]["warn_before"] = warn_before.into();
+        let mut scene = Scene::new(&config);
+        let record = recorded(&mut scene, &get("/mesh").peer(ALICE).header(CLIENT, &field));
+        assert_eq!(record["certificate_days_left"], days, "{record}");
+        let events = if expiring { json!(["certificate-expiring"]) } else { Value::Null };
+        assert_eq!(record["events"], events, "{record}");
+        let counted = (Counter::CertificateExpiring as usize, 1);
+        assert_eq!(scene.worker.take_tally().events().any(|count| count == counted), expiring);
+        let unasked = recorded(&mut scene, &get("/healthz").peer(ALICE).header(CLIENT, &field));
+        assert_eq!((&unasked["certificate_days_left"], &unasked["events"]), (&Value::Null, &Value::Null));
+    }
+}
+
 #[test]
 fn the_record_tells_where_it_was_read_who_calls_and_why_a_hops_word_was_not_used() {
-    let record = |scene: &mut Scene, request: &Request| -> (Value, Value) {
-        let mut exchange = scene.exchange(request);
-        let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-        let record = crate::observe::audit_record(exchange.seen(), crate::observe::Decision::from(&verdict));
-        let record: Value = serde_json::from_str(&record).unwrap();
+    let record = |scene: &mut Scene, request: &Request| {
+        let record = recorded(scene, request);
         (record["peer_source"].clone(), record["conveyed_unused"].clone())
     };
     let tls = record(&mut Scene::new(&config()), &get("/healthz").peer(ALICE));

@@ -150,3 +150,24 @@ fn a_misdirected_request_is_refused_before_its_route_is_looked_at_and_only_repor
     assert!(matches!(reported, Verdict::Report(refusal, _) if refusal.reason == Reason::Misdirected));
     assert_eq!(refused(scene.run(&request("CONNECT", "/"))).reason, Reason::MethodRefused);
 }
+
+#[test]
+fn a_connection_with_older_tls_than_the_resource_demands_is_refused_whatever_it_asks_for() {
+    let mut demanding = config();
+    demanding["resources"][0]["require_tls"] = json!("1.3");
+    for path in ["/healthz", "/orders/7", "/nowhere"] {
+        for (version, too_old) in [("TLSv1.2", true), ("", true), ("TLSv1.3", false)] {
+            let mut scene = Scene::new(&demanding);
+            scene.tls_version = version;
+            let reason = match scene.run(&get(path).peer(ALICE).token(&token())) {
+                Verdict::Forward(_) => None,
+                verdict => Some(refused(verdict).reason),
+            };
+            let unrouted = (path == "/nowhere").then_some(Reason::RouteUnknown);
+            assert_eq!(reason, too_old.then_some(Reason::TlsTooOld).or(unrouted), "{path} {version}");
+        }
+    }
+    let mut scene = Scene::new(&config());
+    scene.tls_version = "TLSv1.2";
+    forwarded(scene.run(&get("/healthz")));
+}

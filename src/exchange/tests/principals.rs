@@ -63,13 +63,19 @@ fn a_token_that_is_bound_to_a_certificate_is_worth_nothing_without_one() {
 #[test]
 fn what_needs_a_certificate_is_a_mistake_where_the_mesh_names_callers() {
     let mut config = waypoint();
+    config["resources"][0]["require_tls"] = json!("1.2");
     let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
     routes.push(json!({"path": "/a", "limits": "none"}));
     routes.push(json!({"path": "/b", "bound": "mtls", "limits": "none"}));
     routes.push(json!({"path": "/c", "access": "peer", "peers": [WEB, "dns:a.b", "sha256:x"], "limits": "none"}));
     let Err(findings) = config::load(config.to_string().as_bytes()) else { panic!("no findings") };
     let findings = findings.to_string();
-    for place in ["routes[4].bound: mtls needs", "routes[5].bound: mtls needs", "routes[6].peers[1]: never met"] {
+    for place in [
+        "routes[4].bound: mtls needs",
+        "routes[5].bound: mtls needs",
+        "routes[6].peers[1]: never met",
+        "require_tls: never met",
+    ] {
         assert!(findings.contains(place), "{place} in {findings}");
     }
 }
