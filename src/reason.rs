@@ -101,6 +101,8 @@ reasons! {
     BindingMismatch = "binding-mismatch",
     /// The token lacks a scope of the route.
     ScopeMissing = "scope-missing",
+    /// The token's claims do not say what a rule of the route or resource demands, or one is of a type that the rule is not for.
+    ClaimRefused = "claim-refused",
     /// What the request names in its path, query or a header is not what the token's claims say: another's object, or one that cannot be told.
     ObjectMismatch = "object-mismatch",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
@@ -198,6 +200,7 @@ impl Reason {
             | Reason::CertificateMissing
             | Reason::BindingMismatch
             | Reason::ScopeMissing
+            | Reason::ClaimRefused
             | Reason::ObjectMismatch
             | Reason::ClaimUnforwardable
             | Reason::KeysUnavailable => true,
@@ -293,7 +296,7 @@ impl Reason {
                 Caller,
             ),
             // As if there were such an object, whether there is or not: it is judged before anybody looks.
-            Reason::ObjectMismatch => row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller),
+            Reason::ClaimRefused | Reason::ObjectMismatch => row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller),
             Reason::SourceLockedOut => {
                 row(429, RESOURCE_EXHAUSTED, NO, "Too many requests from this source have failed", Caller)
             }

@@ -2,6 +2,7 @@
 //! Out: a [`Grant`], which nothing else can make, or a [`Denial`].
 //! Not here: who the caller is (`peer`, `token`, `binding`), how fast it may go (`limit`).
 
+mod claims;
 mod denial;
 mod objects;
 mod peers;
@@ -65,6 +66,7 @@ impl Grant {
         if let Some(peers) = &rule.peers {
             peers::admits(peers, request.peer)?;
         }
+        claims::satisfied(&rule.claims, token)?;
         objects::owned(&rule.objects, request.head, token)?;
         Ok(Self { token: Some(token.clone()) })
     }

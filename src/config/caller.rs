@@ -51,6 +51,25 @@ pub(super) fn chosen_claim(name: &str) -> Result<Box<str>, Mistake> {
     Err(Mistake::new(why, "Write another claim, client_id or sub."))
 }
 
+/// A claim that a route makes demands of, by its bare name.
+pub(super) fn demanded_claim(name: &str) -> Result<Fact, Mistake> {
+    let (why, remedy) = match name {
+        "sub" => return Ok(Fact::Sub),
+        "client_id" => return Ok(Fact::ClientId),
+        "iss" => return Ok(Fact::Issuer),
+        "scope" => ("has a key of its own", "Write scopes beside claims."),
+        "aud" => ("is always checked", "Write audiences of the resource."),
+        "exp" | "iat" | "nbf" | "jti" | "cnf" => ("is always checked, and differs from token to token", "Remove it."),
+        _ if name.starts_with("claim.") => ("stands here without \"claim.\"", "Write the claim's name alone."),
+        _ => {
+            return claim_name(name, &[])
+                .map(Fact::Claim)
+                .map_err(|Mistake { finding, .. }| Mistake::new(finding, "Write it as it stands in tokens."));
+        }
+    };
+    Err(Mistake::new(format!("claim {} {why}", quoted(name)), remedy))
+}
+
 /// Where a fact is named: which may stand there, and which claims.
 struct Use {
     words: &'static [&'static str],

@@ -7,6 +7,7 @@ use crate::config::access::{
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::caller::{ForwardedFact, LimitKey, MarkName, StrippedName};
+use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place};
 use crate::config::jwks::{DiscoverySetting, FieldValue};
@@ -203,6 +204,8 @@ config_table! {
         resource_metadata: MetadataUrl = optional,
         /// What the upstream is told about the caller.
         forward: ForwardTable = table,
+        /// What the claims of every token must say here, besides what its route demands.
+        claims: ClaimDemands = optional,
         /// The limits of every route here that names none itself: a list of names, or `none`.
         limits: LimitNames = optional,
         /// What is served. What no route matches is refused.
@@ -248,6 +251,8 @@ config_table! {
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
+        /// What the claims of a token must say, by their names here; `all`, `any` and `not` put several together.
+        claims: ClaimDemands = optional,
         /// Whose the objects must be that a request names: parameters of the path, `query.<name>` or `header.<name>`, and for each the claim that
         /// says so.
         r#where: Named<Owners> = optional,
@@ -262,7 +267,22 @@ config_table! {
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "on", "mode", "step_up", "in_flight", "claims", "fields" }
+    later { "on", "mode", "step_up", "in_flight", "fields" }
+}
+
+config_table! {
+    /// What a claim must be, where it is not compared as a whole. One of these, or both bounds.
+    ClaimTestTable {
+        /// A list has one of these in it, or a text among its words between spaces.
+        contains: Words = optional,
+        /// A number is at least this.
+        min: Bound = optional,
+        /// A number is at most this.
+        max: Bound = optional,
+        /// Whether it is there, whatever it says.
+        present: bool = optional,
+    }
+    later {}
 }
 
 config_table! {

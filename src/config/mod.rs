@@ -15,6 +15,7 @@ mod buffers;
 mod caller;
 #[cfg(feature = "cli")]
 mod chains;
+mod claims;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;

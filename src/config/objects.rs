@@ -29,8 +29,8 @@ impl Key for Owners {
     }
 }
 
-/// The rules. `pattern`: `None` where the path is no path.
-pub(super) fn compile(table: &RouteTable, pattern: Option<&Pattern>, findings: &mut Findings) -> Vec<ObjectRule> {
+/// The rules of a route.
+pub(super) fn compile(table: &RouteTable, findings: &mut Findings) -> Vec<ObjectRule> {
     let Some(written) = &table.r#where else { return Vec::new() };
     let at = table.at.key("where");
     if written.0.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn compile(table: &RouteTable, pattern: Option<&Pattern>, findings: &
     }
     let mut rules = Vec::new();
     for (name, At { at, value }) in &written.0 {
-        match object(name, pattern) {
+        match object(name, table.path.as_ref().map(|path| &path.0)) {
             Ok(Some(name)) => {
                 let Some(Owners(owners)) = value.clone() else { continue };
                 rules.push(ObjectRule { name, owners, path: at.as_str().into() });
@@ -57,7 +57,7 @@ pub(super) fn compile(table: &RouteTable, pattern: Option<&Pattern>, findings: &
     rules
 }
 
-/// What `written` means; `None` of a parameter of a path that is none.
+/// What `written` means; `None` of a parameter where the path is none.
 fn object(written: &str, pattern: Option<&Pattern>) -> Result<Option<ObjectName>, Mistake> {
     match written.split_once('.') {
         Some(("query", name)) => {

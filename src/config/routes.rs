@@ -58,11 +58,14 @@ pub(super) fn compile(
     if written.is_empty() && !findings.touch(&at) {
         findings.add(&at, "an empty list, so that nothing would be served", "Write what is served.");
     }
+    if table.wrote("claims") && !take_tokens(table, findings) && !findings.touch(&at) {
+        findings.add(&table.at.key("claims"), "is asked of tokens, and no route here takes any", "Remove it.");
+    }
     let mut builder = RoutesBuilder::new();
     let of_resource = of_resource(table, limits, findings);
     for At { value: route_table, .. } in written {
         let charges = charges(route_table, table, &of_resource, limits, findings);
-        let Some(route) = route(route_table, resource, charges, findings) else { continue };
+        let Some(route) = route(route_table, table, resource, charges, findings) else { continue };
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
@@ -118,9 +121,15 @@ fn report(conflict: &RouteConflict, findings: &mut Findings) {
     }
 }
 
-fn route(table: &RouteTable, resource: &str, limits: Charges, findings: &mut Findings) -> Option<Route> {
+fn route(
+    table: &RouteTable,
+    whole: &ResourceTable,
+    resource: &str,
+    limits: Charges,
+    findings: &mut Findings,
+) -> Option<Route> {
     let methods = methods(table, findings);
-    let access = access(table, table.path.as_ref().map(|path| &path.0), findings);
+    let access = access(table, whole, findings);
     let mut pattern = table.path.as_ref()?.0.clone();
     allow_slashes(table, &mut pattern, findings);
     let name = match (&table.name, &methods) {
@@ -186,7 +195,7 @@ fn methods(table: &RouteTable, findings: &mut Findings) -> MethodSet {
 }
 
 /// `None` if what was written for `access` is not known.
-fn access(table: &RouteTable, pattern: Option<&Pattern>, findings: &mut Findings) -> Option<Access> {
+fn access(table: &RouteTable, whole: &ResourceTable, findings: &mut Findings) -> Option<Access> {
     if findings.touch(&table.at.key("access")) {
         return None;
     }
@@ -197,11 +206,11 @@ fn access(table: &RouteTable, pattern: Option<&Pattern>, findings: &mut Findings
     };
     match table.access {
         AccessSetting::Public => {
-            senseless(&["bound", "scopes", "peers", "where"], "means nothing on a public route");
+            senseless(&["bound", "scopes", "peers", "claims", "where"], "means nothing on a public route");
             Some(Access::Public)
         }
         AccessSetting::Peer => {
-            senseless(&["bound", "scopes", "where"], "is asked of tokens, and this route takes none");
+            senseless(&["bound", "scopes", "claims", "where"], "is asked of tokens, and this route takes none");
             let at = table.at.key("peers");
             let peers = peers(table, findings);
             if peers.is_none() && !findings.touch(&at) {
@@ -223,7 +232,12 @@ fn access(table: &RouteTable, pattern: Option<&Pattern>, findings: &mut Findings
                 any: plain(&scopes.any),
             }),
             peers: peers(table, findings),
-            objects: objects::compile(table, pattern, findings),
+            claims: [&whole.claims, &table.claims]
+                .into_iter()
+                .flatten()
+                .flat_map(|claims| claims.0.iter().cloned())
+                .collect(),
+            objects: objects::compile(table, findings),
         })),
     }
 }

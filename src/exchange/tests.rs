@@ -4,6 +4,7 @@
 
 mod attacks;
 mod audit;
+mod claim_rules;
 mod fapi;
 mod fleet;
 mod flood;

@@ -5,6 +5,7 @@
 
 mod budget;
 mod charges;
+mod claim_rule;
 mod dialects;
 mod fact;
 mod forward;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
+pub use claim_rule::{ClaimDemand, ClaimRule, ClaimTest, ClaimValue};
 pub use dialects::{Dialects, XRateLimit};
 pub use fact::Fact;
 pub use forward::ForwardRule;

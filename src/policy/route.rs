@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{Charge, Charges, ObjectRule, Origin, Pattern, PeerRule};
+use crate::policy::{Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ impl Access {
                 (mine.binding == theirs.binding || mine.binding == BindingRule::Mtls)
                     && mine.scopes.demands_all_of(&theirs.scopes)
                     && (theirs.peers.is_none() || mine.peers == theirs.peers)
+                    && ClaimRule::demand_all_of(&mine.claims, &theirs.claims)
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
             }
             (Access::Public | Access::Peer(_) | Access::Token(_), Access::Peer(_) | Access::Token(_)) => false,
@@ -139,6 +140,8 @@ pub struct TokenRule {
     pub scopes: ScopeRule,
     /// Which peers may use it; `None`: any.
     pub peers: Option<PeerRule>,
+    /// What its claims must say. All of these hold; those of the resource come first.
+    pub claims: Vec<Rc<ClaimRule>>,
     /// Whose the objects must be that a request names. All of these hold.
     pub objects: Vec<ObjectRule>,
 }

@@ -107,6 +107,7 @@ impl Check {
             | Reason::FilterUnavailable => Check::Token,
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
             Reason::ScopeMissing
+            | Reason::ClaimRefused
             | Reason::ObjectMismatch
             | Reason::PeerMissing
             | Reason::PeerUnidentified

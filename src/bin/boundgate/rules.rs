@@ -51,8 +51,9 @@ pub fn peers(rule: &PeerRule) -> Vec<String> {
 
 /// What a token must be and say beyond its scopes and its peer: each rule with the place where it is written.
 pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
+    let claims = rule.claims.iter().map(|claim| (&*claim.path, claim.demand.to_string()));
     let objects = rule.objects.iter().map(|object| (&*object.path, self::object(object)));
-    objects.collect()
+    claims.chain(objects).collect()
 }
 
 fn object(rule: &ObjectRule) -> String {
