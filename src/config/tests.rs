@@ -1,5 +1,6 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
+mod api_keys;
 mod doubts;
 mod fapi;
 mod first_users;

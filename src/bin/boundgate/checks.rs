@@ -87,7 +87,10 @@ impl Check {
             | Reason::AuthorizationMalformed
             | Reason::AuthorizationRepeated
             | Reason::TokenInQuery
-            | Reason::TokenTooLarge => Check::Credential,
+            | Reason::TokenTooLarge
+            | Reason::ApiKeyMissing
+            | Reason::ApiKeyInvalid
+            | Reason::ApiKeyExpired => Check::Credential,
             Reason::TokenMalformed
             | Reason::IssuerUntrusted
             | Reason::TypUnacceptable
@@ -108,6 +111,7 @@ impl Check {
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
             Reason::ScopeMissing
             | Reason::ObjectMismatch
+            | Reason::ApiKeyScopeMissing
             | Reason::PeerMissing
             | Reason::PeerUnidentified
             | Reason::PeerNotAllowed => Check::Policy,
