@@ -31,6 +31,7 @@ pub struct FakeHost {
     reads: AtomicUsize,
     writes: AtomicUsize,
     cannot_verify: Vec<Digest>,
+    environment: HashMap<String, String>,
 }
 
 impl FakeHost {
@@ -44,6 +45,12 @@ impl FakeHost {
     /// A process whose native code does not know signatures with these digests.
     pub fn without(digests: &[Digest]) -> Self {
         Self { cannot_verify: digests.to_vec(), ..Self::default() }
+    }
+
+    /// The same with these environment variables.
+    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
+        self.environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        self
     }
 
     pub fn set_random(&self, byte: u8) {
@@ -101,6 +108,10 @@ impl Host for FakeHost {
 
     fn random(&self) -> [u8; 32] {
         [self.random.load(SeqCst); 32]
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        self.environment.get(name).cloned()
     }
 }
 

@@ -63,6 +63,11 @@ pub trait Host {
 
     /// Thirty-two unpredictable bytes.
     fn random(&self) -> [u8; 32];
+
+    /// An environment variable of the VM, if it has that one. It never changes.
+    fn environment(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A property of a request's connection, by the name Envoy gives it.

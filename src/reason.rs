@@ -67,6 +67,12 @@ reasons! {
     TokenInQuery = "token-in-query",
     /// The token is longer than `max_token_bytes`.
     TokenTooLarge = "token-too-large",
+    /// The route takes API keys and the request has none in the resource's `api_key_header`.
+    ApiKeyMissing = "api-key-missing",
+    /// The API key is unknown here, was sent more than once, is empty, or is longer than 512 bytes.
+    ApiKeyInvalid = "api-key-invalid",
+    /// The API key was good until its `not_after`.
+    ApiKeyExpired = "api-key-expired",
     /// The token is not a compact JWS of strict base64url and strict JSON.
     TokenMalformed = "token-malformed",
     /// The token's `iss` is none of the issuers of this resource.
@@ -105,6 +111,8 @@ reasons! {
     ClaimRefused = "claim-refused",
     /// What the request names in its path, query or a header is not what the token's claims say: another's object, or one that cannot be told.
     ObjectMismatch = "object-mismatch",
+    /// The client of the API key lacks a scope of the route.
+    ApiKeyScopeMissing = "api-key-scope-missing",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
     ClaimUnforwardable = "claim-unforwardable",
     /// The source of the request has failed too often to have another token verified.
@@ -149,6 +157,8 @@ pub enum ChallengeKind {
     InvalidToken,
     /// `error="insufficient_scope"`.
     InsufficientScope,
+    /// Of API keys, for which no scheme is registered: `ApiKey` and the realm.
+    ApiKey,
 }
 
 /// What a refusal looks like to the caller.
@@ -223,6 +233,10 @@ impl Reason {
             | Reason::AuthorizationRepeated
             | Reason::TokenInQuery
             | Reason::TokenTooLarge
+            | Reason::ApiKeyMissing
+            | Reason::ApiKeyInvalid
+            | Reason::ApiKeyExpired
+            | Reason::ApiKeyScopeMissing
             | Reason::SourceLockedOut
             | Reason::OverLimit
             | Reason::LimitCrowded
@@ -235,7 +249,7 @@ impl Reason {
 
     /// The row of this reason.
     pub const fn row(self) -> Row {
-        use ChallengeKind::{Bare, InsufficientScope, InvalidRequest, InvalidToken};
+        use ChallengeKind::{ApiKey, Bare, InsufficientScope, InvalidRequest, InvalidToken};
         use Fault::{Caller, Dependency, Proxy};
 
         const fn row(status: u16, grpc: u8, challenge: ChallengeKind, text: &'static str, fault: Fault) -> Row {
@@ -297,6 +311,13 @@ impl Reason {
             ),
             // As if there were such an object, whether there is or not: it is judged before anybody looks.
             Reason::ClaimRefused | Reason::ObjectMismatch => row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller),
+            Reason::ApiKeyMissing => row(401, UNAUTHENTICATED, ApiKey, "An API key is required", Caller),
+            Reason::ApiKeyInvalid => row(401, UNAUTHENTICATED, ApiKey, "The API key is invalid", Caller),
+            // Said to none but its holder.
+            Reason::ApiKeyExpired => row(401, UNAUTHENTICATED, ApiKey, "The API key expired", Caller),
+            Reason::ApiKeyScopeMissing => {
+                row(403, PERMISSION_DENIED, NO, "The API key does not allow this request", Caller)
+            }
             Reason::SourceLockedOut => {
                 row(429, RESOURCE_EXHAUSTED, NO, "Too many requests from this source have failed", Caller)
             }
@@ -332,7 +353,8 @@ mod tests {
     #[test]
     fn every_401_has_a_challenge_and_every_503_is_not_the_callers_fault() {
         for row in Reason::ALL.iter().map(|reason| reason.row()) {
-            assert_eq!(row.status == 401, matches!(row.challenge, ChallengeKind::Bare | ChallengeKind::InvalidToken));
+            let of_401 = [ChallengeKind::Bare, ChallengeKind::InvalidToken, ChallengeKind::ApiKey];
+            assert_eq!(row.status == 401, of_401.contains(&row.challenge));
             assert_eq!(row.status == 503, row.fault != Fault::Caller);
         }
     }

@@ -16,13 +16,18 @@ pub use denial::{Denial, DenyingRule};
 use crate::binding::Bound;
 use crate::http::Head;
 use crate::peer::PeerIdentity;
-use crate::policy::{PeerRule, TokenRule};
+use crate::policy::{ApiKey, KeyRule, PeerRule, TokenRule};
 use crate::reason::Reason;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, PresentedKey};
 
 /// The scopes of a route that a token lacks: of those of which one would do, all.
 pub fn missing_scopes<'r>(rule: &'r TokenRule, token: &AccessToken) -> Vec<&'r str> {
     scopes::missing(&rule.scopes, &token.claims().scopes)
+}
+
+/// The same of an API key.
+pub fn scopes_missing_of_key<'r>(rule: &'r KeyRule, key: &ApiKey) -> Vec<&'r str> {
+    scopes::missing(&rule.scopes, &key.scopes)
 }
 
 /// What a token is shown for, and by whom.
@@ -37,24 +42,25 @@ pub struct AccessRequest<'a> {
 #[derive(Debug)]
 pub struct Grant {
     token: Option<Rc<AccessToken>>,
+    key: Option<Rc<ApiKey>>,
 }
 
 impl Grant {
     /// For a route that is open to everybody.
     pub fn public() -> Self {
-        Self { token: None }
+        Self { token: None, key: None }
     }
 
     /// For a CORS preflight (Fetch standard, "CORS-preflight request"): it carries no credentials by definition, and
     /// its answer only tells a browser whether to ask.
     pub fn preflight() -> Self {
-        Self { token: None }
+        Self { token: None, key: None }
     }
 
     /// For a validated peer on the route's list.
     pub fn peer(rule: &PeerRule, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
         peers::admits(rule, peer)?;
-        Ok(Self { token: None })
+        Ok(Self { token: None, key: None })
     }
 
     /// For a bound token that may do what is requested. The order is the precedence of refusals.
@@ -68,11 +74,33 @@ impl Grant {
         }
         claims::satisfied(&rule.claims, token)?;
         objects::owned(&rule.objects, request.head, token)?;
-        Ok(Self { token: Some(token.clone()) })
+        Ok(Self { token: Some(token.clone()), key: None })
+    }
+
+    /// For an API key whose client has the route's scopes, and a peer on the lists of the route and of the key.
+    pub fn key(rule: &KeyRule, presented: &PresentedKey, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
+        let key = presented.key();
+        if !scopes::satisfied(&rule.scopes, &key.scopes) {
+            return Err(Reason::ApiKeyScopeMissing);
+        }
+        for peers in [&rule.peers, &key.peers].into_iter().flatten() {
+            peers::admits(peers, peer)?;
+        }
+        Ok(Self { token: None, key: Some(key.clone()) })
     }
 
     /// The token that earned it, where one did.
     pub fn access_token(&self) -> Option<&Rc<AccessToken>> {
         self.token.as_ref()
+    }
+
+    /// Whether nothing that the caller showed earned it.
+    pub fn is_of_nobody(&self) -> bool {
+        self.token.is_none() && self.key.is_none()
+    }
+
+    /// The API key that earned it, where one did.
+    pub fn api_key(&self) -> Option<&Rc<ApiKey>> {
+        self.key.as_ref()
     }
 }

@@ -21,6 +21,8 @@ config_settings! {
         Public = "public",
         /// Holders of a validated client certificate.
         Peer = "peer",
+        /// Clients with an API key.
+        Key = "key",
     }
     refused {}
 }

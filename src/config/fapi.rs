@@ -29,6 +29,12 @@ pub(super) fn check(table: &ResourceTable, issuers: &[(&Place, Rc<Issuer>)], fin
             );
         }
     }
+    for At { value: route, .. } in
+        table.routes.iter().flatten().filter(|route| route.value.access == AccessSetting::Key)
+    {
+        let finding = "lets clients pass without a token, which profile: fapi2 of the resource forbids";
+        findings.add(&route.at.key("access"), finding, "Put the route into a resource of its own.");
+    }
     let headers = table.forward.headers.iter().flat_map(|headers| &headers.0).map(|(name, entry)| (&**name, &entry.at));
     let stripped = table.forward.strip.iter().flatten().map(|header| (&*header.value.0, &header.at));
     for (_, at) in headers.chain(stripped).filter(|(name, _)| *name == Profile::INTERACTION_ID) {

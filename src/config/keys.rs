@@ -3,10 +3,11 @@
 
 use crate::config::access::{
     AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, ResourceProfileSetting,
-    Scopes, TlsFloorSetting,
+    Scope, Scopes, TlsFloorSetting,
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
-use crate::config::caller::{ForwardedFact, LimitKey, MarkName, StrippedName};
+use crate::config::api_keys::DigestSetting;
+use crate::config::caller::{ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
 use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place};
@@ -34,6 +35,8 @@ config_table! {
         peer: PeerTable = table,
         /// Authorization servers, by a name of your choice.
         issuers: Named<IssuerTable> = optional,
+        /// API keys, by a name of your choice: for callers that can have no token.
+        api_keys: Named<ApiKeyTable> = optional,
         /// What is protected: hosts and their routes. What is not listed is refused.
         resources: Vec<At<ResourceTable>> = required,
         /// Rate limits, by a name of your choice. Callers see the name in RateLimit fields.
@@ -180,6 +183,32 @@ config_table! {
 }
 
 config_table! {
+    /// An API key and its client.
+    ApiKeyTable {
+        /// Its SHA-256 digest, never the key: 64 hexadecimal digits, or `{ env: NAME }`.
+        sha256: DigestSetting = required,
+        /// Who presents it.
+        client_id: Label = required,
+        /// The scopes of that client.
+        scopes: Vec<At<Scope>> = optional,
+        /// The peers that may use it. Without it: any, also those without a certificate.
+        peers: Vec<At<PeerText>> = optional,
+        /// The moment from which it is no longer good.
+        not_after: Moment = optional,
+    }
+    later {}
+}
+
+config_table! {
+    /// What stands in the environment of the VM.
+    EnvironmentTable {
+        /// The name of a variable, in Envoy's `vm_config.environment_variables`.
+        env: Label = required,
+    }
+    later {}
+}
+
+config_table! {
     /// A protected resource: hosts that serve the same things by the same rules.
     ResourceTable {
         /// The hosts it is served under: a name for all ports or for one, `*.` and a name for all below it, `*` for all.
@@ -198,6 +227,10 @@ config_table! {
         audiences: Vec<At<Identifier>> = optional,
         /// The names of the issuers trusted here. Needed if a route takes tokens.
         issuers: Vec<At<Name>> = optional,
+        /// The names of the API keys that are good here. Needed if a route takes them.
+        api_keys: Vec<At<Name>> = optional,
+        /// The header that carries them. It never goes upstream.
+        api_key_header: HeaderName = default(HeaderName("x-api-key".into())),
         /// The `realm` of challenges (RFC 6750). Without it: the first host that is no wildcard.
         realm: Label = optional,
         /// The `resource_metadata` of challenges (RFC 9728).
@@ -247,7 +280,7 @@ config_table! {
         access: AccessSetting = default(AccessSetting::Token),
         /// How a token must be bound to its sender.
         bound: BoundSetting = default(BoundSetting::Mtls),
-        /// Scopes a token must carry: a list means all of them.
+        /// Scopes a token, or the client of an API key, must have: a list means all of them.
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,

@@ -2,7 +2,7 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `api_keys`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
 //! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
 //! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
@@ -10,6 +10,7 @@
 
 mod access;
 mod addresses;
+mod api_keys;
 #[cfg(feature = "cli")]
 mod buffers;
 mod caller;
@@ -141,19 +142,21 @@ pub fn schema() -> serde_json::Value {
 /// What `config` says, as far as it could be understood.
 fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     let issuers = issuers::compile(config.issuers.as_ref(), findings);
+    let api_keys = api_keys::compile(config.api_keys.as_ref(), findings);
     let services = services::compile(config.services.as_ref(), findings);
     let size = TableSize::for_identities(config.limit_table.identities.0);
     let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
     services::check_leases(config, findings);
     let peer = peer::default(config, findings);
-    let resources = resources::compile(config, &peer, &issuers, &limits, findings);
+    let resources = resources::compile(config, &peer, &issuers, &api_keys, &limits, findings);
     if limits.uses_are_clear() {
         uses::check(config, findings);
     }
     slips::check(config, findings);
     doubts::check(config, findings);
     let limits = limits.into_used(findings);
+    let api_keys = api_keys.into_used(findings);
     if findings.is_empty() {
         idle::check(&resources, &limits, findings);
     }
@@ -165,6 +168,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         mode: config.mode.mode(),
         resources,
         issuers: issuers.into_used(findings),
+        api_keys,
         limits,
         mark: config.mark.as_ref().map_or_else(Mark::default, |mark| Mark::named(&mark.0)),
         peer,

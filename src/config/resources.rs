@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use crate::config::access::{ModeSetting, ResourceProfileSetting, TlsFloorSetting};
+use crate::config::api_keys;
 use crate::config::caller::{FilterStateKey, ForwardedFact, HeaderName};
 use crate::config::defined::Defined;
 use crate::config::fapi;
@@ -14,7 +15,9 @@ use crate::config::peer;
 use crate::config::routes;
 use crate::config::table::{At, Mistake, Named, TextKey};
 use crate::http::HostPattern;
-use crate::policy::{ConveyedIn, Fact, ForwardRule, Issuer, Limit, Origin, PeerSource, Profile, Resource, unrouted};
+use crate::policy::{
+    ApiKey, ConveyedIn, Fact, ForwardRule, Issuer, Limit, Origin, PeerSource, Profile, Resource, unrouted,
+};
 
 /// Places whose findings mean that a resource or a route could not be read at all; without the numbers.
 const HIDING: &[&str] = &["resources", "resources[]", "resources[].routes", "resources[].routes[]"];
@@ -23,6 +26,7 @@ pub(super) fn compile(
     config: &ConfigTable,
     default_peer: &Rc<PeerSource>,
     issuers: &Defined<Issuer>,
+    api_keys: &Defined<ApiKey>,
     limits: &Defined<Limit>,
     findings: &mut Findings,
 ) -> Vec<Rc<Resource>> {
@@ -37,9 +41,10 @@ pub(super) fn compile(
         .any(|finding| HIDING.contains(&&*finding.path.replace(|letter: char| letter.is_ascii_digit(), "")))
     {
         issuers.reference_unclear();
+        api_keys.reference_unclear();
         limits.reference_unclear();
     }
-    let whole = Whole { mode: config.mode, peer: default_peer, conveyed: peer::headers_read(config) };
+    let whole = Whole { mode: config.mode, peer: default_peer, api_keys, conveyed: peer::headers_read(config) };
     let mut claims = Claims::default();
     let mut compiled = Vec::new();
     for At { value: table, .. } in tables {
@@ -54,6 +59,7 @@ pub(super) fn compile(
 struct Whole<'c> {
     mode: ModeSetting,
     peer: &'c Rc<PeerSource>,
+    api_keys: &'c Defined<ApiKey>,
     /// The headers that are read as the word of hops, here or elsewhere.
     conveyed: Vec<ConveyedIn>,
 }
@@ -110,11 +116,15 @@ fn resource(
     }
     let first = hosts.first().map(ToString::to_string);
     let name = table.name.as_ref().map(|name| &*name.0).or(first.as_deref()).unwrap_or_default();
-    let realm = realm(table, name, &hosts, takes_tokens, findings);
+    let keys = api_keys::of_resource(table, whole.api_keys, findings);
+    let realm = realm(table, name, &hosts, takes_tokens || keys.is_some(), findings);
     let peer = peer::of_resource(table, whole.peer, findings);
     peer::check(table, &peer, findings);
-    let routes = routes::compile(table, name, limits, findings);
-    let forward = forward(&table.forward, &whole.conveyed, findings);
+    let routes = routes::compile(table, name, limits, keys.as_ref(), findings);
+    let of_hops = whole.conveyed.iter().flat_map(|header| header.fields());
+    let of_hops = of_hops.map(|header| (*header, "is read as the word of trusted hops, and never goes on"));
+    let of_keys = keys.iter().map(|keys| (&*keys.header, "carries API keys, and never goes on"));
+    let forward = forward(&table.forward, &of_hops.chain(of_keys).collect::<Vec<_>>(), findings);
 
     first.as_ref()?;
     Some(Resource {
@@ -139,7 +149,7 @@ fn realm(
     table: &ResourceTable,
     name: &str,
     hosts: &[HostPattern],
-    takes_tokens: bool,
+    has_challenges: bool,
     findings: &mut Findings,
 ) -> Box<str> {
     let at = table.at.key("realm");
@@ -147,10 +157,10 @@ fn realm(
     match table.realm.as_ref().map(|realm| realm.0.clone()).or_else(exact) {
         Some(realm) => realm,
         None => {
-            if takes_tokens && !hosts.is_empty() && !findings.touch(&at) && !findings.touch(&table.at.key("hosts")) {
+            if has_challenges && !hosts.is_empty() && !findings.touch(&at) && !findings.touch(&table.at.key("hosts")) {
                 findings.add(
                     &at,
-                    "needed, because a route takes tokens and no host here is a name that challenges could show",
+                    "needed, because a route takes tokens or API keys and no host here is a name that challenges could show",
                     "Write one, like \"orders\".",
                 );
             }
@@ -159,8 +169,9 @@ fn realm(
     }
 }
 
-/// What `conveyed` carries never goes on: where it is read, the proxy lets it pass from everybody.
-fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Findings) -> ForwardRule {
+/// What the headers `ending` here carry never goes on, each with its reason: where the word of a hop is read, the proxy lets it pass from
+/// everybody.
+fn forward(table: &ForwardTable, ending: &[(&str, &str)], findings: &mut Findings) -> ForwardRule {
     let headers = told(table.headers.as_ref(), |name| HeaderName::parse(name).map(|name| name.0), findings);
     let filter_state = told(table.filter_state.as_ref(), |name| FilterStateKey::parse(name).map(|key| key.0), findings);
     let is_set = |name: &str| headers.iter().any(|(header, _)| **header == *name);
@@ -172,7 +183,7 @@ fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Finding
             strip.push(header.value.0.clone());
         }
     }
-    for header in conveyed.iter().flat_map(|header| header.fields()) {
+    for (header, _) in ending {
         if !strip.iter().any(|stripped| **stripped == **header) {
             strip.push((*header).into());
         }
@@ -182,9 +193,8 @@ fn forward(table: &ForwardTable, conveyed: &[ConveyedIn], findings: &mut Finding
         let name = &header.value.0;
         if is_set(name) {
             findings.add(&header.at, "is set by forward.headers, so that no other could pass", "Remove one of both.");
-        } else if conveyed.iter().any(|header| header.fields().contains(&&**name)) {
-            let remedy = "Remove it, and tell the upstream by forward.headers.";
-            findings.add(&header.at, "is read as the word of trusted hops, and never goes on", remedy);
+        } else if let Some((_, why)) = ending.iter().find(|(header, _)| **header == **name) {
+            findings.add(&header.at, *why, "Remove it, and tell the upstream by forward.headers.");
         } else if strip.contains(name) {
             findings.add(&header.at, "is removed by forward.strip and kept here", "Remove one of both.");
         } else if !ForwardRule::listed(name) {

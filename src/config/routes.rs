@@ -4,16 +4,18 @@
 use std::rc::Rc;
 
 use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope};
+use crate::config::api_keys;
 use crate::config::defined::Defined;
 use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::objects;
+use crate::config::peer_text::PeerText;
 use crate::config::table::At;
 use crate::config::values::Name;
 use crate::policy::{
-    Access, BindingRule, Charge, Charges, Counts, Limit, MethodSet, Origin, Pattern, PeerRule, Route, RouteConflict,
-    Routes, RoutesBuilder, ScopeRule, TokenRule,
+    Access, ApiKeys, BindingRule, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule,
+    Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, TokenRule,
 };
 
 /// What most services have, for remedies.
@@ -51,6 +53,7 @@ pub(super) fn compile(
     table: &ResourceTable,
     resource: &str,
     limits: &Defined<Limit>,
+    keys: Option<&Rc<ApiKeys>>,
     findings: &mut Findings,
 ) -> Routes {
     let at = table.at.key("routes");
@@ -64,8 +67,8 @@ pub(super) fn compile(
     let mut builder = RoutesBuilder::new();
     let of_resource = of_resource(table, limits, findings);
     for At { value: route_table, .. } in written {
-        let charges = charges(route_table, table, &of_resource, limits, findings);
-        let Some(route) = route(route_table, table, resource, charges, findings) else { continue };
+        let charges = charges(route_table, table, &of_resource, limits, keys, findings);
+        let Some(route) = route(route_table, table, resource, charges, keys, findings) else { continue };
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
@@ -126,10 +129,11 @@ fn route(
     whole: &ResourceTable,
     resource: &str,
     limits: Charges,
+    keys: Option<&Rc<ApiKeys>>,
     findings: &mut Findings,
 ) -> Option<Route> {
     let methods = methods(table, findings);
-    let access = access(table, whole, findings);
+    let access = access(table, whole, keys, findings);
     let mut pattern = table.path.as_ref()?.0.clone();
     allow_slashes(table, &mut pattern, findings);
     let name = match (&table.name, &methods) {
@@ -195,7 +199,12 @@ fn methods(table: &RouteTable, findings: &mut Findings) -> MethodSet {
 }
 
 /// `None` if what was written for `access` is not known.
-fn access(table: &RouteTable, whole: &ResourceTable, findings: &mut Findings) -> Option<Access> {
+fn access(
+    table: &RouteTable,
+    whole: &ResourceTable,
+    keys: Option<&Rc<ApiKeys>>,
+    findings: &mut Findings,
+) -> Option<Access> {
     if findings.touch(&table.at.key("access")) {
         return None;
     }
@@ -212,7 +221,7 @@ fn access(table: &RouteTable, whole: &ResourceTable, findings: &mut Findings) ->
         AccessSetting::Peer => {
             senseless(&["bound", "scopes", "claims", "where"], "is asked of tokens, and this route takes none");
             let at = table.at.key("peers");
-            let peers = peers(table, findings);
+            let peers = peers(table.peers.as_deref(), &at, findings);
             if peers.is_none() && !findings.touch(&at) {
                 findings.add(
                     &at,
@@ -227,11 +236,8 @@ fn access(table: &RouteTable, whole: &ResourceTable, findings: &mut Findings) ->
                 BoundSetting::Mtls => BindingRule::Mtls,
                 BoundSetting::WhenBound => BindingRule::WhenBound,
             },
-            scopes: table.scopes.as_ref().map_or_else(ScopeRule::default, |scopes| ScopeRule {
-                all: plain(&scopes.all),
-                any: plain(&scopes.any),
-            }),
-            peers: peers(table, findings),
+            scopes: scopes(table),
+            peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
             claims: [&whole.claims, &table.claims]
                 .into_iter()
                 .flatten()
@@ -239,19 +245,32 @@ fn access(table: &RouteTable, whole: &ResourceTable, findings: &mut Findings) ->
                 .collect(),
             objects: objects::compile(table, findings),
         })),
+        AccessSetting::Key => {
+            senseless(&["bound", "claims", "where"], "is asked of tokens, and this route takes none");
+            Some(Access::Key(KeyRule {
+                keys: keys?.clone(),
+                scopes: scopes(table),
+                peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
+            }))
+        }
     }
 }
 
-fn plain(scopes: &[At<Scope>]) -> Vec<Box<str>> {
+fn scopes(table: &RouteTable) -> ScopeRule {
+    let written = table.scopes.as_ref();
+    written.map_or_else(ScopeRule::default, |scopes| ScopeRule { all: plain(&scopes.all), any: plain(&scopes.any) })
+}
+
+pub(super) fn plain(scopes: &[At<Scope>]) -> Vec<Box<str>> {
     scopes.iter().map(|scope| scope.value.0.clone()).collect()
 }
 
-fn peers(table: &RouteTable, findings: &mut Findings) -> Option<PeerRule> {
-    let written = table.peers.as_ref()?;
-    let at = table.at.key("peers");
-    if written.is_empty() && !findings.touch(&at) {
+/// Those that are listed at `at`.
+pub(super) fn peers(written: Option<&[At<PeerText>]>, at: &Place, findings: &mut Findings) -> Option<PeerRule> {
+    let written = written?;
+    if written.is_empty() && !findings.touch(at) {
         findings.add(
-            &at,
+            at,
             "an empty list, so that nobody could pass",
             "Write SPIFFE IDs, or [\"*\"] for every validated certificate.",
         );
@@ -264,6 +283,7 @@ fn charges(
     resource: &ResourceTable,
     of_resource: &OfResource<'_>,
     limits: &Defined<Limit>,
+    keys: Option<&Rc<ApiKeys>>,
     findings: &mut Findings,
 ) -> Charges {
     let at_limits = table.at.key("limits");
@@ -281,9 +301,12 @@ fn charges(
     }
     let cost = table.cost.0;
     let has_token = table.access == AccessSetting::Token || findings.touch(&table.at.key("access"));
+    let has_key = table.access == AccessSetting::Key;
+    let is_missing = |part: &&Fact| part.needs_token() && !has_token && !(has_key && part.is_of_key());
     for (at, limit) in &resolved {
         affordable(table, limit, findings);
-        let Some(part) = limit.parts().iter().find(|part| part.needs_token() && !has_token) else { continue };
+        api_keys::check_limit(keys, limit, at, findings);
+        let Some(part) = limit.parts().iter().find(is_missing) else { continue };
         let name = quoted(&limit.origin.name);
         let finding = format!("limit {name} counts by {part}, and this route takes no token");
         match own {

@@ -1,5 +1,6 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
+mod api_keys;
 mod claim_rules;
 mod doubts;
 mod fapi;

@@ -59,6 +59,7 @@ fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
         return;
     }
     let takes_tokens = uses.iter().any(|route| route.access == AccessSetting::Token);
+    let takes_keys = uses.iter().any(|route| route.access == AccessSetting::Key);
     for item in table.on.iter().flatten().filter(|item| item.value == Outcome::Verification && !takes_tokens) {
         findings.add(
             &item.at,
@@ -67,7 +68,8 @@ fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
         );
     }
     for At { value: other, .. } in table.overrides.iter().flatten() {
-        let of_tokens = OF_TOKENS.iter().filter(|key| other.wrote(key) && !takes_tokens).map(|key| other.at.key(key));
+        let has = |key: &str| takes_tokens || (takes_keys && key == "client_id");
+        let of_tokens = OF_TOKENS.iter().filter(|key| other.wrote(key) && !has(key)).map(|key| other.at.key(key));
         for at in of_tokens {
             if findings.touch(&at) {
                 continue;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::exchange::InteractionId;
 use crate::http::{AnswerForm, HeaderMap};
 use crate::peer::{PeerIdentity, Thumbprint, Unused};
-use crate::policy::{Event, Limit, Policy, Resource, Route};
+use crate::policy::{ApiKey, Event, Limit, Policy, Resource, Route};
 use crate::time::UnixMillis;
 use crate::token::{AccessToken, Claimed};
 use crate::verdict::Refusal;
@@ -67,6 +67,8 @@ pub struct AuditFacts {
     pub events: Vec<Event>,
     /// The token, once its signature was found right.
     pub token: Option<Rc<AccessToken>>,
+    /// The API key, once it was found right.
+    pub api_key: Option<Rc<ApiKey>>,
     /// What a token says of itself that was refused before that.
     pub claimed: Option<Box<Claimed>>,
 }

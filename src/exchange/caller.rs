@@ -12,7 +12,7 @@ use crate::http::Head;
 use crate::json::Value;
 use crate::limit::{ClaimValue, KeyValue};
 use crate::peer::PeerIdentity;
-use crate::policy::{Condition, Fact, Route};
+use crate::policy::{ApiKey, Condition, Fact, Route};
 use crate::time::UnixMillis;
 use crate::token::AccessToken;
 
@@ -25,6 +25,8 @@ pub(super) struct Caller<'c> {
     pub(super) preflight: bool,
     /// `None` before the caller was let in: then only its source is known.
     pub(super) token: Option<&'c Rc<AccessToken>>,
+    /// Instead of a token, on routes that take API keys.
+    pub(super) key: Option<&'c Rc<ApiKey>>,
     pub(super) peer: Option<&'c PeerIdentity>,
     pub(super) wall: UnixMillis,
 }
@@ -38,19 +40,30 @@ impl<'c> Caller<'c> {
         wall: UnixMillis,
     ) -> Self {
         let (head, route) = (Some(&request.head), Some(&*request.route));
-        Self { head, route, preflight: request.preflight, token, peer, wall }
+        Self { head, route, preflight: request.preflight, token, key: None, peer, wall }
     }
 
-    /// What is known only from the token is missing before the caller was let in.
+    /// Whether it has shown a token or a key that is good.
+    pub(super) fn is_known(&self) -> bool {
+        self.token.is_some() || self.key.is_some()
+    }
+
+    /// What is known only from the token or the key is missing before the caller was let in.
     pub(super) fn fact<'v>(&'v self, fact: &'v Fact, connection: &dyn Connection) -> KeyValue<'v> {
         let token = self.token;
         let claim = |value: Option<ClaimValue<'v>>| match (token, value) {
             (Some(token), Some(value)) => KeyValue::Claim { issuer: &token.issuer().issuer, value },
             _ => KeyValue::Missing,
         };
+        let of_key = |value: Option<Cow<'v, str>>| match value {
+            Some(value) => KeyValue::Claim { issuer: ApiKey::ISSUER, value: ClaimValue::Text(value) },
+            None => KeyValue::Missing,
+        };
         let text = |text: Option<Cow<'v, str>>| text.map_or(KeyValue::Missing, KeyValue::Text);
         let claims = token.map(|token| token.claims());
         match fact {
+            Fact::ClientId if token.is_none() => of_key(self.key.map(|key| (&*key.client_id).into())),
+            Fact::Scope if token.is_none() => of_key(self.key.map(|key| key.scopes.join(" ").into())),
             Fact::ClientId => claim(claims.map(|claims| ClaimValue::Text((&*claims.client_id).into()))),
             Fact::Sub => claim(claims.map(|claims| ClaimValue::Text((&*claims.subject).into()))),
             Fact::Issuer => text(token.map(|token| (&*token.issuer().issuer).into())),

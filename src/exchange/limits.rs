@@ -55,13 +55,13 @@ impl<'c> Caller<'c> {
 
     /// Those of this proxy that may refuse the caller.
     fn refusing<'d>(&self, limits: &'d Charges) -> impl Iterator<Item = &'d Charge> {
-        let known = self.token.is_some();
+        let known = self.is_known();
         limits.local.iter().chain(limits.outcomes.iter().filter(move |charge| !spares(charge, known)))
     }
 
     /// Those that wait for the outcome of a request that they let pass.
     fn watching<'d>(&self, limits: &'d Charges) -> impl Iterator<Item = &'d Charge> {
-        let known = self.token.is_some();
+        let known = self.is_known();
         limits.outcomes.iter().filter(move |charge| spares(charge, known)).chain(&limits.watching)
     }
 
@@ -212,7 +212,7 @@ impl<'c> Caller<'c> {
     }
 }
 
-/// Whether a caller passes it when it is spent: a token that was found good before does when its source has failed too often.
+/// Whether a caller passes it when it is spent: one whose token or key was found good before does when its source has failed too often.
 fn spares(charge: &Charge, known: bool) -> bool {
     known && charge.limit.spares_known_tokens()
 }

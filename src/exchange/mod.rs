@@ -45,10 +45,10 @@ use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Access, Fact, Issuer, Mode, Policy, Profile, Resource, Route, RouteMatch};
+use crate::policy::{Access, Fact, Issuer, KeyRule, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
-use crate::token::{Claimed, presented};
+use crate::token::{Claimed, RawKey, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
 use crate::worker::{Counter, ExchangeId, WaitEnd, Woken, Worker};
 
@@ -277,11 +277,12 @@ impl Exchange {
             return refusal;
         }
         let source = Caller::of(request, None, self.facts.identity.as_ref(), around.now.wall);
-        if let Err(spent) = source.may_be_refused(status, self.facts.token.is_some(), around) {
+        let known = self.facts.token.is_some() || self.facts.api_key.is_some();
+        if let Err(spent) = source.may_be_refused(status, known, around) {
             return spent;
         }
         source.refused(request.route.limits.of_sources(), status, around);
-        let sender = Caller { token: self.facts.token.as_ref(), ..source };
+        let sender = Caller { token: self.facts.token.as_ref(), key: self.facts.api_key.as_ref(), ..source };
         self.facts.events = sender.refused(&request.route.limits.watching, status, around);
         refusal
     }
@@ -326,6 +327,7 @@ impl Exchange {
             None => self.authorise(request, identity, around)?,
         };
         let caller = Caller::of(request, grant.access_token(), identity, around.now.wall);
+        let caller = Caller { key: grant.api_key(), ..caller };
         let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
         let mut upstream = Upstream::of(&request.resource.forward, request.head.fields(), told)?;
         self.number_interaction(&mut upstream);
@@ -347,6 +349,7 @@ impl Exchange {
             _ if request.preflight => return Ok(Grant::preflight()),
             Access::Public => return Ok(Grant::public()),
             Access::Peer(rule) => return Ok(Grant::peer(rule, identity)?),
+            Access::Key(rule) => return self.authorise_by_key(rule, request, identity, around),
             Access::Token(rule) => rule,
         };
         let raw = presented(&request.head, self.policy.max_token_bytes)?;
@@ -362,6 +365,23 @@ impl Exchange {
         token.acceptable(&request.resource, around.now)?;
         let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
         Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity })?)
+    }
+
+    /// The same by an API key. For a source that has failed too often no key is compared: it may be guessing.
+    fn authorise_by_key(
+        &mut self,
+        rule: &KeyRule,
+        request: &RoutedRequest,
+        identity: Option<&PeerIdentity>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Grant, Stop> {
+        let raw = RawKey::of(&request.head, &rule.keys.header)?;
+        let source = Caller::of(request, None, identity, around.now.wall);
+        source.look_at_source(around)?;
+        source.look_at_stranger(around)?;
+        let presented = raw.find(&rule.keys, around.host, around.now.wall)?;
+        self.facts.api_key = Some(presented.key().clone());
+        Ok(Grant::key(rule, &presented, identity)?)
     }
 
     /// Whether the connection was opened for another resource (RFC 9110 §7.4, §15.5.20): the CAs that its certificate was
@@ -450,6 +470,9 @@ fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>
         if !around.worker.vouches(token, around.now) {
             return Err(Reason::KeyUnknown);
         }
+    }
+    if grant.api_key().is_some_and(|key| key.is_over(around.now.wall)) {
+        return Err(Reason::ApiKeyExpired);
     }
     Ok(grant)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::arithmetic_side_effects)]
 
+mod api_keys;
 mod attacks;
 mod audit;
 mod claim_rules;

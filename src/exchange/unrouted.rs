@@ -57,6 +57,7 @@ impl Unrouted {
             route: None,
             preflight: false,
             token: None,
+            key: None,
             peer: peer.as_ref(),
             wall: around.now.wall,
         };

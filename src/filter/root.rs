@@ -205,6 +205,9 @@ impl RootContext for Root {
         for warning in policy.warnings() {
             log::warn!("{warning}");
         }
+        for missing in policy.missing_digests(&Envoy) {
+            log::error!("{missing}");
+        }
         set_clock();
         self.setup = Some((Plugin::adopt(&policy), policy));
         if abi::root::set_tick_period(TICK).is_err() {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::VERSION;
-use crate::authz::missing_scopes;
+use crate::authz::{missing_scopes, scopes_missing_of_key};
 use crate::exchange::AuditFacts;
 use crate::observe::bounded::{Bounded, some};
 use crate::observe::token_facts::{Unverified, Verified};
@@ -44,6 +44,8 @@ struct Record<'a> {
     iss: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<Bounded<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub: Option<Bounded<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +108,7 @@ impl<'v> From<&'v Verdict> for Decision<'v> {
 pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     let peer = facts.identity.as_ref();
     let claims = facts.token.as_ref().map(|token| token.claims());
+    let key = facts.api_key.as_deref();
     let (decision, refusal) = match decision {
         Decision::Forwarded => ("forwarded", None),
         Decision::Refused(refusal) => ("refused", Some(refusal)),
@@ -131,7 +134,8 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
         interaction_id: facts.interaction.as_ref().map(|interaction| Bounded(interaction.text())),
         issuer: facts.token.as_ref().map(|token| Bounded(&token.issuer().origin.name)),
         iss: facts.token.as_ref().map(|token| Bounded(&token.issuer().issuer)),
-        client_id: claims.map(|claims| Bounded(&claims.client_id)),
+        client_id: claims.map(|claims| &claims.client_id).or(key.map(|key| &key.client_id)).map(|id| Bounded(id)),
+        api_key: key.map(|key| Bounded(&key.origin.name)),
         sub: claims.map(|claims| Bounded(&claims.subject)),
         jti: claims.and_then(|claims| claims.token_id.as_deref()).map(Bounded),
         thumbprint: facts.thumbprint.map(|thumbprint| thumbprint.to_x5t_s256()),
@@ -155,11 +159,12 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     serde_json::to_string(&record).unwrap_or_default()
 }
 
-/// The scopes that the token lacks, where it is refused for that.
+/// The scopes that the token or the key lacks, where it is refused for that.
 fn lacking<'a>(facts: &'a AuditFacts, refusal: &Refusal) -> Vec<Bounded<'a>> {
     let access = facts.route.as_ref().map(|route| &route.access);
-    match (refusal.reason, access, &facts.token) {
-        (Reason::ScopeMissing, Some(Access::Token(rule)), Some(token)) => some(missing_scopes(rule, token)),
+    match (refusal.reason, access, &facts.token, &facts.api_key) {
+        (Reason::ScopeMissing, Some(Access::Token(rule)), Some(token), _) => some(missing_scopes(rule, token)),
+        (Reason::ApiKeyScopeMissing, Some(Access::Key(rule)), _, Some(key)) => some(scopes_missing_of_key(rule, key)),
         _ => Vec::new(),
     }
 }
@@ -195,6 +200,7 @@ mod tests {
             issuer: text(),
             iss: text(),
             client_id: text(),
+            api_key: text(),
             sub: text(),
             jti: text(),
             thumbprint: Some(String::from("x")),

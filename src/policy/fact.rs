@@ -7,13 +7,13 @@ use std::fmt;
 /// A fact about a request and its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fact {
-    /// `client_id` of the token.
+    /// `client_id` of the token, or of the API key.
     ClientId,
     /// `sub` of the token.
     Sub,
     /// `iss` of the token.
     Issuer,
-    /// `scope`, as in the token.
+    /// `scope`, as in the token, or the scopes of the API key.
     Scope,
     /// A claim of the token that has no name of its own here.
     Claim(Box<str>),
@@ -61,9 +61,14 @@ impl Fact {
         key.sort_unstable_by(|one, other| rank(one).cmp(&rank(other)));
     }
 
-    /// Whether a request without a token never has it.
+    /// Whether a request without a token never has it, unless it [is of an API key](Self::is_of_key).
     pub fn needs_token(&self) -> bool {
         matches!(self, Fact::ClientId | Fact::Sub | Fact::Issuer | Fact::Scope | Fact::Claim(_))
+    }
+
+    /// Whether a request with an API key has it.
+    pub fn is_of_key(&self) -> bool {
+        matches!(self, Fact::ClientId | Fact::Scope)
     }
 
     /// Whether it depends on the peer's certificate.

@@ -3,6 +3,7 @@
 //!
 //! Not here: what the operator writes and its errors (`config`), the checks themselves (`exchange` and its rooms).
 
+mod api_key;
 mod budget;
 mod charges;
 mod claim_rule;
@@ -28,6 +29,9 @@ mod token_form;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::host::Host;
+
+pub use api_key::{ApiKey, ApiKeys, EnvironmentDigest, KeyDigest, KeyDigestSource};
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
 pub use claim_rule::{ClaimDemand, ClaimRule, ClaimTest, ClaimValue};
@@ -46,7 +50,7 @@ pub use peer_source::{ConveyedIn, PeerSource, TrustedHops};
 pub use profile::Profile;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
-pub use route::{Access, BindingRule, MethodSet, Route, ScopeRule, TokenRule};
+pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use tls_floor::TlsFloor;
@@ -74,6 +78,8 @@ pub struct Policy {
     pub unrouted: Vec<Charge>,
     /// All issuers that a resource uses.
     pub issuers: Vec<Rc<Issuer>>,
+    /// All API keys that a resource takes.
+    pub api_keys: Vec<Rc<ApiKey>>,
     /// All limits, by name.
     pub limits: Vec<Rc<Limit>>,
     /// Where the certificate of a caller is read where no resource is known.
@@ -148,6 +154,20 @@ impl Policy {
     pub fn reads(&self, header: ConveyedIn) -> bool {
         let mut sources = self.resources.iter().map(|resource| &resource.peer).chain([&self.peer]);
         sources.any(|source| matches!(&**source, PeerSource::Hop(hops) if hops.header == header))
+    }
+
+    /// API keys whose digests the environment of the VM should have and has not: nobody can present them. For operators.
+    pub fn missing_digests(&self, host: &dyn Host) -> Vec<String> {
+        let missing = |key: &Rc<ApiKey>| match &key.digest {
+            KeyDigestSource::Environment(variable) if key.digest.digest(host).is_none() => Some(format!(
+                "{}.sha256: the environment variable {} is missing or no SHA-256 digest, so that nobody can use this key. Set it in \
+                 vm_config.environment_variables.",
+                key.origin.path,
+                variable.name()
+            )),
+            KeyDigestSource::Environment(_) | KeyDigestSource::Here(_) => None,
+        };
+        self.api_keys.iter().filter_map(missing).collect()
     }
 
     /// Whether refusals are carried out for requests to this resource, or to a host that none serves.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule};
+use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl Route {
             Access::Public => false,
             Access::Peer(_) => true,
             Access::Token(rule) => rule.peers.is_some(),
+            Access::Key(rule) => rule.peers.is_some() || rule.keys.keys.iter().any(|key| key.peers.is_some()),
         };
         listed || self.limits.iter().any(|charge| charge.limit.needs_identity())
     }
@@ -112,6 +113,8 @@ pub enum Access {
     Peer(PeerRule),
     /// Bearers of an access token.
     Token(TokenRule),
+    /// Clients with an API key.
+    Key(KeyRule),
 }
 
 impl Access {
@@ -126,7 +129,15 @@ impl Access {
                     && ClaimRule::demand_all_of(&mine.claims, &theirs.claims)
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
             }
-            (Access::Public | Access::Peer(_) | Access::Token(_), Access::Peer(_) | Access::Token(_)) => false,
+            (Access::Key(mine), Access::Key(theirs)) => {
+                Rc::ptr_eq(&mine.keys, &theirs.keys)
+                    && mine.scopes.demands_all_of(&theirs.scopes)
+                    && (theirs.peers.is_none() || mine.peers == theirs.peers)
+            }
+            (
+                Access::Public | Access::Peer(_) | Access::Token(_) | Access::Key(_),
+                Access::Peer(_) | Access::Token(_) | Access::Key(_),
+            ) => false,
         }
     }
 }
@@ -144,6 +155,17 @@ pub struct TokenRule {
     pub claims: Vec<Rc<ClaimRule>>,
     /// Whose the objects must be that a request names. All of these hold.
     pub objects: Vec<ObjectRule>,
+}
+
+/// What an API key must allow.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyRule {
+    /// Those of the resource.
+    pub keys: Rc<ApiKeys>,
+    /// The scopes its client must have.
+    pub scopes: ScopeRule,
+    /// Which peers may use one; `None`: any.
+    pub peers: Option<PeerRule>,
 }
 
 /// Sender constraint of a route.

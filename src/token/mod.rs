@@ -1,9 +1,10 @@
-//! OAuth access tokens in JWT form (RFC 9068, RFC 8725). In: header fields and keys. Out: an [`AccessToken`], which
-//! only a verified signature can make, or the reason it is refused.
+//! OAuth access tokens in JWT form (RFC 9068, RFC 8725), and API keys for callers that have none. In: header fields and keys. Out: an
+//! [`AccessToken`], which only a verified signature can make, or a [`PresentedKey`], or the reason it is refused.
 //!
 //! Not here: JOSE itself (`jose`), sender constraint (`binding`), scopes (`authz`).
 
 mod access_token;
+mod api_key;
 mod cache;
 mod claimed;
 mod claims;
@@ -11,6 +12,7 @@ mod confirmation;
 mod credential;
 
 pub use access_token::{AccessToken, Unverified};
+pub use api_key::{PresentedKey, RawKey};
 pub use cache::TokenCache;
 pub use claimed::Claimed;
 pub use claims::Claims;

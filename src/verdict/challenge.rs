@@ -1,5 +1,5 @@
 //! `WWW-Authenticate` values (RFC 6750 §3, RFC 9728 §5.1). In: the kind, the text of the row, resource and route.
-//! Out: one Bearer challenge, every parameter a quoted-string of the characters RFC 6750 allows.
+//! Out: one challenge, every parameter a quoted-string of the characters RFC 6750 allows.
 
 use std::fmt::Write;
 
@@ -10,11 +10,18 @@ use crate::reason::ChallengeKind;
 const UNKNOWN_REALM: &str = "boundgate";
 
 /// The challenge, or `None` where the table has none.
-pub fn bearer(kind: ChallengeKind, text: &str, resource: Option<&Resource>, route: Option<&Route>) -> Option<String> {
-    let mut challenge = Challenge(String::from("Bearer "));
+pub fn challenge(
+    kind: ChallengeKind,
+    text: &str,
+    resource: Option<&Resource>,
+    route: Option<&Route>,
+) -> Option<String> {
+    let scheme = if kind == ChallengeKind::ApiKey { "ApiKey " } else { "Bearer " };
+    let mut challenge = Challenge(String::from(scheme));
     challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
     let error = match kind {
         ChallengeKind::None => return None,
+        ChallengeKind::ApiKey => return Some(challenge.0),
         ChallengeKind::Bare => None,
         ChallengeKind::InvalidToken => Some("invalid_token"),
         ChallengeKind::InvalidRequest => Some("invalid_request"),

@@ -30,6 +30,7 @@ fn reference() -> String {
             ChallengeKind::InvalidRequest => "invalid_request",
             ChallengeKind::InvalidToken => "invalid_token",
             ChallengeKind::InsufficientScope => "insufficient_scope",
+            ChallengeKind::ApiKey => "(scheme `ApiKey`)",
         };
         let fault = match row.fault {
             Fault::Caller => "caller",

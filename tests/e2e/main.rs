@@ -3,6 +3,7 @@
 
 mod admission;
 mod algorithms;
+mod api_keys;
 mod at_once;
 mod attacks;
 mod bad_input;

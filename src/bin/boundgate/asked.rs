@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use boundgate::authz::missing_scopes;
+use boundgate::authz::{missing_scopes, scopes_missing_of_key};
 use boundgate::config::Position;
 use boundgate::config::documents::Places;
 use boundgate::exchange::AuditFacts;
-use boundgate::policy::{Access, BindingRule, Charge, Issuer, Policy, Resource, Route, TokenRule};
+use boundgate::policy::{Access, BindingRule, Charge, Issuer, KeyRule, PeerRule, Policy, Resource, Route, TokenRule};
 use boundgate::reason::Reason;
 use boundgate::token::Confirmation;
 use boundgate::verdict::{Detail, Refusal, Upstream, Verdict};
@@ -162,9 +162,9 @@ impl Asked<'_> {
     fn authorisation(&self, check: Check) -> Part {
         let Some(route) = &self.facts.route else { return (Outcome::Unreached, String::new(), Vec::new()) };
         match (&route.access, self.verdict) {
-            (Access::Token(_), Verdict::Forward(forward)) if forward.grant().access_token().is_none() => {
+            (Access::Token(_) | Access::Key(_), Verdict::Forward(forward)) if forward.grant().is_of_nobody() => {
                 let rule = self.key(&route.origin.path, "preflight", "true");
-                (Outcome::Unasked, "a CORS preflight, which has no token".to_owned(), vec![rule])
+                (Outcome::Unasked, "a CORS preflight, which has no credentials".to_owned(), vec![rule])
             }
             (Access::Token(rule), _) => match check {
                 Check::Credential => self.credential(),
@@ -172,12 +172,14 @@ impl Asked<'_> {
                 Check::Binding => self.binding(route, rule.binding),
                 _ => self.policy(route, rule),
             },
+            (Access::Key(rule), _) if check == Check::Credential => self.api_key(rule),
+            (Access::Key(rule), _) if check == Check::Policy => self.policy_of_key(route, rule),
             (Access::Peer(peers), _) if check == Check::Policy => {
                 let peers = rules::peers(peers).join(", ");
                 let rule = self.rule(&format!("{}.peers", route.origin.path), format!("peers: {peers}"));
                 (Outcome::Passed, self.identity(), vec![rule])
             }
-            (access @ (Access::Public | Access::Peer(_)), _) => {
+            (access @ (Access::Public | Access::Peer(_) | Access::Key(_)), _) => {
                 (Outcome::Unasked, format!("the route has access: {}", rules::access(access)), Vec::new())
             }
         }
@@ -201,6 +203,45 @@ impl Asked<'_> {
         };
         let refused = reason.is_some_and(|reason| Check::refusing(reason, true) == Check::Credential);
         (Outcome::Passed, if refused { String::new() } else { "Authorization: Bearer".to_owned() }, rules)
+    }
+
+    fn api_key(&self, rule: &KeyRule) -> Part {
+        let (saw, rules) = match &self.facts.api_key {
+            Some(key) => (format!("API key {} of client {}", key.origin.name, shown(&key.client_id)), {
+                vec![self.rule(&key.origin.path, format!("client_id: {}", shown(&key.client_id)))]
+            }),
+            None => {
+                let table = self.facts.resource.iter().map(|resource| &resource.origin.path);
+                let of = |table| self.key(table, "api_key_header", &rule.keys.header);
+                (format!("header {}", rule.keys.header), table.map(|table| of(table)).collect())
+            }
+        };
+        (Outcome::Passed, saw, rules)
+    }
+
+    fn policy_of_key(&self, route: &Route, rule: &KeyRule) -> Part {
+        let table = &route.origin.path;
+        let key = self.facts.api_key.as_deref();
+        let listed = |table: &str, peers: &Option<PeerRule>| {
+            let says = peers.as_ref().map(|peers| format!("peers: {}", rules::peers(peers).join(", ")));
+            says.map(|says| self.rule(&format!("{table}.peers"), says))
+        };
+        let peers = [listed(table, &rule.peers), key.and_then(|key| listed(&key.origin.path, &key.peers))];
+        let peers: Vec<Rule> = peers.into_iter().flatten().collect();
+        let has = key.map(|key| {
+            let scopes: Vec<&str> = key.scopes.iter().map(|scope| &**scope).collect();
+            let missing = match self.refusal().map(|refusal| refusal.reason) {
+                Some(Reason::ApiKeyScopeMissing) => {
+                    format!(", missing {}", scopes_missing_of_key(rule, key).join(" "))
+                }
+                _ => String::new(),
+            };
+            format!("scopes {}{missing}", list(&scopes))
+        });
+        let identity = (!peers.is_empty()).then(|| self.identity());
+        let saw = has.into_iter().chain(identity).collect::<Vec<_>>().join(", ");
+        let scopes = rules::scopes(&rule.scopes).unwrap_or_else(|| "none".to_owned());
+        (Outcome::Passed, saw, [self.key(table, "scopes", &scopes)].into_iter().chain(peers).collect())
     }
 
     fn token(&self) -> Part {

@@ -87,7 +87,10 @@ impl Check {
             | Reason::AuthorizationMalformed
             | Reason::AuthorizationRepeated
             | Reason::TokenInQuery
-            | Reason::TokenTooLarge => Check::Credential,
+            | Reason::TokenTooLarge
+            | Reason::ApiKeyMissing
+            | Reason::ApiKeyInvalid
+            | Reason::ApiKeyExpired => Check::Credential,
             Reason::TokenMalformed
             | Reason::IssuerUntrusted
             | Reason::TypUnacceptable
@@ -109,6 +112,7 @@ impl Check {
             Reason::ScopeMissing
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
+            | Reason::ApiKeyScopeMissing
             | Reason::PeerMissing
             | Reason::PeerUnidentified
             | Reason::PeerNotAllowed => Check::Policy,

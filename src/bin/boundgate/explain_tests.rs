@@ -260,6 +260,35 @@ fn callers_behind_a_hop_or_of_a_mesh_are_told_with_the_source_and_why_a_word_is_
 }
 
 #[test]
+fn api_keys_are_explained_and_not_repeated() {
+    const KEY: &str = "key-of-the-shop";
+    let scene = Scene::new("api-keys");
+    let digest = "d0ddc66349f3b4f5e52d479167db0408480e105b7813f91ffc99be06f9c63ffb";
+    let config = CONFIG.replace("  routes:\n", "  api_keys: [shop]\n  routes:\n  - { path: /stock, access: key, limits: none }\n  - { path: /stock, methods: [PUT], access: key, scopes: [write:stock], peers: [\"*\"], limits: none }\n");
+    let config = config.replace("{ path: /stock, access", "{ path: /stock, methods: [GET], access");
+    let keys = format!("api_keys:\n  shop: {{ sha256: {digest}, client_id: shop-7, scopes: [read:stock] }}\n");
+    scene.write("config.yaml", &format!("{config}{keys}"));
+    let field = format!("x-api-key: {KEY}");
+    let passed = scene.explain("GET /stock", &["--header", &field]);
+    passes(&passed);
+    let credential = check(&passed.1, "credential").join(" ");
+    assert!(
+        credential.contains("API key shop of client shop-7") && credential.contains("api_keys.shop ("),
+        "{credential}"
+    );
+    assert!(check(&passed.1, "token")[0].contains("unasked"), "{}", passed.1);
+    let lacking = scene.explain("PUT /stock", &["--header", &field]);
+    refused(&lacking, "policy", "api-key-scope-missing", "resources[0].routes[1].scopes");
+    assert!(lacking.1.contains("missing write:stock") && lacking.1.contains("routes[1].peers"), "{}", lacking.1);
+    let wrong = scene.explain("GET /stock", &["--header", "x-api-key: wrong-key"]);
+    refused(&wrong, "credential", "api-key-invalid", "api_key_header: x-api-key (default)");
+    refused(&scene.explain("GET /stock", &[]), "credential", "api-key-missing", "");
+    for told in [passed, lacking, wrong] {
+        assert!(!told.1.contains(KEY) && !told.1.contains("wrong-key"), "{}", told.1);
+    }
+}
+
+#[test]
 fn in_report_mode_it_passes_and_the_refusal_is_told() {
     let scene = Scene::new("report");
     scene.write("config.yaml", &format!("mode: report\n{CONFIG}"));

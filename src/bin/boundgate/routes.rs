@@ -44,6 +44,9 @@ struct Row {
     /// What a token must say besides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<String>,
+    /// The API keys that are good, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    api_keys: Vec<String>,
     limits: Vec<String>,
     /// Whether a CORS preflight passes without a token.
     preflight: bool,
@@ -92,10 +95,11 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         Access::Public => (None, None, None),
         Access::Peer(peers) => (None, None, Some(peers)),
         Access::Token(rule) => (Some(rules::binding(rule.binding)), rules::scopes(&rule.scopes), rule.peers.as_ref()),
+        Access::Key(rule) => (None, rules::scopes(&rule.scopes), rule.peers.as_ref()),
     };
     let rules = match &route.access {
         Access::Token(rule) => rules::of_token(rule).into_iter().map(|(_, says)| says).collect(),
-        Access::Public | Access::Peer(_) => Vec::new(),
+        Access::Public | Access::Peer(_) | Access::Key(_) => Vec::new(),
     };
     let (line, column) = places.of(&route.origin.path).map(|Position { line, column }| (line, column)).unzip();
     Row {
@@ -108,6 +112,7 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         scopes,
         peers: peers.map(rules::peers).unwrap_or_default(),
         rules,
+        api_keys: rules::api_keys(&route.access),
         limits: route.limits.iter().map(rules::charge).collect(),
         preflight: route.preflight,
         mode: rules::mode(policy.mode_of(Some(resource))),
@@ -141,7 +146,9 @@ impl Row {
         let tls = self.require_tls.map(|floor| format!(" (TLS {floor})")).unwrap_or_default();
         let preflight = if self.preflight { " (preflight open)" } else { "" };
         let peers = (!self.peers.is_empty()).then(|| format!("peers {}", self.peers.join(" ")));
-        let demanded: Vec<&str> = self.scopes.iter().chain(&peers).chain(&self.rules).map(String::as_str).collect();
+        let keys = (!self.api_keys.is_empty()).then(|| format!("API keys {}", self.api_keys.join(" ")));
+        let demanded = self.scopes.iter().chain(&peers).chain(&keys).chain(&self.rules);
+        let demanded: Vec<&str> = demanded.map(String::as_str).collect();
         let line = self.line.zip(self.column).map(|(line, column)| format!(" ({line}:{column})"));
         let within = self.within.as_ref().map(|within| format!("{within}: ")).unwrap_or_default();
         [
@@ -182,6 +189,8 @@ resources:
   - { path: /orders, methods: [POST, PUT], scopes: { all: [a], any: [b, c] }, limits: [l], cost: 3, preflight: true }
   - { path: "/mesh/**", access: peer, peers: ["spiffe://a/b/*", "*"], limits: none }
   - { path: /plain, bound: when-bound, peers: ["spiffe://a/b"], limits: [s] }
+  - { path: /stock, access: key, scopes: [r], limits: none }
+  api_keys: [shop]
 - hosts: [old.example.com]
   mode: report
   require_tls: "1.3"
@@ -189,6 +198,8 @@ resources:
 limits:
   l: { key: [client_id], rate: 10/s, burst: 20 }
   s: { key: [source], rate: 10/s, shadow: true }
+api_keys:
+  shop: { sha256: { env: SHOP }, client_id: shop }
 "#;
 
     #[test]
@@ -202,11 +213,12 @@ limits:
         let hosts = "api.example.com,*.example.org:8443";
         assert_eq!(table[0], HEADINGS);
         assert_eq!(
-            table[1..5],
+            table[1..6],
             [
                 [hosts, "POST,PUT", "/orders", "token (preflight open)", "mtls", "a and one of b c", "l (cost 3)"],
                 [hosts, "*", "/mesh/**", "peer", "-", "peers spiffe://a/b/* *", "-"],
                 [hosts, "*", "/plain", "token", "when-bound", "peers spiffe://a/b", "s (shadow)"],
+                [hosts, "*", "/stock", "key", "-", "r; API keys shop", "-"],
                 ["old.example.com", "*", "/", "public (TLS 1.3) (report)", "-", "-", "-"],
             ]
             .into_iter()
@@ -214,7 +226,8 @@ limits:
                 "resources[0].routes[0] (9:5)",
                 "resources[0].routes[1] (10:5)",
                 "resources[0].routes[2] (11:5)",
-                "resources[1].routes[0] (15:12)"
+                "resources[0].routes[3] (12:5)",
+                "resources[1].routes[0] (17:12)"
             ])
             .map(|(cells, written)| [&cells[..], &[written]].concat())
             .collect::<Vec<_>>()
@@ -228,10 +241,10 @@ limits:
     fn json_has_the_same_and_a_file_with_a_mistake_has_no_table() {
         let (_, out, _) = told("json", CONFIG, true);
         let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!(rows.as_array().unwrap().len(), 4);
+        assert_eq!(rows.as_array().unwrap().len(), 5);
         assert_eq!((&rows[0]["access"], &rows[0]["line"]), (&"token".into(), &9.into()));
-        assert_eq!((&rows[0]["require_tls"], &rows[3]["require_tls"]), (&serde_json::Value::Null, &"1.3".into()));
-        assert_eq!((&rows[0]["scopes"], &rows[3]["mode"]), (&"a and one of b c".into(), &"report".into()));
+        assert_eq!((&rows[0]["require_tls"], &rows[4]["require_tls"]), (&serde_json::Value::Null, &"1.3".into()));
+        assert_eq!((&rows[0]["scopes"], &rows[4]["mode"]), (&"a and one of b c".into(), &"report".into()));
         let (done, out, err) = told("wrong", &CONFIG.replace("access: peer", "access: pear"), false);
         assert!(!done && out.is_empty() && err.contains(":10:"), "{err}");
     }

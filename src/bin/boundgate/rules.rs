@@ -27,6 +27,7 @@ pub fn access(access: &Access) -> &'static str {
         Access::Public => "public",
         Access::Peer(_) => "peer",
         Access::Token(_) => "token",
+        Access::Key(_) => "key",
     }
 }
 
@@ -59,6 +60,12 @@ pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
 fn object(rule: &ObjectRule) -> String {
     let owners: Vec<String> = rule.owners.iter().map(Fact::to_string).collect();
     format!("{} is {}", rule.name, owners.join(" or "))
+}
+
+/// The names of the API keys that are good.
+pub fn api_keys(access: &Access) -> Vec<String> {
+    let keys = if let Access::Key(rule) = access { &*rule.keys.keys } else { &[] };
+    keys.iter().map(|key| key.origin.name.to_string()).collect()
 }
 
 /// The limit of a route by its name, and what is unusual about it.

@@ -139,7 +139,7 @@ fn challenges_show_a_realm_that_is_a_host_or_is_written() {
     let mut config = super::with("/resources/0/hosts", json!(["*.example.com", "api.example.com:8443"]));
     assert_eq!(&*policy(&config).unwrap().resources[0].realm, "api.example.com:8443");
     config["resources"][0]["hosts"] = json!(["*.example.com"]);
-    let needed = "resources[0].realm: needed, because a route takes tokens and no host here is a name that challenges could show. Write one, like \"orders\".";
+    let needed = "resources[0].realm: needed, because a route takes tokens or API keys and no host here is a name that challenges could show. Write one, like \"orders\".";
     assert_eq!(findings(&config), [needed]);
     config["resources"][0]["realm"] = json!("orders");
     assert_eq!(&*policy(&config).unwrap().resources[0].realm, "orders");

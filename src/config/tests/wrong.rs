@@ -216,7 +216,7 @@ fn text_from_the_configuration_cannot_forge_lines_of_a_log() {
     assert_eq!(
         findings(&config),
         [
-            r#"["a\nb"]: unknown key. Known here: mode, peer, issuers, resources, limits, services, limit_table, limit_fields, x_ratelimit, limit_fields_in_report, refusals, token_cache, mark, max_token_bytes."#
+            r#"["a\nb"]: unknown key. Known here: mode, peer, issuers, api_keys, resources, limits, services, limit_table, limit_fields, x_ratelimit, limit_fields_in_report, refusals, token_cache, mark, max_token_bytes."#
         ]
     );
 }
