@@ -31,6 +31,7 @@ pub struct FakeHost {
     reads: AtomicUsize,
     writes: AtomicUsize,
     cannot_verify: Vec<Digest>,
+    variables: Mutex<HashMap<String, String>>,
 }
 
 impl FakeHost {
@@ -48,6 +49,10 @@ impl FakeHost {
 
     pub fn set_random(&self, byte: u8) {
         self.random.store(byte, SeqCst);
+    }
+
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.variables.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     /// What another plugin may do.
@@ -101,6 +106,10 @@ impl Host for FakeHost {
 
     fn random(&self) -> [u8; 32] {
         [self.random.load(SeqCst); 32]
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.lock().unwrap().get(name).cloned()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The seam to the proxy: what the core asks of the process it runs in.
 //!
-//! [`Host`] is the process (shared data, native cryptography, randomness); [`Connection`] is the TLS
+//! [`Host`] is the process (shared data, native cryptography, randomness, secrets); [`Connection`] is the TLS
 //! connection of one request. `filter::host` answers with Envoy's host calls, tests with a fake.
 //! Time is not here: it is an argument, [`crate::time::Now`].
 
@@ -63,6 +63,12 @@ pub trait Host {
 
     /// Thirty-two unpredictable bytes.
     fn random(&self) -> [u8; 32];
+
+    /// The variable of this name in the environment that the proxy gives the VM: where secrets are. Without an environment there
+    /// is none.
+    fn variable(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A property of a request's connection, by the name Envoy gives it.

@@ -8,6 +8,7 @@ mod fapi;
 mod fleet;
 mod flood;
 mod hops;
+mod introspection;
 mod issuers;
 mod limits;
 mod objects;

@@ -69,6 +69,10 @@ impl Host for Envoy {
         }
         bytes
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 impl Connection for Envoy {

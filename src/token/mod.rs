@@ -1,5 +1,6 @@
-//! OAuth access tokens in JWT form (RFC 9068, RFC 8725). In: header fields and keys. Out: an [`AccessToken`], which
-//! only a verified signature can make, or the reason it is refused.
+//! OAuth access tokens: in JWT form (RFC 9068, RFC 8725), and those that their server is asked about (RFC 7662). In: header
+//! fields and keys, or the server's answer. Out: an [`AccessToken`], which only a verified signature or that answer can make, or
+//! the reason it is refused.
 //!
 //! Not here: JOSE itself (`jose`), sender constraint (`binding`), scopes (`authz`).
 
@@ -9,6 +10,7 @@ mod claimed;
 mod claims;
 mod confirmation;
 mod credential;
+pub mod introspection;
 
 pub use access_token::{AccessToken, Unverified};
 pub use cache::TokenCache;

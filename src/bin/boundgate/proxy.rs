@@ -52,6 +52,11 @@ impl Host for Process {
         let _ = getrandom::fill(&mut random);
         random
     }
+
+    /// None of the proxy's is known here; nobody is asked with it.
+    fn variable(&self, _: &str) -> Option<String> {
+        Some(String::new())
+    }
 }
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -142,7 +147,7 @@ fn discovery(issuer: &Issuer) -> Option<&Discovery> {
             JwksAt::Discovered(discovery) => Some(discovery),
             JwksAt::Configured(_) => None,
         },
-        KeySource::Inline(_) => None,
+        KeySource::Inline(_) | KeySource::None => None,
     }
 }
 
