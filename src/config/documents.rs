@@ -10,6 +10,7 @@ use filters::in_filters;
 use std::borrow::Cow;
 
 use crate::config::buffers::Buffer;
+use crate::config::clusters::Clusters;
 use crate::config::finding::{Place, quoted};
 use crate::config::scalars::{self, Scalars};
 use crate::config::spots::{Inlay, Position, Spot};
@@ -53,6 +54,8 @@ pub struct Document {
     hidden_slashes: Option<Findings>,
     /// What its listeners buffer.
     buffers: Vec<Buffer>,
+    /// The clusters beside it.
+    clusters: Clusters,
 }
 
 enum Content {
@@ -74,6 +77,7 @@ impl Document {
             mixed_trust: None,
             hidden_slashes: None,
             buffers: Vec::new(),
+            clusters: Clusters::default(),
         }
     }
 
@@ -93,7 +97,8 @@ impl Document {
         let around = |policy: &Policy| {
             let mixed_trust = self.mixed_trust.iter().filter(|_| policy.needs_identities);
             let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
-            mixed_trust.chain(hidden_slashes).fold(self.around.clone(), Findings::and)
+            let around = mixed_trust.chain(hidden_slashes).fold(self.around.clone(), Findings::and);
+            around.and(&self.clusters.unpinned(policy))
         };
         let judged = match judged {
             Ok(policy) => {
@@ -125,7 +130,8 @@ impl Document {
 
     /// What is no mistake and yet not as it should be, around it.
     pub fn warnings(&self, policy: &Policy) -> Vec<String> {
-        self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy)).collect()
+        let too_small = self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy));
+        too_small.chain(self.clusters.unseen(policy)).collect()
     }
 }
 

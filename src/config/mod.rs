@@ -4,7 +4,7 @@
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
 //! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
-//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
+//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`, `clusters`,
 //! `escaped_slashes` and `buffers` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -15,6 +15,8 @@ mod buffers;
 mod caller;
 #[cfg(feature = "cli")]
 mod chains;
+#[cfg(feature = "cli")]
+mod clusters;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;

@@ -326,6 +326,10 @@ impl Exchange {
             return None;
         }
         let raw = presented(&request.head, self.policy.max_token_bytes).ok()?;
+        // A token that is asked about says nothing by itself.
+        if asked_about(raw.as_bytes(), &request.resource).is_some() {
+            return None;
+        }
         Some(Box::new(Claimed::read(raw.as_bytes(), reason, &request.resource)))
     }
 
