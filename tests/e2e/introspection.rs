@@ -25,25 +25,6 @@ fn with_secret() -> Value {
     json!({"client": {"id": "orders/api 1", "secret": {"env": "INTROSPECTION_SECRET"}}})
 }
 
-/// The environment of the VM has these variables.
-fn environment(config: EnvoyConfig, variables: Value) -> EnvoyConfig {
-    config.edit(move |envoy| {
-        fn set(value: &mut Value, variables: &Value) {
-            match value {
-                Value::Array(items) => items.iter_mut().for_each(|item| set(item, variables)),
-                Value::Object(members) => {
-                    if let Some(vm) = members.get_mut("vm_config") {
-                        vm["environment_variables"] = json!({ "key_values": variables });
-                    }
-                    members.values_mut().for_each(|member| set(member, variables));
-                }
-                _ => {}
-            }
-        }
-        set(envoy, &variables);
-    })
-}
-
 async fn bed() -> Testbed {
     Testbed::start(opaque(&json!({}))).await
 }
@@ -234,7 +215,7 @@ async fn with_a_ttl_of_zero_each_request_asks() {
 #[tokio::test]
 async fn the_secret_comes_from_the_environment_of_the_vm_and_goes_encoded_into_basic() {
     let config = EnvoyConfig::new(opaque(&with_secret()));
-    let bed = Testbed::start(environment(config, json!({"INTROSPECTION_SECRET": "z/t+ud:X2="}))).await;
+    let bed = Testbed::start(config.variable("INTROSPECTION_SECRET", "z/t+ud:X2=")).await;
     // printf 'orders%%2Fapi+1:z%%2Ft%%2Bud%%3AX2%%3D' | base64
     bed.authority.demand_authorization("Basic b3JkZXJzJTJGYXBpKzE6eiUyRnQlMkJ1ZCUzQVgyJTNE");
     let token = bed.authority.opaque(&alices(&bed));
@@ -266,16 +247,8 @@ async fn a_secret_that_is_not_in_the_environment_is_an_error_at_load_and_the_old
 
 #[tokio::test]
 async fn a_client_that_proves_itself_by_the_certificate_of_the_cluster_says_its_name_alone() {
-    let identity = Pki::shared().client("orders-api");
-    let config = EnvoyConfig::new(opaque(&json!({"client": {"id": "orders-api"}}))).edit(move |envoy| {
-        let clusters = envoy["static_resources"]["clusters"].as_array_mut().unwrap();
-        let server = clusters.iter_mut().find(|cluster| cluster["name"] == "as").unwrap();
-        let tls = &mut server["transport_socket"]["typed_config"]["common_tls_context"];
-        tls["tls_certificates"] = json!([{
-            "certificate_chain": {"inline_string": identity.certificate_pem()},
-            "private_key": {"inline_string": identity.key_pem()}
-        }]);
-    });
+    let config = EnvoyConfig::new(opaque(&json!({"client": {"id": "orders-api"}})));
+    let config = config.cluster_shows("as", &Pki::shared().client("orders-api"));
     let bed = Testbed::start(config).await;
     let token = bed.authority.opaque(&alices(&bed));
     assert_eq!(status(&bed, "alice", &token).await, 200);
