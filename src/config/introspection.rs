@@ -77,6 +77,13 @@ pub(super) fn compile(table: &IntrospectionTable, findings: &mut Findings) -> Op
     if table.timeout.0.is_zero() && !findings.touch(&table.at.key("timeout")) {
         findings.add(&table.at.key("timeout"), "zero, which would be no time-out at all", "Write one, like 2s.");
     }
+    if table.signed && !table.wrote("client") {
+        findings.add(
+            &table.at.key("signed"),
+            "needs client, because a signed answer says whom it is for",
+            "Write client: { id: ... }, or remove it.",
+        );
+    }
     let client = match &table.client {
         Some(client) => Some(asking_client(client)?),
         None if table.wrote("client") => return None,
@@ -90,9 +97,10 @@ pub(super) fn compile(table: &IntrospectionTable, findings: &mut Findings) -> Op
         AskedSetting::Always => AskedTokens::All,
     };
     // Whom the server takes this for may decide what it says.
-    let text = format!("asked {tokens:?} at {:?} {endpoint} as {client:?}", endpoint.cluster);
+    let signed = if table.signed { " signed" } else { "" };
+    let text = format!("asked {tokens:?}{signed} at {:?} {endpoint} as {client:?}", endpoint.cluster);
     let (ttl, negative_ttl, timeout) = (table.ttl.0, table.negative_ttl.0, table.timeout.0);
-    Some((Introspection { endpoint, client, tokens, ttl, negative_ttl, timeout }, text))
+    Some((Introspection { endpoint, client, tokens, signed: table.signed, ttl, negative_ttl, timeout }, text))
 }
 
 fn asking_client(table: &AskingClientTable) -> Option<AskingClient> {

@@ -42,6 +42,13 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
 fn introspection(table: &IssuerTable, findings: &mut Findings) -> Option<(Option<Introspection>, String)> {
     match &table.introspection {
         Some(written) => {
+            if written.signed && !table.wrote("jwks") && !table.wrote("keys") {
+                findings.add(
+                    &written.at.key("signed"),
+                    "needs the keys that its answers are signed with",
+                    "Write jwks and algorithms beside introspection, or remove it.",
+                );
+            }
             let (introspection, text) = introspection::compile(written, findings)?;
             Some((Some(introspection), format!(" {text}")))
         }

@@ -190,6 +190,8 @@ config_table! {
         client: AskingClientTable = optional,
         /// Which tokens it is asked about.
         tokens: AskedSetting = default(AskedSetting::Opaque),
+        /// Whether its answers must be signed with the issuer's keys, for this client (RFC 9701).
+        signed: bool = default(false),
         /// How long its answer counts that a token is good: so long a revoked one may pass. 0: for one request.
         ttl: Span<0, 3600> = default(Span::seconds(30)),
         /// How long its answer counts that a token is not good.
@@ -197,7 +199,7 @@ config_table! {
         /// The longest that a request waits for an answer.
         timeout: Span<0, 30> = default(Span::seconds(2)),
     }
-    later { "headers", "signed" }
+    later { "headers" }
 }
 
 config_table! {

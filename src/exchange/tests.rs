@@ -15,6 +15,7 @@ mod objects;
 mod peers;
 mod principals;
 mod report;
+mod signed_introspection;
 mod trust;
 mod waiting;
 mod words;

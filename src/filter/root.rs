@@ -157,6 +157,7 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
         age: field("age"),
         location: field("location"),
         content_encoding: field("content-encoding"),
+        content_type: field("content-type"),
     };
     // The proxy writes it into what a server answers, and has none in what it answers itself.
     let by_proxy = status >= 500 && field("x-envoy-upstream-service-time").is_none();

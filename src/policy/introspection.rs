@@ -15,6 +15,8 @@ pub struct Introspection {
     pub client: Option<AskingClient>,
     /// What it is asked about.
     pub tokens: AskedTokens,
+    /// Whether its answers must be signed (RFC 9701).
+    pub signed: bool,
     /// How long an answer counts that a token is good, from when it was asked for.
     pub ttl: Duration,
     /// How long an answer counts that it is not.
@@ -69,6 +71,7 @@ impl Introspection {
             endpoint: Endpoint::example("/introspect"),
             client: None,
             tokens: AskedTokens::Opaque,
+            signed: false,
             ttl: Duration::from_secs(30),
             negative_ttl: Duration::from_secs(5),
             timeout: Duration::from_secs(2),

@@ -81,6 +81,10 @@ pub enum AnswerFault {
     NotJson(String),
     /// `active` is missing, or neither true nor false.
     NoActive,
+    /// It is not signed, where it must be.
+    NotSigned,
+    /// What is wrong with its signature, or with what is signed.
+    Jws(&'static str),
 }
 
 impl fmt::Display for AnswerFault {
@@ -91,6 +95,13 @@ impl fmt::Display for AnswerFault {
             AnswerFault::NotJson(fault) => write!(f, "the answer is no JSON object ({fault}). Is \"uri\" right?"),
             AnswerFault::NoActive => f.write_str(
                 "the answer has no \"active\" that is true or false, so that it is none of RFC 7662. Is \"uri\" right?",
+            ),
+            AnswerFault::NotSigned => f.write_str(
+                "the answer is not signed (RFC 9701). Have the server sign what it answers this client, or remove \"signed\"",
+            ),
+            AnswerFault::Jws(fault) => write!(
+                f,
+                "the signed answer is not accepted: {fault}. See \"algorithms\" and the keys of the issuer, and \"client\""
             ),
         }
     }
@@ -108,7 +119,8 @@ pub fn judge(body: &[u8], issuer: &Rc<Issuer>, asked: MonoNanos) -> Result<Resul
     }
 }
 
-fn judge_members(
+/// What an answer says whose members these are.
+pub fn judge_members(
     mut answer: Object,
     issuer: &Rc<Issuer>,
     asked: MonoNanos,

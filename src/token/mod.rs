@@ -11,6 +11,7 @@ mod claims;
 mod confirmation;
 mod credential;
 pub mod introspection;
+pub mod signed_answer;
 
 pub use access_token::{AccessToken, Unverified};
 pub use cache::TokenCache;

@@ -85,18 +85,21 @@ impl FetchFault {
         keys_endpoint(&Self::or_body(answer)?, discovery).map_err(FetchFault::Metadata)
     }
 
-    /// What the answer of `issuer` says, which was asked about a token at `asked`. Bodies that say no are not repeated: they may
-    /// have the token in them.
+    /// What the answer of `issuer` says, which was asked about a token at `asked`.
     pub(super) fn or_told(
         answer: Result<HttpAnswer, FetchFailed>,
         issuer: &Rc<Issuer>,
         asked: MonoNanos,
     ) -> Result<Result<AccessToken, Rejected>, Self> {
-        match Self::or_body(answer) {
-            Ok(body) => judge(&body, issuer, asked).map_err(FetchFault::Answer),
-            Err(FetchFault::Status(status, _)) => Err(FetchFault::Status(status, String::new())),
-            Err(fault) => Err(fault),
-        }
+        judge(&Self::or_answer(answer)?, issuer, asked).map_err(FetchFault::Answer)
+    }
+
+    /// The body of an answer about a token. Bodies that say no are not repeated: they may have the token in them.
+    pub(super) fn or_answer(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
+        Self::or_body(answer).map_err(|fault| match fault {
+            FetchFault::Status(status, _) => FetchFault::Status(status, String::new()),
+            fault => fault,
+        })
     }
 
     fn or_body(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {

@@ -19,7 +19,7 @@ use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::AccessToken;
 use crate::token::introspection::Rejected;
-use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
+use crate::worker::fetch::Fetch;
 use crate::worker::fetch_fault::{FetchFault, Sought};
 use crate::worker::question;
 
@@ -62,7 +62,15 @@ struct Question {
     digest: TokenDigest,
     token: Box<[u8]>,
     issuer: Rc<Issuer>,
-    asked: MonoNanos,
+    asked: Now,
+    /// An answer that cannot be verified before the keys have come.
+    held: Option<HeldAnswer>,
+}
+
+/// An answer as it came.
+pub(super) struct HeldAnswer {
+    pub(super) body: Vec<u8>,
+    pub(super) content_type: Option<Vec<u8>>,
 }
 
 struct Rejection {
@@ -125,20 +133,27 @@ impl Introspections {
         issuer: &Rc<Issuer>,
         introspection: &Introspection,
         host: &dyn Host,
-        now: MonoNanos,
+        now: Now,
     ) -> Result<(QuestionId, Fetch), Reason> {
         let bytes = self.bytes.saturating_add(token.len());
         if self.under_way.len() >= MOST || bytes > MOST_BYTES {
             return Err(Reason::Overloaded);
         }
         let fetch = question::fetch(token, introspection, host).ok_or(Reason::IntrospectionUnavailable)?;
-        if !self.change(&issuer.trust, |server| !server.breaker.is_open() || server.breaker.take_probe(now)) {
+        if !self.change(&issuer.trust, |server| !server.breaker.is_open() || server.breaker.take_probe(now.mono)) {
             return Err(Reason::IntrospectionUnavailable);
         }
         self.last = self.last.wrapping_add(1);
         let id = QuestionId(self.last);
         let digest = digest(token, issuer);
-        self.under_way.push(Question { id, digest, token: token.into(), issuer: issuer.clone(), asked: now });
+        self.under_way.push(Question {
+            id,
+            digest,
+            token: token.into(),
+            issuer: issuer.clone(),
+            asked: now,
+            held: None,
+        });
         self.bytes = bytes;
         Ok((id, fetch))
     }
@@ -146,22 +161,54 @@ impl Introspections {
     /// Whether the question will never end.
     pub(super) fn is_lost(&self, id: QuestionId, now: MonoNanos) -> bool {
         let question = self.under_way.iter().find(|question| question.id == id);
-        question.is_none_or(|question| {
-            let timeout = question.issuer.introspection.as_ref().map_or(Duration::ZERO, |asked| asked.timeout);
-            now >= question.asked.plus(timeout).plus(LOST_AFTER)
-        })
+        question.is_none_or(|question| now >= question.ends().plus(LOST_AFTER))
     }
 
-    /// The question ended. `None` if it ended before.
-    pub(super) fn end(&mut self, id: QuestionId, answer: Result<HttpAnswer, FetchFailed>, now: Now) -> Option<Ended> {
+    /// Who was asked, and when. `None` of a question that ended before.
+    pub(super) fn about(&self, id: QuestionId) -> Option<(Rc<Issuer>, Now)> {
+        let question = self.under_way.iter().find(|question| question.id == id)?;
+        Some((question.issuer.clone(), question.asked))
+    }
+
+    /// Keeps an answer until keys have come.
+    pub(super) fn hold(&mut self, id: QuestionId, answer: HeldAnswer) {
+        if let Some(question) = self.under_way.iter_mut().find(|question| question.id == id) {
+            question.held = Some(answer);
+        }
+    }
+
+    /// Whether an answer waits for the keys of an issuer.
+    pub(super) fn holds(&self, trust: &TrustId) -> bool {
+        self.under_way.iter().any(|question| question.held.is_some() && question.issuer.trust == *trust)
+    }
+
+    /// The answers that wait for the keys of an issuer.
+    pub(super) fn take_held(&mut self, trust: &TrustId) -> Vec<(QuestionId, HeldAnswer)> {
+        let questions = self.under_way.iter_mut().filter(|question| question.issuer.trust == *trust);
+        questions.filter_map(|question| Some((question.id, question.held.take()?))).collect()
+    }
+
+    /// The questions whose answers have waited for keys as long as they may.
+    pub(super) fn overdue(&self, now: MonoNanos) -> Vec<QuestionId> {
+        let overdue = self.under_way.iter().filter(|question| question.held.is_some() && now >= question.ends());
+        overdue.map(|question| question.id).collect()
+    }
+
+    /// The question ended, with what was heard. `None` if it ended before.
+    pub(super) fn end(
+        &mut self,
+        id: QuestionId,
+        heard: Result<Result<AccessToken, Rejected>, FetchFault>,
+        now: MonoNanos,
+    ) -> Option<Ended> {
         let index = self.under_way.iter().position(|question| question.id == id)?;
         let Question { digest, token, issuer, asked, .. } = self.under_way.swap_remove(index);
         self.bytes = self.bytes.saturating_sub(token.len());
-        match FetchFault::or_told(answer, &issuer, asked) {
+        match heard {
             Ok(told) => {
                 self.change(&issuer.trust, |server| server.breaker.succeeded());
                 if let (Err(rejected), Some(introspection)) = (&told, &issuer.introspection) {
-                    let until = asked.plus(introspection.negative_ttl);
+                    let until = asked.mono.plus(introspection.negative_ttl);
                     self.reject(Rejection { digest, rejected: rejected.clone(), until });
                 }
                 Some(Ended { token, told: told.map(Rc::new), warning: None, opened: false })
@@ -169,8 +216,8 @@ impl Introspections {
             Err(fault) => {
                 let (opened, news) = self.change(&issuer.trust, |server| {
                     // What a token can bring about is no reason to ask nobody about others.
-                    let opened = is_of_server(&fault) && server.breaker.failed(now.mono);
-                    (opened, server.is_news(&fault, now.mono))
+                    let opened = is_of_server(&fault) && server.breaker.failed(now);
+                    (opened, server.is_news(&fault, now))
                 });
                 let warning = news.then(|| warning(&issuer, &fault));
                 let told = Err(Reason::IntrospectionUnavailable.into());
@@ -201,6 +248,14 @@ impl Introspections {
         let changed = change(&mut server);
         self.servers.push(server);
         changed
+    }
+}
+
+impl Question {
+    /// When nobody waits for it any more.
+    fn ends(&self) -> MonoNanos {
+        let timeout = self.issuer.introspection.as_ref().map_or(Duration::ZERO, |asked| asked.timeout);
+        self.asked.mono.plus(timeout)
     }
 }
 

@@ -14,6 +14,7 @@ mod calls;
 mod document;
 mod fetch;
 mod fetch_fault;
+mod hearing;
 mod introspections;
 mod key_store;
 mod metadata;
@@ -278,7 +279,7 @@ impl Worker {
         now: Now,
     ) -> Result<QuestionId, Reason> {
         let introspection = issuer.introspection.as_ref().ok_or(Reason::IssuerUntrusted)?;
-        let (id, fetch) = self.introspections.ask(raw.as_bytes(), issuer, introspection, host, now.mono)?;
+        let (id, fetch) = self.introspections.ask(raw.as_bytes(), issuer, introspection, host, now)?;
         self.calls.send(For::Introspection(id), Message::Fetch(fetch));
         Ok(id)
     }
@@ -400,7 +401,7 @@ impl Worker {
                     Answered::Http(answer) => Ok(answer),
                     Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
                 });
-                self.introspected(question, answer, now);
+                self.introspected(question, answer, host, now);
             }
             Some(For::Permits(call)) => {
                 let answer = match answer {
@@ -437,8 +438,9 @@ impl Worker {
         let due = self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono));
         let due: Vec<TrustId> = due.map(|(trust, _)| trust.clone()).collect();
         for trust in due {
-            self.fetch(&trust, self.waits.wants_keys(&trust), host, now.mono);
+            self.fetch(&trust, self.wants_keys(&trust), host, now.mono);
         }
+        self.give_up_held(now);
         self.waits.tick(now.mono);
     }
 
@@ -515,25 +517,17 @@ impl Worker {
             }
         }
         if part == Part::Metadata {
-            self.fetch(trust, self.waits.wants_keys(trust), host, now.mono);
+            self.fetch(trust, self.wants_keys(trust), host, now.mono);
         }
         if self.keys.get(trust).is_some_and(|keys| !keys.is_under_way() && keys.set(now.mono).is_some()) {
             self.waits.keys(trust);
+            self.hear_held(trust, host, now);
         }
     }
 
-    fn introspected(&mut self, question: QuestionId, answer: Result<HttpAnswer, FetchFailed>, now: Now) {
-        let Some(ended) = self.introspections.end(question, answer, now) else { return };
-        let failed = matches!(&ended.told, Err(rejected) if rejected.reason == Reason::IntrospectionUnavailable);
-        self.tally.count(if failed { Counter::IntrospectionFailed } else { Counter::IntrospectionOk });
-        self.tally.add(Counter::IntrospectionBreakerOpened, usize::from(ended.opened));
-        if let Some(warning) = ended.warning {
-            log::warn!("{warning}");
-        }
-        if let Ok(token) = &ended.told {
-            self.keep(&ended.token, token);
-        }
-        self.waits.introspected(question, &ended.told);
+    /// Whether somebody waits for the keys of an issuer.
+    fn wants_keys(&self, trust: &TrustId) -> bool {
+        self.waits.wants_keys(trust) || self.introspections.holds(trust)
     }
 
     /// What is settled for somebody who waits no longer serves others.

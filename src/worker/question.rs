@@ -8,6 +8,7 @@ use crate::VERSION;
 use crate::host::Host;
 use crate::policy::{ClientAuth, Introspection};
 use crate::token::introspection::MAX_ANSWER_BYTES;
+use crate::token::signed_answer::SIGNED_ANSWER;
 use crate::worker::fetch::Fetch;
 
 /// `None` if the secret is not there.
@@ -15,13 +16,11 @@ pub(super) fn fetch(token: &[u8], introspection: &Introspection, host: &dyn Host
     let mut body = String::from("token=");
     form_encoded(token, &mut body);
     body.push_str("&token_type_hint=access_token");
-    let mut headers: Vec<(Box<str>, Box<str>)> = [
-        ("accept", "application/json"),
-        ("accept-encoding", "identity"),
-        ("content-type", "application/x-www-form-urlencoded"),
-    ]
-    .map(|(name, value)| (name.into(), value.into()))
-    .into();
+    let accept = if introspection.signed { SIGNED_ANSWER } else { "application/json" };
+    let mut headers: Vec<(Box<str>, Box<str>)> =
+        [("accept", accept), ("accept-encoding", "identity"), ("content-type", "application/x-www-form-urlencoded")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into();
     headers.push(("user-agent".into(), format!("boundgate/{VERSION}").into()));
     if let Some(client) = &introspection.client {
         let secret = match &client.secret {

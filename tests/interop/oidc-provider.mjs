@@ -35,16 +35,22 @@ const provider = new Provider(`https://localhost:${port}`, {
     { ...asking, token_endpoint_auth_method: 'client_secret_basic' },
     { ...asking, client_id: 'by-post', token_endpoint_auth_method: 'client_secret_post' },
     {
+      ...asking, client_id: 'signed', token_endpoint_auth_method: 'client_secret_basic', introspection_signed_response_alg: 'ES256',
+    },
+    {
       client_id: 'by-certificate', grant_types: [], redirect_uris: [], response_types: [],
       token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: 'spiffe://example.org/client/orders-api',
     },
   ]),
   clientAuthMethods: ['tls_client_auth', 'client_secret_basic', 'client_secret_post'],
-  enabledJWA: { idTokenSigningAlgValues: Object.values(algorithms) },
+  enabledJWA: {
+    idTokenSigningAlgValues: Object.values(algorithms), introspectionSigningAlgValues: Object.values(algorithms),
+  },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
+    jwtIntrospection: { enabled: true },
     revocation: { enabled: true },
     mTLS: {
       enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true, getCertificate: certificate,

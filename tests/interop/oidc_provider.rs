@@ -129,6 +129,16 @@ async fn opaque_tokens_of_an_oidc_provider_pass_with_their_certificate_until_the
         }
     }
 
+    let mut signed = asked(&provider, &secret_of("signed", "basic"));
+    let issuer = &mut signed["issuers"]["as"];
+    issuer["jwks"] = json!({"cluster": "as", "uri": format!("{}/jwks", provider.issuer())});
+    issuer["algorithms"] = json!(["ES256"]);
+    issuer["introspection"]["signed"] = json!(true);
+    assert!(matches!(bed.envoy.config_update(signed.clone()).await, Ok(Update::Accepted)));
+    let token = provider.token(&partner, OidcProvider::OPAQUE).await;
+    let answer = partner.get("/orders/7").token(&token).send().await;
+    assert_eq!(answer.status, 200, "signed: {}", bed.envoy.details(&answer).await);
+
     let wrong = asked(&provider, &secret_of("nobody", "basic"));
     assert!(matches!(bed.envoy.config_update(wrong).await, Ok(Update::Accepted)));
     let token = provider.token(&partner, OidcProvider::OPAQUE).await;
@@ -138,5 +148,7 @@ async fn opaque_tokens_of_an_oidc_provider_pass_with_their_certificate_until_the
     provider.stop();
     let answer = partner.get("/orders/7").token(&token).send().await;
     assert_eq!((answer.status, bed.upstream.count()), (503, before), "{}", bed.envoy.details(&answer).await);
-    tell("oidc-provider: asked about opaque tokens by secret (basic, body) and by certificate; revoked ones end");
+    tell(
+        "oidc-provider: asked about opaque tokens by secret (basic, body) and by certificate, also for signed answers; revoked ones end",
+    );
 }

@@ -226,7 +226,7 @@ impl Service for State {
     ) -> Response<Body> {
         let response = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => self.token(request, peer).await,
-            (&Method::POST, "/introspect") => self.introspection.answer(request, peer.is_some()).await,
+            (&Method::POST, "/introspect") => self.introspection.answer(request, peer.is_some(), || self.keys()).await,
             (&Method::GET, "/jwks") => {
                 self.jwks_head.lock().expect("nobody panicked with it").clone_from(request.headers());
                 self.jwks(request.uri().query().unwrap_or_default()).await

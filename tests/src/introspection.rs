@@ -2,7 +2,7 @@
 //! says. In: tokens to know, questions. Out: answers, and what was asked. It can misbehave: see [`JwksAnswer`].
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -10,7 +10,12 @@ use hyper::{HeaderMap, Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::authorization_server::{JwksAnswer, answer, json_response};
+use crate::authorization_server::{ISSUER, JwksAnswer, answer, json_response};
+use crate::claims::now;
+use crate::signing::{Algorithm, SigningKeys};
+
+/// The media type of signed answers.
+const SIGNED: &str = "application/token-introspection+jwt";
 
 /// A question that came.
 #[derive(Clone, Debug)]
@@ -67,7 +72,13 @@ impl Introspection {
         self.asked.lock().expect("nobody panicked with it").clone()
     }
 
-    pub(crate) async fn answer(&self, request: Request<Incoming>, has_certificate: bool) -> Response<Full<Bytes>> {
+    /// An answer that is signed with `keys` if that is asked for (RFC 9701).
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        has_certificate: bool,
+        keys: impl Fn() -> Arc<SigningKeys>,
+    ) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, 128 * 1024).collect().await else {
             return json_response(400, &json!({ "error": "invalid_request" }));
@@ -76,6 +87,8 @@ impl Introspection {
         let token = form.get("token").cloned().unwrap_or_default();
         let authorization = head.headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let target = head.uri.to_string();
+        let client = form.get("client_id").cloned().unwrap_or_default();
+        let wants_signed = head.headers.get("accept").is_some_and(|accept| accept == SIGNED);
         let asked = Asked { head: head.headers, target, form, has_certificate };
         self.asked.lock().expect("nobody panicked with it").push(asked);
         let demanded = self.authorization.lock().expect("nobody panicked with it").clone();
@@ -84,7 +97,14 @@ impl Introspection {
         }
         let right = || {
             let known = self.known.lock().expect("nobody panicked with it").get(&token).cloned();
-            ("application/json", known.unwrap_or_else(|| json!({ "active": false })).to_string().into_bytes())
+            let says = known.unwrap_or_else(|| json!({ "active": false }));
+            if !wants_signed {
+                return ("application/json", says.to_string().into_bytes());
+            }
+            let keys = keys();
+            let header = json!({ "alg": "ES256", "kid": keys.kid(Algorithm::Es256), "typ": "token-introspection+jwt" });
+            let claims = json!({ "iss": ISSUER, "aud": client, "iat": now(), "token_introspection": says });
+            (SIGNED, keys.sign(Algorithm::Es256, &header, &claims).into_bytes())
         };
         answer(&self.answers, right).await
     }

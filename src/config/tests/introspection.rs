@@ -110,3 +110,14 @@ fn whom_the_server_takes_us_for_is_part_of_the_trust_and_times_are_not() {
     }
     assert_ne!(policy(&with("/issuers/main/leeway", json!("30s"))).unwrap().issuers[0].trust, usual);
 }
+
+#[test]
+fn signed_answers_need_keys_and_somebody_whom_they_are_for() {
+    let client = json!({"signed": true, "client": {"id": "api"}});
+    assert!(introspection(&client).signed);
+    assert!(!introspection(&json!({})).signed);
+    let without_client = findings(&asked(&json!({"signed": true})));
+    assert!(without_client[0].starts_with("issuers.main.introspection.signed: needs client"), "{without_client:?}");
+    let no_keys = findings(&without_keys(&client));
+    assert!(no_keys[0].starts_with("issuers.main.introspection.signed: needs the keys"), "{no_keys:?}");
+}

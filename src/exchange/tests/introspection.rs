@@ -19,12 +19,12 @@ fn both() -> Value {
     config
 }
 
-fn bearer(token: &str) -> Request {
+pub(super) fn bearer(token: &str) -> Request {
     get("/orders/7").peer(ALICE).header("authorization", &format!("Bearer {token}"))
 }
 
 /// What the issuer says of a good token of Alice's.
-fn active() -> Value {
+pub(super) fn active() -> Value {
     let mut claims = token().claims;
     claims["active"] = json!(true);
     claims["token_type"] = json!("Bearer");
@@ -37,11 +37,11 @@ fn with_claim(name: &str, value: Value) -> Value {
     claims
 }
 
-fn inactive() -> Value {
+pub(super) fn inactive() -> Value {
     json!({"active": false})
 }
 
-fn said(status: u16, body: Vec<u8>) -> Result<Answered, FetchFailed> {
+pub(super) fn said(status: u16, body: Vec<u8>) -> Result<Answered, FetchFailed> {
     Ok(Answered::Http(HttpAnswer { status, body, ..HttpAnswer::default() }))
 }
 
@@ -51,7 +51,7 @@ fn says(answer: &Value) -> Result<Answered, FetchFailed> {
 
 impl Scene {
     /// The next call, which is about a token; and its body.
-    fn question(&mut self) -> Option<(CallId, String)> {
+    pub(super) fn question(&mut self) -> Option<(CallId, String)> {
         match self.worker.next_call(at(self.seconds))? {
             Call { id, message: Message::Fetch(fetch) } if fetch.method == "POST" => {
                 Some((id, String::from_utf8(fetch.body).unwrap()))
@@ -61,7 +61,7 @@ impl Scene {
     }
 
     /// The verdict on a request that waits for this answer.
-    fn told(&mut self, request: &Request, answer: Result<Answered, FetchFailed>) -> Verdict {
+    pub(super) fn told(&mut self, request: &Request, answer: Result<Answered, FetchFailed>) -> Verdict {
         let mut exchange = self.exchange(request);
         assert!(matches!(self.poll(&mut exchange, request.peer), Step::Wait));
         let (call, _) = self.question().unwrap();
