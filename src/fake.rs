@@ -31,7 +31,7 @@ pub struct FakeHost {
     reads: AtomicUsize,
     writes: AtomicUsize,
     cannot_verify: Vec<Digest>,
-    environment: HashMap<String, String>,
+    variables: Mutex<HashMap<String, String>>,
 }
 
 impl FakeHost {
@@ -48,13 +48,17 @@ impl FakeHost {
     }
 
     /// The same with these environment variables.
-    pub fn with_environment(mut self, variables: &[(&str, &str)]) -> Self {
-        self.environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    pub fn with_variables(self, variables: &[(&str, &str)]) -> Self {
+        variables.iter().for_each(|(name, value)| self.set_variable(name, value));
         self
     }
 
     pub fn set_random(&self, byte: u8) {
         self.random.store(byte, SeqCst);
+    }
+
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.variables.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     /// What another plugin may do.
@@ -110,8 +114,8 @@ impl Host for FakeHost {
         [self.random.load(SeqCst); 32]
     }
 
-    fn environment(&self, name: &str) -> Option<String> {
-        self.environment.get(name).cloned()
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.lock().unwrap().get(name).cloned()
     }
 }
 

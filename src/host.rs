@@ -1,6 +1,6 @@
 //! The seam to the proxy: what the core asks of the process it runs in.
 //!
-//! [`Host`] is the process (shared data, native cryptography, randomness); [`Connection`] is the TLS
+//! [`Host`] is the process (shared data, native cryptography, randomness, secrets); [`Connection`] is the TLS
 //! connection of one request. `filter::host` answers with Envoy's host calls, tests with a fake.
 //! Time is not here: it is an argument, [`crate::time::Now`].
 
@@ -64,8 +64,9 @@ pub trait Host {
     /// Thirty-two unpredictable bytes.
     fn random(&self) -> [u8; 32];
 
-    /// An environment variable of the VM, if it has that one. It never changes.
-    fn environment(&self, _name: &str) -> Option<String> {
+    /// The variable of this name in the environment that the proxy gives the VM: where secrets are. Without an environment there
+    /// is none.
+    fn variable(&self, _name: &str) -> Option<String> {
         None
     }
 }

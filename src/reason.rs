@@ -85,6 +85,8 @@ reasons! {
     KeyUnknown = "key-unknown",
     /// The signature is wrong.
     SignatureInvalid = "signature-invalid",
+    /// The issuer was asked about the token and says that it is not active: expired, revoked, unknown, or not for this proxy.
+    TokenInactive = "token-inactive",
     /// A claim that RFC 9068 demands is missing, where the issuer's may not, or of the wrong type.
     ClaimsMalformed = "claims-malformed",
     /// The token has expired.
@@ -125,6 +127,8 @@ reasons! {
     LimitContended = "limit-contended",
     /// The issuer's keys could not be fetched yet.
     KeysUnavailable = "keys-unavailable",
+    /// The issuer could not be asked about the token, or its answer says nothing.
+    IntrospectionUnavailable = "introspection-unavailable",
     /// The rate-limit service does not answer, and the operator wants such requests refused.
     LimiterUnavailable = "limiter-unavailable",
     /// Too many requests wait for an answer of a dependency.
@@ -199,6 +203,7 @@ impl Reason {
             | Reason::AlgorithmNotAllowed
             | Reason::KeyUnknown
             | Reason::SignatureInvalid
+            | Reason::TokenInactive
             | Reason::ClaimsMalformed
             | Reason::TokenExpired
             | Reason::TokenNotYetValid
@@ -213,7 +218,8 @@ impl Reason {
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
             | Reason::ClaimUnforwardable
-            | Reason::KeysUnavailable => true,
+            | Reason::KeysUnavailable
+            | Reason::IntrospectionUnavailable => true,
             Reason::HeadMalformed
             | Reason::MethodRefused
             | Reason::AuthorityMalformed
@@ -290,6 +296,7 @@ impl Reason {
             | Reason::AlgorithmNotAllowed
             | Reason::KeyUnknown
             | Reason::SignatureInvalid
+            | Reason::TokenInactive
             | Reason::ClaimsMalformed
             | Reason::TokenNotYetValid
             | Reason::LifetimeTooLong
@@ -324,7 +331,7 @@ impl Reason {
             Reason::OverLimit | Reason::LimitCrowded | Reason::LimitContended => {
                 row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
             }
-            Reason::KeysUnavailable | Reason::LimiterUnavailable => {
+            Reason::KeysUnavailable | Reason::IntrospectionUnavailable | Reason::LimiterUnavailable => {
                 row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency)
             }
             Reason::Overloaded | Reason::FilterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),

@@ -43,15 +43,7 @@ impl Key for DigestSetting {
             }
             Value::Object(_) => {
                 let table = EnvironmentTable::read(value, at, findings)?;
-                let at = table.at.key("env");
-                let name = table.env?;
-                let mut letters = name.0.bytes();
-                let is_one = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-                    && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_');
-                if !is_one {
-                    findings.add(&at, "no name of an environment variable", "Write one like SHOP_KEY_SHA256.");
-                }
-                is_one.then_some(Self::Environment(name.0))
+                table.env.map(|variable| Self::Environment(variable.0))
             }
             other => {
                 findings.add(at, not_what(other, "a digest"), REMEDY);

@@ -10,6 +10,7 @@ use filters::in_filters;
 use std::borrow::Cow;
 
 use crate::config::buffers::Buffer;
+use crate::config::clusters::Clusters;
 use crate::config::finding::{Place, quoted};
 use crate::config::scalars::{self, Scalars};
 use crate::config::spots::{Inlay, Position, Spot};
@@ -55,6 +56,8 @@ pub struct Document {
     removed_header: Option<Findings>,
     /// What its listeners buffer.
     buffers: Vec<Buffer>,
+    /// The clusters beside it.
+    clusters: Clusters,
 }
 
 enum Content {
@@ -77,6 +80,7 @@ impl Document {
             hidden_slashes: None,
             removed_header: None,
             buffers: Vec::new(),
+            clusters: Clusters::default(),
         }
     }
 
@@ -97,7 +101,8 @@ impl Document {
             let mixed_trust = self.mixed_trust.iter().filter(|_| policy.needs_identities);
             let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
             let removed_header = self.removed_header.iter().filter(|_| policy.reads(ConveyedIn::Xfcc));
-            mixed_trust.chain(hidden_slashes).chain(removed_header).fold(self.around.clone(), Findings::and)
+            let around = mixed_trust.chain(hidden_slashes).chain(removed_header);
+            around.fold(self.around.clone(), Findings::and).and(&self.clusters.unpinned(policy))
         };
         let judged = match judged {
             Ok(policy) => {
@@ -129,7 +134,8 @@ impl Document {
 
     /// What is no mistake and yet not as it should be, around it.
     pub fn warnings(&self, policy: &Policy) -> Vec<String> {
-        self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy)).collect()
+        let too_small = self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy));
+        too_small.chain(self.clusters.unseen(policy)).collect()
     }
 }
 

@@ -86,7 +86,9 @@ pub(super) fn meaning(resource: &Resource) -> Option<String> {
         let others = names(&mut issuer.algorithms.iter().copied().filter(|other| !Profile::Fapi2.admits(*other)));
         let others = if others.is_empty() { others } else { format!(" and not {others}") };
         let (name, leeway) = (&issuer.origin.name, span_text(issuer.leeway));
-        format!("tokens of {name} with {}{others}, leeway {leeway}", names(&mut admitted(issuer)))
+        let signed = names(&mut admitted(issuer));
+        let signed = if signed.is_empty() { signed } else { format!(" with {signed}{others}") };
+        format!("tokens of {name}{signed}, leeway {leeway}")
     };
     let issuers = resource.issuers.iter().map(issuer);
     let all = issuers.chain([

@@ -4,9 +4,9 @@ use crate::config::defined::Defined;
 use crate::config::finding::Findings;
 use crate::config::keys::IssuerTable;
 use crate::config::table::Named;
-use crate::config::{jwks, profiles};
+use crate::config::{introspection, jwks, profiles};
 use crate::jose::Algorithm;
-use crate::policy::{Issuer, KeySource, Origin, TrustId};
+use crate::policy::{Introspection, Issuer, KeySource, Origin, TrustId};
 
 pub(super) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findings) -> Defined<Issuer> {
     Defined::compile("issuer", written, findings, issuer)
@@ -17,16 +17,18 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     let keys = keys(table, &algorithms, findings);
     let (form, max_lifetime) = profiles::form(table, findings);
     profiles::check(&form, table, findings);
+    let (introspection, asked_text) = introspection(table, findings)?;
     let issuer = table.issuer.as_ref()?.0.text.clone();
     let (keys, keys_text) = keys?;
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
-    let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}", names.join(","));
+    let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}{asked_text}", names.join(","));
     Some(Issuer {
         origin,
         issuer,
         algorithms,
         keys,
+        introspection,
         profile: table.profile.word(),
         form,
         max_lifetime: max_lifetime.0,
@@ -36,9 +38,42 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     })
 }
 
+/// How it is asked, if it is, and the text that the trust says about it. `None` after a finding.
+fn introspection(table: &IssuerTable, findings: &mut Findings) -> Option<(Option<Introspection>, String)> {
+    match &table.introspection {
+        Some(written) => {
+            if written.signed && !table.wrote("jwks") && !table.wrote("keys") {
+                findings.add(
+                    &written.at.key("signed"),
+                    "needs the keys that its answers are signed with",
+                    "Write jwks and algorithms beside introspection, or remove it.",
+                );
+            }
+            let (introspection, text) = introspection::compile(written, findings)?;
+            Some((Some(introspection), format!(" {text}")))
+        }
+        None if table.wrote("introspection") => None,
+        None => Some((None, String::new())),
+    }
+}
+
 /// In the order of [`Algorithm::ALL`], each once.
 fn algorithms(table: &IssuerTable, findings: &mut Findings) -> Vec<Algorithm> {
     let at = table.at.key("algorithms");
+    let has_keys = table.wrote("jwks") || table.wrote("keys");
+    if !table.wrote("algorithms") {
+        if has_keys || !table.wrote("introspection") {
+            findings.add(&at, "missing", "It has no default: write it.");
+        }
+        return Vec::new();
+    }
+    if !has_keys && table.wrote("introspection") {
+        findings.add(
+            &at,
+            "stands beside no keys, so that nothing could be signed with them",
+            "Add jwks, or remove it.",
+        );
+    }
     let written: Vec<Algorithm> = table.algorithms.iter().flatten().map(|name| name.value.0).collect();
     if written.is_empty() && !findings.touch(&at) {
         findings.add(
@@ -57,11 +92,12 @@ fn keys(table: &IssuerTable, algorithms: &[Algorithm], findings: &mut Findings) 
             findings.add(&table.at.key("keys"), "stands beside jwks", "Write one of both.");
             None
         }
+        (false, false) if table.wrote("introspection") => Some((KeySource::None, "none".to_owned())),
         (false, false) => {
             findings.add(
                 &table.at,
                 "has neither jwks nor keys",
-                "Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }.",
+                "Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }; introspection: { ... } where its tokens are opaque.",
             );
             None
         }

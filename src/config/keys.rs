@@ -10,7 +10,9 @@ use crate::config::api_keys::DigestSetting;
 use crate::config::caller::{ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
 use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
+use crate::config::environment::Variable;
 use crate::config::finding::{Findings, Place};
+use crate::config::introspection::{AskedSetting, ClientAuthSetting, OwnClientId};
 use crate::config::jwks::{DiscoverySetting, FieldValue};
 use crate::config::limits::{EventSetting, XRateLimitSetting};
 use crate::config::moment::Moment;
@@ -118,8 +120,10 @@ config_table! {
         jwks: JwksTable = optional,
         /// Its keys, as a JWK set. Either this or `jwks`.
         keys: InlineKeys = optional,
-        /// The signature algorithms its tokens may use. Never taken from a token (RFC 8725).
-        algorithms: Vec<At<AlgorithmName>> = required,
+        /// The signature algorithms its tokens may use. Never taken from a token (RFC 8725). Needed unless it has no keys.
+        algorithms: Vec<At<AlgorithmName>> = optional,
+        /// How it is asked about tokens (RFC 7662). An issuer of opaque tokens alone needs no keys beside it.
+        introspection: IntrospectionTable = optional,
         /// What makes its tokens: a named set of the keys from `typ` to `max_lifetime`, which may stand beside it.
         profile: ProfileSetting = default(ProfileSetting::Rfc9068),
         /// How far its clock may be off, for `exp`, `nbf` and `iat`.
@@ -143,7 +147,7 @@ config_table! {
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "introspection", "revocation", "dpop" }
+    later { "revocation", "dpop" }
 }
 
 config_table! {
@@ -200,10 +204,46 @@ config_table! {
 }
 
 config_table! {
+    /// The introspection endpoint of an authorization server (RFC 7662).
+    IntrospectionTable {
+        /// The cluster of Envoy that the question goes to. It must check the server's certificate and name: tokens go there.
+        cluster: Cluster = required,
+        /// Its URL. Host and path are sent; where to connect is the cluster's matter.
+        uri: HttpsUrl = required,
+        /// Who asks. Without it: whoever the cluster's own client certificate names.
+        client: AskingClientTable = optional,
+        /// Which tokens it is asked about.
+        tokens: AskedSetting = default(AskedSetting::Opaque),
+        /// Whether its answers must be signed with the issuer's keys, for this client (RFC 9701).
+        signed: bool = default(false),
+        /// How long its answer counts that a token is good: so long a revoked one may pass. 0: for one request.
+        ttl: Span<0, 3600> = default(Span::seconds(30)),
+        /// How long its answer counts that a token is not good.
+        negative_ttl: Span<0, 60> = default(Span::seconds(5)),
+        /// The longest that a request waits for an answer.
+        timeout: Span<0, 30> = default(Span::seconds(2)),
+    }
+    later { "headers" }
+}
+
+config_table! {
+    /// The client that asks.
+    AskingClientTable {
+        /// Its `client_id`.
+        id: OwnClientId = required,
+        /// Where its secret is. Without it: the cluster's client certificate proves who it is (RFC 8705).
+        secret: EnvironmentTable = optional,
+        /// How it shows its secret.
+        auth: ClientAuthSetting = default(ClientAuthSetting::Basic),
+    }
+    later {}
+}
+
+config_table! {
     /// What stands in the environment of the VM.
     EnvironmentTable {
-        /// The name of a variable, in Envoy's `vm_config.environment_variables`.
-        env: Label = required,
+        /// The variable that holds it, in Envoy's `vm_config.environment_variables`.
+        env: Variable = required,
     }
     later {}
 }

@@ -2,9 +2,9 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `profiles`, `api_keys`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
-//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`,
+//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`, `clusters`,
 //! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
@@ -17,17 +17,21 @@ mod caller;
 #[cfg(feature = "cli")]
 mod chains;
 mod claims;
+#[cfg(feature = "cli")]
+mod clusters;
 mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
 mod doubts;
 mod elsewhere;
+mod environment;
 #[cfg(feature = "cli")]
 mod escaped_slashes;
 mod fapi;
 mod finding;
 mod hosts;
 mod idle;
+mod introspection;
 mod issuers;
 mod jwks;
 mod keys;
@@ -59,6 +63,7 @@ mod values;
 mod yaml;
 
 pub use finding::{Finding, Findings};
+pub use introspection::check_secrets;
 pub use spots::Position;
 
 use crate::config::finding::Place;

@@ -107,6 +107,17 @@ fn resource(
             );
         }
     }
+    let mut asking = trusted.iter().filter(|(_, issuer)| issuer.introspection.is_some());
+    if let (Some((_, first)), Some((at, _))) = (asking.next(), asking.next()) {
+        findings.add(
+            at,
+            format!(
+                "is asked about opaque tokens, and so is {}: they do not say whose they are",
+                quoted(&first.origin.name)
+            ),
+            "Name one of both here. A token must not be shown to a server that did not issue it.",
+        );
+    }
     let profile = match table.profile {
         Some(ResourceProfileSetting::Fapi2) => Profile::Fapi2,
         None => Profile::None,

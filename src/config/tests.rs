@@ -7,6 +7,7 @@ mod fapi;
 mod first_users;
 mod forms;
 mod hosts;
+mod introspection;
 mod issuers;
 mod jwks;
 mod limits;

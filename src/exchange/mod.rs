@@ -5,7 +5,7 @@
 //! [`judge`](Exchange::judge), which decides. Every check stands in a room of its own; the order is theirs here.
 //!
 //! ```text
-//! Fresh ──▶ WaitsForKeys ──▶ WaitsForPermits ──▶ Judged        each poll goes as far to the right as it can
+//! Fresh ──▶ WaitsForKeys or WaitsForAnswer ──▶ WaitsForPermits ──▶ Judged        each poll goes as far to the right as it can
 //! ```
 //! A stage keeps what was proved on the way to it. After a wait only that is looked at again which time can undo, and
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
@@ -15,6 +15,7 @@ mod caller;
 mod fleet;
 mod holder;
 mod interaction;
+mod introspect;
 mod limits;
 mod outcome;
 mod settling;
@@ -48,9 +49,10 @@ use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Fact, Issuer, KeyRule, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
-use crate::token::{Claimed, RawKey, presented};
+use crate::token::introspection::asked_about;
+use crate::token::{AccessToken, Claimed, RawKey, RawToken, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{Counter, ExchangeId, WaitEnd, Woken, Worker};
+use crate::worker::{Counter, ExchangeId, QuestionId, Told, WaitEnd, Woken, Worker};
 
 /// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
 const RETRY: Duration = Duration::from_secs(1);
@@ -90,6 +92,8 @@ enum Stage {
     Fresh(HeaderMap),
     /// Of the issuer of its token. Nothing is proved yet.
     WaitsForKeys(RoutedRequest),
+    /// Of the issuer that is asked about its token. Nothing is proved yet.
+    WaitsForAnswer(RoutedRequest),
     /// Of services of the fleet. It may use the route, and some of them may have counted it.
     WaitsForPermits(RoutedRequest, Grant, FleetGrants),
     Judged,
@@ -115,7 +119,17 @@ impl RoutedRequest {
 enum Stop {
     Refuse(Refusal),
     WaitForKeys(Rc<Issuer>),
+    WaitForAnswer(Rc<Issuer>, QuestionId),
     WaitForPermits(Grant),
+}
+
+/// What a wait has brought.
+enum Proved {
+    Nothing,
+    /// What the issuer says of the token.
+    Told(Told),
+    /// It may use the route.
+    Granted(Grant),
 }
 
 impl<R: Into<Refusal>> From<R> for Stop {
@@ -142,27 +156,34 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let waits = matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForPermits(..));
+        let waits =
+            matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForAnswer(_) | Stage::WaitsForPermits(..));
         let ended = match waits.then(|| around.worker.poll(self.id)) {
             Some(Woken::No) => return Step::Wait,
             Some(Woken::Yes(ended)) => ended,
             None => None,
         };
-        let (request, granted, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
+        let too_late = matches!(ended, Some(WaitEnd::TooLate));
+        let (told, settled) = match ended {
+            Some(WaitEnd::Introspected(told)) => (Some(told), None),
+            Some(WaitEnd::Permits(settled)) => (None, Some(settled)),
+            Some(WaitEnd::Keys | WaitEnd::TooLate) | None => (None, None),
+        };
+        let (request, proved, mut fleet) = match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::Fresh(head) => match self.approach(head, around) {
-                Ok(request) => (request, None, FleetGrants::default()),
+                Ok(request) => (request, Proved::Nothing, FleetGrants::default()),
                 Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
-            Stage::WaitsForKeys(request) => (request, None, FleetGrants::default()),
-            Stage::WaitsForPermits(request, grant, fleet) => (request, Some(grant), fleet),
+            Stage::WaitsForKeys(request) => (request, Proved::Nothing, FleetGrants::default()),
+            Stage::WaitsForAnswer(request) => {
+                let told = told.unwrap_or(Err(Reason::IntrospectionUnavailable.into()));
+                (request, Proved::Told(told), FleetGrants::default())
+            }
+            Stage::WaitsForPermits(request, grant, fleet) => (request, Proved::Granted(grant), fleet),
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
-        let too_late = matches!(ended, Some(WaitEnd::TooLate));
-        fleet.answered(match ended {
-            Some(WaitEnd::Permits(settled)) => Some(settled),
-            Some(WaitEnd::Keys | WaitEnd::TooLate) | None => None,
-        });
-        let refusal = match self.judge(&request, granted, &mut fleet, around) {
+        fleet.answered(settled);
+        let refusal = match self.judge(&request, proved, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
                 self.stage = Stage::WaitsForPermits(request, grant, fleet);
@@ -171,6 +192,15 @@ impl Exchange {
             Err(Stop::WaitForKeys(_)) if too_late || request.resource.mode == Mode::Report => {
                 Refusal::unavailable(Reason::KeysUnavailable, RETRY)
             }
+            Err(Stop::WaitForAnswer(..)) if request.resource.mode == Mode::Report => introspect::unavailable(),
+            Err(Stop::WaitForAnswer(issuer, question)) => match around.worker.room_for_keys(request.size()) {
+                Some(room) => {
+                    around.worker.wait_for_answer(self.id, room, question, &issuer, around.now);
+                    self.stage = Stage::WaitsForAnswer(request);
+                    return Step::Wait;
+                }
+                None => Reason::Overloaded.into(),
+            },
             Err(Stop::WaitForKeys(issuer)) => match around.worker.room_for_keys(request.size()) {
                 Some(room) => {
                     let since = *self.waits_since.get_or_insert(around.now.mono);
@@ -183,7 +213,9 @@ impl Exchange {
             Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &request, around),
         };
         self.give_back(fleet, around.worker, around.now);
-        self.facts.claimed = self.claimed(refusal.reason, &request);
+        if self.facts.claimed.is_none() {
+            self.facts.claimed = self.claimed(refusal.reason, &request);
+        }
         Step::Done(self.refuse(refusal, Some(&request.resource), request.head.fields()))
     }
 
@@ -191,7 +223,9 @@ impl Exchange {
     pub fn leave(&mut self, worker: &mut Worker, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::WaitsForPermits(_, _, fleet) => self.give_back(fleet, worker, now),
-            Stage::WaitsForKeys(_) => self.give_back(FleetGrants::default(), worker, now),
+            Stage::WaitsForKeys(_) | Stage::WaitsForAnswer(_) => {
+                self.give_back(FleetGrants::default(), worker, now);
+            }
             Stage::Fresh(_) | Stage::Judged => {}
         }
     }
@@ -294,6 +328,10 @@ impl Exchange {
             return None;
         }
         let raw = presented(&request.head, self.policy.max_token_bytes).ok()?;
+        // A token that is asked about says nothing by itself.
+        if asked_about(raw.as_bytes(), &request.resource).is_some() {
+            return None;
+        }
         Some(Box::new(Claimed::read(raw.as_bytes(), reason, &request.resource)))
     }
 
@@ -312,19 +350,20 @@ impl Exchange {
         }
     }
 
-    /// Whether it may go upstream. With `granted` it waited for permits, and it goes on from there.
+    /// Whether it may go upstream. It goes on from what it waited for.
     fn judge(
         &mut self,
         request: &RoutedRequest,
-        granted: Option<Grant>,
+        proved: Proved,
         fleet: &mut FleetGrants,
         around: &mut Surroundings<'_>,
     ) -> Result<Forward, Stop> {
         let identity = self.identity(request, around);
         let identity = identity.as_ref();
-        let grant = match granted {
-            Some(grant) => still_stands(grant, request, around)?,
-            None => self.authorise(request, identity, around)?,
+        let grant = match proved {
+            Proved::Granted(grant) => still_stands(grant, request, around)?,
+            Proved::Told(told) => self.authorise(request, Some(told), identity, around)?,
+            Proved::Nothing => self.authorise(request, None, identity, around)?,
         };
         let caller = Caller::of(request, grant.access_token(), identity, around.now.wall);
         let caller = Caller { key: grant.api_key(), ..caller };
@@ -338,10 +377,12 @@ impl Exchange {
         Ok(Forward::new(grant, permits, upstream))
     }
 
-    /// Whether the caller may use the route. The order is the precedence of refusals.
+    /// Whether the caller may use the route; `told`: what the issuer said of its token, if that was waited for. The order is the
+    /// precedence of refusals.
     fn authorise(
         &mut self,
         request: &RoutedRequest,
+        told: Option<Told>,
         identity: Option<&PeerIdentity>,
         around: &mut Surroundings<'_>,
     ) -> Result<Grant, Stop> {
@@ -353,13 +394,13 @@ impl Exchange {
             Access::Token(rule) => rule,
         };
         let raw = presented(&request.head, self.policy.max_token_bytes)?;
-        let token = match around.worker.verified(raw, &request.resource, around.now) {
-            Some(token) => token,
-            // Only here: a source that is locked out may still use a token known to be good.
-            None => {
-                let source = Caller::of(request, None, identity, around.now.wall);
-                verify(raw, &source, &request.resource, &self.policy, around)?
-            }
+        let token = match told {
+            Some(told) => introspect::hear(told, raw, &self.policy, &mut self.facts.claimed, around)?,
+            None => match around.worker.verified(raw, &request.resource, around.now) {
+                Some(token) => token,
+                // Only here: a source that is locked out may still use a token known to be good.
+                None => self.look_into(raw, request, identity, around)?,
+            },
         };
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
@@ -382,6 +423,22 @@ impl Exchange {
         let presented = raw.find(&rule.keys, around.host, around.now.wall)?;
         self.facts.api_key = Some(presented.key().clone());
         Ok(Grant::key(rule, &presented, identity)?)
+    }
+
+    /// A token that this worker does not know: by the keys of its issuer, or by the issuer's word.
+    fn look_into(
+        &mut self,
+        raw: RawToken<'_>,
+        request: &RoutedRequest,
+        identity: Option<&PeerIdentity>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Rc<AccessToken>, Stop> {
+        let source = Caller::of(request, None, identity, around.now.wall);
+        let Some(issuer) = asked_about(raw.as_bytes(), &request.resource) else {
+            return verify(raw, &source, &request.resource, &self.policy, around);
+        };
+        let told = introspect::ask(raw, issuer, &source, around)?;
+        Ok(introspect::hear(told, raw, &self.policy, &mut self.facts.claimed, around)?)
     }
 
     /// Whether the connection was opened for another resource (RFC 9110 §7.4, §15.5.20): the CAs that its certificate was

@@ -48,8 +48,13 @@ pub(super) fn verify(
     }
     let token = Rc::new(unverified.verify(&keys, around.host, around.worker.native())?);
     around.worker.remember(raw, &token);
-    if policy.limits.iter().any(|limit| limit.spares_known_tokens()) {
-        around.worker.make_known(raw, &token, around.host, around.now);
-    }
+    make_known(raw, &token, policy, around);
     Ok(token)
+}
+
+/// Tells the other workers of a good token, where that spares it anything.
+pub(super) fn make_known(raw: RawToken<'_>, token: &AccessToken, policy: &Policy, around: &Surroundings<'_>) {
+    if policy.limits.iter().any(|limit| limit.spares_known_tokens()) {
+        around.worker.make_known(raw, token, around.host, around.now);
+    }
 }

@@ -70,7 +70,7 @@ impl Host for Envoy {
         bytes
     }
 
-    fn environment(&self, name: &str) -> Option<String> {
+    fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
 }

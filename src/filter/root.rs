@@ -20,6 +20,7 @@ use crate::filter::abi::root::Buffer;
 use crate::filter::callbacks::HttpStream;
 use crate::filter::host::{Envoy, now, set_clock};
 use crate::filter::plugin::Plugin;
+use crate::host::Host;
 use crate::limit::fleet::{RateLimitCall, rls};
 use crate::policy::Policy;
 use crate::worker::{AnswerFields, Answered, CallId, Fetch, FetchFailed, HttpAnswer, Message, Pace};
@@ -156,6 +157,7 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
         age: field("age"),
         location: field("location"),
         content_encoding: field("content-encoding"),
+        content_type: field("content-type"),
     };
     // The proxy writes it into what a server answers, and has none in what it answers itself.
     let by_proxy = status >= 500 && field("x-envoy-upstream-service-time").is_none();
@@ -188,7 +190,11 @@ impl RootContext for Root {
     fn on_configure(&mut self, size: usize) -> bool {
         log::info!("boundgate {VERSION}");
         let bytes = abi::root::bytes(Buffer::Configuration, size).unwrap_or_default();
-        let policy = match config::load(&bytes) {
+        let loaded = config::load(&bytes).and_then(|policy| {
+            config::check_secrets(&policy, &|name| Envoy.variable(name))?;
+            Ok(policy)
+        });
+        let policy = match loaded {
             Ok(policy) => Rc::new(policy),
             Err(findings) => {
                 for finding in findings.iter() {

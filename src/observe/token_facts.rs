@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::jose::Algorithm;
 use crate::observe::bounded::{Bounded, some};
 use crate::time::UnixMillis;
 use crate::token::{AccessToken, Claimed, Confirmation};
@@ -10,7 +11,8 @@ use crate::token::{AccessToken, Claimed, Confirmation};
 /// Of a token that its issuer stands by.
 #[derive(Serialize)]
 pub(super) struct Verified<'a> {
-    alg: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alg: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     aud: Vec<Bounded<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -32,7 +34,7 @@ impl<'a> Verified<'a> {
         let seconds = |date: UnixMillis| date.as_millis() / 1000;
         let lifetime = |issued: UnixMillis| claims.expires.since(issued).as_secs();
         Self {
-            alg: token.algorithm().name(),
+            alg: token.algorithm().map(Algorithm::name),
             aud: some(claims.audiences.iter().map(|audience| &**audience)),
             scope: some(claims.scopes.iter().map(|scope| &**scope)),
             exp: seconds(claims.expires),
@@ -53,7 +55,7 @@ impl Verified<'_> {
     pub(super) fn full() -> Self {
         let (aud, scope) = (vec![Bounded("x")], vec![Bounded("x")]);
         let bound_to = Some(String::from("x"));
-        Self { alg: "x", aud, scope, exp: 0, iat: Some(0), nbf: Some(0), lifetime: Some(0), bound_to }
+        Self { alg: Some("x"), aud, scope, exp: 0, iat: Some(0), nbf: Some(0), lifetime: Some(0), bound_to }
     }
 }
 

@@ -86,7 +86,7 @@ impl EnvironmentDigest {
     }
 
     fn digest(&self, host: &dyn Host) -> Option<KeyDigest> {
-        *self.read.get_or_init(|| KeyDigest::from_hex(host.environment(&self.name)?.trim()))
+        *self.read.get_or_init(|| KeyDigest::from_hex(host.variable(&self.name)?.trim()))
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_there_or_is_no_digest_stands_for_no_key() {
-        let host = FakeHost::default().with_environment(&[("GOOD", &"ab".repeat(32)), ("KEY", "secret")]);
+        let host = FakeHost::default().with_variables(&[("GOOD", &"ab".repeat(32)), ("KEY", "secret")]);
         let digest = |name| KeyDigestSource::Environment(EnvironmentDigest::of(name)).digest(&host);
         assert_eq!(digest("GOOD"), Some(KeyDigest::from_bytes([0xab; 32])));
         assert_eq!((digest("KEY"), digest("MISSING")), (None, None));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::jose::{Algorithm, KeySet};
-use crate::policy::{Origin, TokenForm};
+use crate::policy::{Introspection, Origin, TokenForm};
 use crate::time::UnixMillis;
 
 /// What decides whether keys and verified tokens of an issuer are good for another configuration or resource: all that
@@ -41,10 +41,12 @@ pub struct Issuer {
     pub origin: Origin,
     /// The exact `iss` value, compared by code points (RFC 9068 §4).
     pub issuer: Box<str>,
-    /// The algorithms its tokens may use; never empty, never taken from a token (RFC 8725 §3.1).
+    /// The algorithms its tokens may use, never taken from a token (RFC 8725 §3.1). Empty only where it signs none.
     pub algorithms: Vec<Algorithm>,
     /// Where its keys come from.
     pub keys: KeySource,
+    /// How it is asked about tokens, if it is.
+    pub introspection: Option<Introspection>,
     /// The profile that was configured, in its own word.
     pub profile: &'static str,
     /// What its tokens look like.
@@ -66,6 +68,8 @@ pub enum KeySource {
     Inline(Rc<KeySet>),
     /// Fetched from a JWK set URI.
     Remote(JwksSource),
+    /// Nowhere: it is asked about every token.
+    None,
 }
 
 /// A remote JWK set.

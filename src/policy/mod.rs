@@ -11,6 +11,7 @@ mod dialects;
 mod fact;
 mod forward;
 mod hosts;
+mod introspection;
 mod issuer;
 mod limit;
 mod mark;
@@ -39,6 +40,7 @@ pub use dialects::{Dialects, XRateLimit};
 pub use fact::Fact;
 pub use forward::ForwardRule;
 pub use hosts::Hosts;
+pub use introspection::{AskedTokens, AskingClient, ClientAuth, ClientSecret, Introspection};
 pub use issuer::{Discovery, Endpoint, Issuer, JwksAt, JwksSource, KeySource, TrustId};
 pub use limit::{
     Allowance, AtOnce, Charge, Condition, Counts, DayTimes, Event, Limit, Outcomes, Override, TableSize, Watch,

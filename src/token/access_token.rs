@@ -1,5 +1,5 @@
 //! Verification of one access token. In: bytes, the trusted issuers, their keys. Out: [`AccessToken`], which only
-//! [`Unverified::verify`] makes. What depends on the moment or on the resource is asked of the verified token on
+//! [`Unverified::verify`] makes, and an answer of the issuer (`introspection`). What depends on the moment or on the resource is asked of the verified token on
 //! every request, also when it comes from the cache.
 
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, Verifyin
 use crate::json::{Object, Value};
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
-use crate::time::Now;
+use crate::time::{MonoNanos, Now};
 use crate::token::claims::{Claims, MISSING, claimed_issuer};
 
 /// A well-formed token whose signature was not looked at yet.
@@ -65,6 +65,11 @@ enum Evidence {
         /// What it was used with: some keys are good for several.
         algorithm: Algorithm,
     },
+    /// The issuer's own word: good as long as it is configured to be.
+    Introspected {
+        /// When it was asked for.
+        asked: MonoNanos,
+    },
 }
 
 /// A token that its issuer was found to stand by.
@@ -86,10 +91,26 @@ impl AccessToken {
         &self.claims
     }
 
-    /// What it was signed with.
-    pub fn algorithm(&self) -> Algorithm {
-        let Evidence::Signature { algorithm, .. } = &self.evidence;
-        *algorithm
+    /// That `issuer` said of when it was asked at that time.
+    pub(super) fn introspected(issuer: Rc<Issuer>, asked: MonoNanos, claims: Claims) -> Self {
+        Self { issuer, evidence: Evidence::Introspected { asked }, claims }
+    }
+
+    /// What it was signed with; `None` if its issuer was asked instead.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match &self.evidence {
+            Evidence::Signature { algorithm, .. } => Some(*algorithm),
+            Evidence::Introspected { .. } => None,
+        }
+    }
+
+    /// Whether it may serve another request without its issuer being asked again: no longer than `resource` has the answer count,
+    /// and never beyond its own end (RFC 7662 §4).
+    pub fn is_fresh(&self, resource: &Resource, now: Now) -> bool {
+        let Evidence::Introspected { asked } = &self.evidence else { return true };
+        let introspection = self.trusted_by(resource).and_then(|issuer| issuer.introspection.as_ref());
+        introspection.is_some_and(|introspection| now.mono.since(*asked) < introspection.ttl)
+            && now.wall < self.claims.expires
     }
 
     /// The bytes of memory it takes. Issuer and key belong to others.
@@ -107,13 +128,14 @@ impl AccessToken {
     pub fn still_vouched(&self, keys: Option<&KeySet>) -> bool {
         match &self.evidence {
             Evidence::Signature { key, .. } => keys.is_some_and(|keys| keys.contains(key)),
+            Evidence::Introspected { .. } => true,
         }
     }
 
     /// Whether it is good now (RFC 7519 §4.1.4–6) and for this resource (RFC 9068 §4), whichever it was verified for.
     pub fn acceptable(&self, resource: &Resource, now: Now) -> Result<(), Reason> {
         let issuer = self.trusted_by(resource).ok_or(Reason::IssuerUntrusted)?;
-        if !resource.profile.admits(self.algorithm()) {
+        if self.algorithm().is_some_and(|algorithm| !resource.profile.admits(algorithm)) {
             return Err(Reason::AlgorithmNotAllowed);
         }
         let claims = &self.claims;
@@ -162,6 +184,11 @@ pub(super) fn other_kind<'f>(
     if !form.typ.iter().any(|rule| typ_is(rule, typ)) {
         return Some(("typ", typ.map_or(MISSING, |_| "another")));
     }
+    other_claims(form, payload)
+}
+
+/// The same by claims alone.
+pub(super) fn other_claims<'f>(form: &'f TokenForm, payload: &Object) -> Option<(&'f str, &'static str)> {
     let lacks = |claim: &'f RequiredClaim| match (&claim.says, payload.get(&claim.name)) {
         (_, None) => Some((&*claim.name, MISSING)),
         (Says::Anything, Some(value)) => (*value == Value::Null).then_some((&*claim.name, "null")),

@@ -34,6 +34,11 @@ pub struct Claimed {
 }
 
 impl Claimed {
+    /// What is wrong with the answer of an issuer that was asked about a token: the token itself says nothing.
+    pub fn of_answer(member: Box<str>, because: &'static str) -> Self {
+        Self { member: Some(member), because: Some(because), ..Self::default() }
+    }
+
     /// What `token` says, which `resource` refuses for `reason`. Parts of it that cannot be read say nothing.
     pub fn read(token: &[u8], reason: Reason, resource: &Resource) -> Self {
         let mut parts = token.split(|byte| *byte == b'.').map(object);

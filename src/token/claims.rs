@@ -248,7 +248,7 @@ fn separated(text: &str) -> impl Iterator<Item = Box<str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
@@ -276,12 +276,13 @@ mod tests {
         Claims::parse(object, &Issuer { form, ..issuer() }).map_err(Reason::from)
     }
 
-    fn issuer() -> Issuer {
+    pub(in crate::token) fn issuer() -> Issuer {
         Issuer {
             origin: Origin { name: "main".into(), path: "issuers.main".into() },
             issuer: "https://as.example.com".into(),
             algorithms: vec![Algorithm::Es256],
             keys: KeySource::Remote(JwksSource::example()),
+            introspection: None,
             profile: "rfc9068",
             form: TokenForm::default(),
             not_issued_before: None,

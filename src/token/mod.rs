@@ -1,5 +1,6 @@
-//! OAuth access tokens in JWT form (RFC 9068, RFC 8725), and API keys for callers that have none. In: header fields and keys. Out: an
-//! [`AccessToken`], which only a verified signature can make, or a [`PresentedKey`], or the reason it is refused.
+//! OAuth access tokens: in JWT form (RFC 9068, RFC 8725), and those that their server is asked about (RFC 7662); and API keys for
+//! callers that have none. In: header fields and keys, or the server's answer. Out: an [`AccessToken`], which only a verified
+//! signature or that answer can make, or a [`PresentedKey`], or the reason it is refused.
 //!
 //! Not here: JOSE itself (`jose`), sender constraint (`binding`), scopes (`authz`).
 
@@ -10,6 +11,8 @@ mod claimed;
 mod claims;
 mod confirmation;
 mod credential;
+pub mod introspection;
+pub mod signed_answer;
 
 pub use access_token::{AccessToken, Unverified};
 pub use api_key::{PresentedKey, RawKey};

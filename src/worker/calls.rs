@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::limit::fleet::{LeaseCallId, RateLimitCall};
 use crate::policy::TrustId;
+use crate::worker::introspections::QuestionId;
 use crate::worker::key_store::Part;
 use crate::worker::{Fetch, HttpAnswer};
 
@@ -44,6 +45,8 @@ pub enum Answered {
 pub(super) enum For {
     /// The keys of an issuer, or where they are.
     Keys(TrustId, Part),
+    /// What an issuer says of a token.
+    Introspection(QuestionId),
     /// Permits of a service.
     Permits(LeaseCallId),
 }

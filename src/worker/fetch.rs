@@ -48,6 +48,8 @@ pub struct AnswerFields {
     pub location: Option<Vec<u8>>,
     /// `content-encoding`.
     pub content_encoding: Option<Vec<u8>>,
+    /// `content-type`.
+    pub content_type: Option<Vec<u8>>,
 }
 
 impl HttpAnswer {

@@ -3,9 +3,13 @@
 //! could forge a log line.
 
 use std::fmt;
+use std::rc::Rc;
 
 use crate::jose::{KeySet, KeySetFault};
-use crate::policy::{Discovery, Endpoint};
+use crate::policy::{Discovery, Endpoint, Issuer};
+use crate::time::MonoNanos;
+use crate::token::AccessToken;
+use crate::token::introspection::{AnswerFault, Rejected, judge};
 use crate::worker::fetch::{FetchFailed, HttpAnswer};
 use crate::worker::metadata::{MetadataFault, keys_endpoint};
 
@@ -23,13 +27,15 @@ pub(super) enum Sought {
     DiscoveredKeys,
     /// Metadata, which `discovery` names.
     Metadata,
+    /// An answer about a token, at `uri`.
+    Answer,
 }
 
 impl Sought {
     /// What may be wrong where something else than expected is found.
     fn place(self) -> &'static str {
         match self {
-            Sought::Keys => "\"uri\"",
+            Sought::Keys | Sought::Answer => "\"uri\"",
             Sought::DiscoveredKeys => "the \"jwks_uri\" of the issuer's metadata",
             Sought::Metadata => "\"discovery\"",
         }
@@ -42,6 +48,7 @@ impl fmt::Display for Sought {
         f.write_str(match self {
             Sought::Keys | Sought::DiscoveredKeys => "keys",
             Sought::Metadata => "metadata",
+            Sought::Answer => "the answer about a token",
         })
     }
 }
@@ -60,6 +67,7 @@ pub(super) enum FetchFault {
     Encoded(String),
     Keys(KeySetFault, String),
     Metadata(MetadataFault),
+    Answer(AnswerFault),
 }
 
 impl FetchFault {
@@ -75,6 +83,23 @@ impl FetchFault {
         discovery: &Discovery,
     ) -> Result<Endpoint, Self> {
         keys_endpoint(&Self::or_body(answer)?, discovery).map_err(FetchFault::Metadata)
+    }
+
+    /// What the answer of `issuer` says, which was asked about a token at `asked`.
+    pub(super) fn or_told(
+        answer: Result<HttpAnswer, FetchFailed>,
+        issuer: &Rc<Issuer>,
+        asked: MonoNanos,
+    ) -> Result<Result<AccessToken, Rejected>, Self> {
+        judge(&Self::or_answer(answer)?, issuer, asked).map_err(FetchFault::Answer)
+    }
+
+    /// The body of an answer about a token. Bodies that say no are not repeated: they may have the token in them.
+    pub(super) fn or_answer(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
+        Self::or_body(answer).map_err(|fault| match fault {
+            FetchFault::Status(status, _) => FetchFault::Status(status, String::new()),
+            fault => fault,
+        })
     }
 
     fn or_body(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
@@ -150,11 +175,15 @@ impl fmt::Display for WaitEnd<'_> {
             FetchFault::Redirect(to) => {
                 let remedy = match self.sought {
                     Sought::DiscoveredKeys => "Have the metadata name",
-                    Sought::Keys | Sought::Metadata => "Write into \"uri\"",
+                    Sought::Keys | Sought::Metadata | Sought::Answer => "Write into \"uri\"",
+                };
+                let what = match self.sought {
+                    Sought::Answer => "tokens are asked about",
+                    Sought::Keys | Sought::DiscoveredKeys | Sought::Metadata => "the keys are",
                 };
                 write!(
                     f,
-                    "the server redirects to \"{to}\", and redirects are not followed. {remedy} where the keys are, and let the cluster lead there"
+                    "the server redirects to \"{to}\", and redirects are not followed. {remedy} where {what}, and let the cluster lead there"
                 )
             }
             FetchFault::Encoded(coding) => write!(
@@ -171,6 +200,9 @@ impl fmt::Display for WaitEnd<'_> {
                     write!(f, " and \"{body}\"")?;
                 }
                 match status {
+                    401 | 403 if matches!(self.sought, Sought::Answer) => f.write_str(
+                        ". The server does not let this proxy ask: see \"client\", the secret in its variable, and the client certificate of the cluster",
+                    ),
                     401 | 403 => {
                         let sought = self.sought;
                         write!(f, ". The server must let everybody read its {sought}, or at least this proxy")
@@ -192,6 +224,7 @@ impl fmt::Display for WaitEnd<'_> {
                 write!(f, "{fault}. Have the server sign with one of the issuer's \"algorithms\" and publish that key")
             }
             FetchFault::Metadata(fault) => fault.fmt(f),
+            FetchFault::Answer(fault) => fault.fmt(f),
         }
     }
 }

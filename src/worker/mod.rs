@@ -14,9 +14,12 @@ mod calls;
 mod document;
 mod fetch;
 mod fetch_fault;
+mod hearing;
+mod introspections;
 mod key_store;
 mod metadata;
 mod news;
+mod question;
 mod refresh;
 mod tally;
 mod waits;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 pub use calls::{Answered, Call, CallId, Message};
 pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
+pub use introspections::{Inquiry, QuestionId, Told};
 pub use key_store::KeyLookup;
 pub use tally::{Counter, Gauge, Tally};
 pub use waits::{Batch, Room, WaitEnd, Woken};
@@ -34,6 +38,7 @@ pub use waits::{Batch, Room, WaitEnd, Woken};
 use bodies::Bodies;
 use calls::{Calls, For};
 use document::Outcome;
+use introspections::Introspections;
 use key_store::{IssuerKeys, Part};
 use waits::{On, Waits};
 
@@ -43,6 +48,7 @@ use crate::limit::SharedTable;
 use crate::limit::fleet::{Budget, CallFailed as AskFailed, Leases, Settled, Waiter};
 use crate::peer::KnownPeers;
 use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
+use crate::reason::Reason;
 use crate::shared::Marks;
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
@@ -67,6 +73,7 @@ pub struct Worker {
     native: Native,
     keys: BTreeMap<TrustId, IssuerKeys>,
     tokens: TokenCache,
+    introspections: Introspections,
     peers: KnownPeers,
     limits: SharedTable,
     /// Tokens that some worker verified.
@@ -91,6 +98,7 @@ impl Worker {
             native: Native::probe(host),
             keys: BTreeMap::new(),
             tokens: TokenCache::new(seed, policy.token_cache),
+            introspections: Introspections::default(),
             peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
             known: Marks::new("tokens", KNOWN_TOKENS, host),
@@ -152,6 +160,7 @@ impl Worker {
         used.extend(live.iter().flat_map(|policy| &policy.issuers).map(|issuer| &issuer.trust));
         self.keys.retain(|trust, _| used.contains(trust));
         self.tokens.retain(|token| used.contains(&token.issuer().trust));
+        self.introspections.retain(|trust| used.contains(trust));
         self.set_token_bounds();
     }
 
@@ -168,6 +177,7 @@ impl Worker {
                 }
                 lookup
             }
+            KeySource::None => KeyLookup::Unknown,
         }
     }
 
@@ -175,7 +185,7 @@ impl Worker {
     /// stands by it. One that is known under other trusts only is to be verified anew.
     pub fn verified(&mut self, raw: RawToken<'_>, resource: &Resource, now: Now) -> Option<Rc<AccessToken>> {
         let token = self.tokens.get(raw.as_bytes(), |token| token.trusted_by(resource).is_some())?;
-        if !self.vouches(&token, now) {
+        if !token.is_fresh(resource, now) || !self.vouches(&token, now) {
             self.tokens.forget(raw.as_bytes(), |known| std::ptr::eq(known, &*token));
             return None;
         }
@@ -190,14 +200,19 @@ impl Worker {
         token.still_vouched(match &issuer.keys {
             KeySource::Inline(set) => Some(set),
             KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
+            KeySource::None => None,
         })
     }
 
     /// Remembers a token that was just verified, beside what is known of it under other trusts.
     pub fn remember(&mut self, raw: RawToken<'_>, token: &Rc<AccessToken>) {
+        self.keep(raw.as_bytes(), token);
+    }
+
+    fn keep(&mut self, text: &[u8], token: &Rc<AccessToken>) {
         self.tally.count(Counter::TokenCacheMiss);
         let trust = &token.issuer().trust;
-        self.tokens.insert(raw.as_bytes(), token.clone(), token.memory(), |known| known.issuer().trust == *trust);
+        self.tokens.insert(text, token.clone(), token.memory(), |known| known.issuer().trust == *trust);
     }
 
     /// Whether any worker of the proxy verified that token, under the trust of `issuer`.
@@ -244,10 +259,42 @@ impl Worker {
     /// Lets an exchange wait for the keys of `issuer`: no longer than one fetch may take, from when it first had to.
     pub fn wait_for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer, since: MonoNanos) {
         let until = match &issuer.keys {
-            KeySource::Inline(_) => since,
+            KeySource::Inline(_) | KeySource::None => since,
             KeySource::Remote(source) => since.plus(source.timeout),
         };
         self.waits.park(exchange, room, On::Keys(issuer.trust.clone(), until));
+    }
+
+    /// What is known of a token that `issuer` is asked about, and that is not [known to be good](Self::verified).
+    pub fn inquiry(&self, raw: RawToken<'_>, issuer: &Issuer, now: Now) -> Inquiry {
+        self.introspections.inquiry(raw.as_bytes(), issuer, now.mono)
+    }
+
+    /// Has `issuer` asked about a token.
+    pub fn ask_about(
+        &mut self,
+        raw: RawToken<'_>,
+        issuer: &Rc<Issuer>,
+        host: &dyn Host,
+        now: Now,
+    ) -> Result<QuestionId, Reason> {
+        let introspection = issuer.introspection.as_ref().ok_or(Reason::IssuerUntrusted)?;
+        let (id, fetch) = self.introspections.ask(raw.as_bytes(), issuer, introspection, host, now)?;
+        self.calls.send(For::Introspection(id), Message::Fetch(fetch));
+        Ok(id)
+    }
+
+    /// Lets an exchange wait for what `issuer` says of its token.
+    pub fn wait_for_answer(
+        &mut self,
+        exchange: ExchangeId,
+        room: Room,
+        question: QuestionId,
+        issuer: &Issuer,
+        now: Now,
+    ) {
+        let timeout = issuer.introspection.as_ref().map_or(Duration::ZERO, |introspection| introspection.timeout);
+        self.waits.park(exchange, room, On::Introspection(question, now.mono.plus(timeout)));
     }
 
     /// Lets an exchange wait for the permits that it [asked for](Leases::take).
@@ -265,7 +312,12 @@ impl Worker {
         match self.waits.end(exchange) {
             Some(On::Permits(budget)) => self.leases.leave(budget, exchange.into()),
             Some(On::Poll(WaitEnd::Permits(settled))) => self.leases.put_back(settled, now.mono),
-            Some(On::Keys(..) | On::Poll(WaitEnd::Keys | WaitEnd::TooLate)) | None => {}
+            Some(
+                On::Keys(..)
+                | On::Introspection(..)
+                | On::Poll(WaitEnd::Keys | WaitEnd::Introspected(_) | WaitEnd::TooLate),
+            )
+            | None => {}
         }
     }
 
@@ -344,6 +396,13 @@ impl Worker {
                 });
                 self.fetched(&trust, part, answer, host, now);
             }
+            Some(For::Introspection(question)) => {
+                let answer = answer.and_then(|answer| match answer {
+                    Answered::Http(answer) => Ok(answer),
+                    Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
+                });
+                self.introspected(question, answer, host, now);
+            }
             Some(For::Permits(call)) => {
                 let answer = match answer {
                     Ok(Answered::Grpc(message)) => Ok(message),
@@ -368,6 +427,7 @@ impl Worker {
         self.settle(settled, now);
         let lost = |purpose: &For| match purpose {
             For::Keys(trust, part) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(*part, now.mono)),
+            For::Introspection(question) => self.introspections.is_lost(*question, now.mono),
             For::Permits(call) => !self.leases.awaits(*call),
         };
         let lost: Vec<CallId> =
@@ -378,8 +438,9 @@ impl Worker {
         let due = self.keys.iter().filter(|(_, keys)| keys.is_due(now.mono));
         let due: Vec<TrustId> = due.map(|(trust, _)| trust.clone()).collect();
         for trust in due {
-            self.fetch(&trust, self.waits.wants_keys(&trust), host, now.mono);
+            self.fetch(&trust, self.wants_keys(&trust), host, now.mono);
         }
+        self.give_up_held(now);
         self.waits.tick(now.mono);
     }
 
@@ -456,11 +517,17 @@ impl Worker {
             }
         }
         if part == Part::Metadata {
-            self.fetch(trust, self.waits.wants_keys(trust), host, now.mono);
+            self.fetch(trust, self.wants_keys(trust), host, now.mono);
         }
         if self.keys.get(trust).is_some_and(|keys| !keys.is_under_way() && keys.set(now.mono).is_some()) {
             self.waits.keys(trust);
+            self.hear_held(trust, host, now);
         }
+    }
+
+    /// Whether somebody waits for the keys of an issuer.
+    fn wants_keys(&self, trust: &TrustId) -> bool {
+        self.waits.wants_keys(trust) || self.introspections.holds(trust)
     }
 
     /// What is settled for somebody who waits no longer serves others.

@@ -32,6 +32,12 @@ counters! {
     MetadataFetchOk = "metadata_fetch_ok",
     /// A fetch of metadata failed, or what it brought is not believed.
     MetadataFetchFailed = "metadata_fetch_failed",
+    /// An issuer that was asked about a token said what it is.
+    IntrospectionOk = "introspection_ok",
+    /// An issuer was asked about a token and gave no answer of use.
+    IntrospectionFailed = "introspection_failed",
+    /// An issuer is not asked about tokens any more until it answers a probe.
+    IntrospectionBreakerOpened = "introspection_breaker_opened",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
     /// A rate-limit service was called.
@@ -63,7 +69,7 @@ counters! {
 /// What there is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauge {
-    /// Requests that wait for keys or for permits.
+    /// Requests that wait for keys, for what an issuer says of their token, or for permits.
     Waiting,
     /// The bytes that they hold.
     WaitingBytes,

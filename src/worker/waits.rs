@@ -3,7 +3,7 @@
 //! Not here: what is waited for (`key_store`, `limit::fleet`), the calls that bring it (`calls`).
 //!
 //! ```text
-//!  park ──▶ waits for keys | permits ──they came, or it lasted too long──▶ named, in a line ──poll──▶ end
+//!  park ──▶ waits for keys | an answer | permits ──they came, or it lasted too long──▶ named, in a line ──poll──▶ end
 //!                          └───────────── leaves ───────────────────┴────────────────▶ end
 //! ```
 
@@ -14,6 +14,7 @@ use crate::limit::fleet::{Budget, Settled};
 use crate::policy::TrustId;
 use crate::time::MonoNanos;
 use crate::worker::ExchangeId;
+use crate::worker::introspections::{QuestionId, Told};
 
 /// More exchanges than this never wait at once in one worker.
 const MOST: usize = 10_000;
@@ -33,10 +34,22 @@ const BATCH_TIME: Duration = Duration::from_millis(5);
 pub(super) enum On {
     /// Keys of an issuer, no longer than until then: they may fail to come for hours.
     Keys(TrustId, MonoNanos),
+    /// What an issuer says of its token, no longer than until then.
+    Introspection(QuestionId, MonoNanos),
     /// Permits of a service, which knows itself when it is too late.
     Permits(Budget),
     /// Being polled, with what it is told then.
     Poll(WaitEnd),
+}
+
+impl On {
+    /// When it is too late, where that is known here.
+    fn until(&self) -> Option<MonoNanos> {
+        match self {
+            On::Keys(_, until) | On::Introspection(_, until) => Some(*until),
+            On::Permits(_) | On::Poll(_) => None,
+        }
+    }
 }
 
 /// What an exchange is told that was named.
@@ -44,6 +57,8 @@ pub(super) enum On {
 pub enum WaitEnd {
     /// The keys are there.
     Keys,
+    /// What the issuer says of its token.
+    Introspected(Told),
     /// What the service said.
     Permits(Settled),
     /// It has waited as long as it may.
@@ -73,7 +88,7 @@ struct Wait {
 pub(super) struct Waits {
     waits: BTreeMap<ExchangeId, Wait>,
     bytes: usize,
-    /// Those that wait for keys, by when that is too late.
+    /// Those that wait for keys or for an answer, by when that is too late.
     ends: BTreeSet<(MonoNanos, ExchangeId)>,
     /// Those named first stand in front. Services have the shorter time-outs: who waited for one does not stand behind
     /// all who waited for keys. Who left meanwhile is passed over.
@@ -88,7 +103,7 @@ impl Waits {
         self.room_within(MOST, MOST_BYTES, bytes)
     }
 
-    /// The same for one that waits for keys. They may fail to come for hours, while requests wait for seconds and anyone can
+    /// The same for one that waits for keys, or for what an issuer says of its token. They may fail to come for hours, while requests wait for seconds and anyone can
     /// send such a token: half of all is left for those that wait for a service.
     pub(super) fn room_for_keys(&self, bytes: usize) -> Option<Room> {
         self.room_within(MOST_FOR_KEYS, MOST_BYTES_FOR_KEYS, bytes)
@@ -102,8 +117,8 @@ impl Waits {
     pub(super) fn park(&mut self, exchange: ExchangeId, Room(bytes): Room, on: On) {
         self.end(exchange);
         self.bytes = self.bytes.saturating_add(bytes);
-        if let On::Keys(_, until) = &on {
-            self.ends.insert((*until, exchange));
+        if let Some(until) = on.until() {
+            self.ends.insert((until, exchange));
         }
         self.waits.insert(exchange, Wait { on, bytes });
     }
@@ -112,8 +127,8 @@ impl Waits {
     pub(super) fn end(&mut self, exchange: ExchangeId) -> Option<On> {
         let Wait { on, bytes } = self.waits.remove(&exchange)?;
         self.bytes = self.bytes.saturating_sub(bytes);
-        if let On::Keys(_, until) = &on {
-            self.ends.remove(&(*until, exchange));
+        if let Some(until) = on.until() {
+            self.ends.remove(&(until, exchange));
         }
         Some(on)
     }
@@ -121,7 +136,7 @@ impl Waits {
     /// The exchange is polled: it waits no longer if it was named.
     pub(super) fn poll(&mut self, exchange: ExchangeId) -> Woken {
         match self.waits.get(&exchange).map(|wait| &wait.on) {
-            Some(On::Keys(..) | On::Permits(_)) => Woken::No,
+            Some(On::Keys(..) | On::Introspection(..) | On::Permits(_)) => Woken::No,
             Some(On::Poll(_)) | None => match self.end(exchange) {
                 Some(On::Poll(told)) => Woken::Yes(Some(told)),
                 _ => Woken::Yes(None),
@@ -142,12 +157,25 @@ impl Waits {
         }
     }
 
+    /// A question ended.
+    pub(super) fn introspected(&mut self, question: QuestionId, told: &Told) {
+        for (exchange, wait) in &mut self.waits {
+            if let On::Introspection(waits_for, until) = wait.on
+                && waits_for == question
+            {
+                self.ends.remove(&(until, *exchange));
+                wait.on = On::Poll(WaitEnd::Introspected(told.clone()));
+                self.for_keys.push_back(*exchange);
+            }
+        }
+    }
+
     /// Whether somebody waits for the keys of an issuer.
     pub(super) fn wants_keys(&self, trust: &TrustId) -> bool {
         self.waits.values().any(|wait| matches!(&wait.on, On::Keys(waits_for, _) if waits_for == trust))
     }
 
-    /// Time passes: those are named that have waited for keys as long as they may.
+    /// Time passes: those are named that have waited for keys, or for an answer, as long as they may.
     pub(super) fn tick(&mut self, now: MonoNanos) {
         while let Some((_, exchange)) = self.ends.first().copied().filter(|(until, _)| *until <= now) {
             self.ends.pop_first();

@@ -20,6 +20,7 @@ mod hops;
 mod hosts;
 mod identities;
 mod interlock;
+mod introspection;
 mod issuers;
 mod keys;
 mod limit_fields;

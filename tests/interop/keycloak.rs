@@ -62,7 +62,9 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     for (id, attributes, ..) in kinds() {
         keycloak.add_client(&pki, id, "CN=partner-a", &attributes).await;
     }
-    let bed = Testbed::start(EnvoyConfig::new(config(&keycloak)).cluster_at("as", keycloak.address())).await;
+    keycloak.add_asking_client(&pki, ASKING, SECRET).await;
+    let envoy = EnvoyConfig::new(config(&keycloak)).variable("INTROSPECTION_SECRET", SECRET);
+    let bed = Testbed::start(envoy.cluster_at("as", keycloak.address())).await;
     let client = bed.client("partner-a");
     let thief = bed.client("mallory");
 
@@ -73,6 +75,7 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     nobody_is_refused_while_it_is_gone_nor_with_a_new_key_when_it_is_back(&bed, &mut keycloak, &client).await;
     its_metadata_says_where_its_keys_are(&bed, &keycloak, &client).await;
     a_resource_that_keeps_to_fapi_takes_what_fapi_allows(&bed, &keycloak, &client, &thief).await;
+    it_is_asked_about_its_tokens_and_revoked_ones_end(&bed, &keycloak, &client, &thief).await;
 }
 
 async fn every_kind_passes_with_its_certificate_only(
@@ -240,6 +243,60 @@ async fn a_resource_that_keeps_to_fapi_takes_what_fapi_allows(
         }
         assert_eq!(bed.upstream.count(), before + usize::from(allowed), "{id}");
     }
+}
+
+/// The client that asks about tokens. It must be one of those that they are for, or Keycloak calls them inactive.
+const ASKING: &str = "https://api.example.com";
+const SECRET: &str = "z/t+ud:X2=";
+
+/// RFC 7662: of every kind of token, the answer counts.
+async fn it_is_asked_about_its_tokens_and_revoked_ones_end(
+    bed: &Testbed,
+    keycloak: &Keycloak,
+    client: &Client,
+    thief: &Client,
+) {
+    let mut config = config(keycloak);
+    let sso = config["issuers"]["sso"].as_object_mut().expect("an issuer is a table");
+    sso.retain(|key, _| key == "issuer" || key == "profile");
+    sso.insert(
+        "introspection".into(),
+        json!({
+            "cluster": "as", "uri": format!("{}/protocol/openid-connect/token/introspect", keycloak.issuer()),
+            "client": {"id": ASKING, "secret": {"env": "INTROSPECTION_SECRET"}}, "tokens": "always", "ttl": "1s", "timeout": "20s"
+        }),
+    );
+    assert!(matches!(bed.envoy.config_update(config).await, Ok(Update::Accepted)));
+    for (id, ..) in kinds() {
+        let answer = keycloak.tokens(client, id, false).await;
+        let token = text(&answer, "access_token");
+        passes(bed, client, token, id).await;
+        let before = bed.upstream.count();
+        assert_eq!(
+            (thief.get("/orders/7").token(token).send().await.status, bed.upstream.count()),
+            (401, before),
+            "{id}"
+        );
+        keycloak.revoke(client, id, token).await;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = client.get("/orders/7").token(token).send().await;
+            if answer.status == 401 {
+                assert_eq!(bed.envoy.details(&answer).await, "boundgate:token-inactive", "{id}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "{id}: a revoked token still passes");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let user = keycloak.tokens(client, "es256", true).await;
+    passes(bed, client, text(&user, "access_token"), "a user's").await;
+    for member in ["id_token", "refresh_token"] {
+        let before = bed.upstream.count();
+        let refused = client.get("/orders/7").token(text(&user, member)).send().await;
+        assert_eq!((refused.status, bed.upstream.count()), (401, before), "{member}");
+    }
+    tell(&format!("Keycloak: asked about tokens of {} kinds; each passed until it was revoked", kinds().len()));
 }
 
 const INTERACTION: &str = "93bac548-d2de-4546-b106-880a5018460d";

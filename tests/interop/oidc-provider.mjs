@@ -20,21 +20,38 @@ let keys = existsSync(kept) ? JSON.parse(readFileSync(kept)) : [
 if (rotate) keys = [ec(`ec-${Date.now()}`), ...keys];
 writeFileSync(kept, JSON.stringify(keys));
 
+// Asks about opaque tokens; its name and its secret are awkward on purpose.
+const asking = { client_id: '1PpG/Q 1', client_secret: 'z/t+ud:X2=%#', grant_types: [], redirect_uris: [], response_types: [] };
 const algorithms = { rs256: 'RS256', ps256: 'PS256', es256: 'ES256', ed25519: 'Ed25519', eddsa: 'EdDSA' };
 const certificate = (ctx) => ctx.socket.getPeerX509Certificate();
 const provider = new Provider(`https://localhost:${port}`, {
   jwks: { keys },
   scopes: ['openid', 'read:orders'],
-  clients: Object.keys(algorithms).map((client_id) => ({
+  clients: [...Object.keys(algorithms), 'opaque'].map((client_id) => ({
     client_id, grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: 'openid read:orders',
     token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: 'spiffe://example.org/client/partner-a',
     tls_client_certificate_bound_access_tokens: true,
-  })),
-  clientAuthMethods: ['tls_client_auth'],
-  enabledJWA: { idTokenSigningAlgValues: Object.values(algorithms) },
+  })).concat([
+    { ...asking, token_endpoint_auth_method: 'client_secret_basic' },
+    { ...asking, client_id: 'by-post', token_endpoint_auth_method: 'client_secret_post' },
+    {
+      ...asking, client_id: 'signed', token_endpoint_auth_method: 'client_secret_basic', introspection_signed_response_alg: 'ES256',
+    },
+    {
+      client_id: 'by-certificate', grant_types: [], redirect_uris: [], response_types: [],
+      token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: 'spiffe://example.org/client/orders-api',
+    },
+  ]),
+  clientAuthMethods: ['tls_client_auth', 'client_secret_basic', 'client_secret_post'],
+  enabledJWA: {
+    idTokenSigningAlgValues: Object.values(algorithms), introspectionSigningAlgValues: Object.values(algorithms),
+  },
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    jwtIntrospection: { enabled: true },
+    revocation: { enabled: true },
     mTLS: {
       enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true, getCertificate: certificate,
       certificateAuthorized: (ctx) => ctx.socket.authorized,
@@ -43,8 +60,10 @@ const provider = new Provider(`https://localhost:${port}`, {
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (_, resource, client) => ({
-        audience: resource, scope: 'read:orders', accessTokenTTL: 300, accessTokenFormat: 'jwt',
-        jwt: { sign: { alg: algorithms[client.clientId] } },
+        audience: resource, scope: 'read:orders', accessTokenTTL: 300,
+        ...(client.clientId === 'opaque'
+          ? { accessTokenFormat: 'opaque' }
+          : { accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithms[client.clientId] } } }),
       }),
     },
   },

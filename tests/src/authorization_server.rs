@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::claims::Claims;
+use crate::introspection::{Asked, Introspection};
 use crate::pki::{CLIENT_URI, Pki, thumbprint};
 use crate::server::{Body, Server, Service, Tls};
 use crate::signing::{Algorithm, SigningKeys};
@@ -26,10 +27,10 @@ use crate::signing::{Algorithm, SigningKeys};
 /// The issuer identifier.
 pub const ISSUER: &str = "https://as.example.com";
 
-/// How the server answers `GET /jwks`, or requests for its metadata.
+/// How the server answers `GET /jwks`, requests for its metadata, or questions about tokens.
 #[derive(Clone, Debug)]
 pub enum JwksAnswer {
-    /// As it should: with its keys, or the metadata.
+    /// As it should: with its keys, the metadata, or what it knows of the token.
     Keys,
     /// Not until another answer is set.
     Held,
@@ -68,6 +69,7 @@ struct State {
     jwks_answer: watch::Sender<JwksAnswer>,
     metadata_fetches: AtomicUsize,
     metadata_answer: watch::Sender<JwksAnswer>,
+    introspection: Introspection,
 }
 
 impl AuthorizationServer {
@@ -87,6 +89,7 @@ impl AuthorizationServer {
             jwks_answer: watch::Sender::new(JwksAnswer::Keys),
             metadata_fetches: AtomicUsize::new(0),
             metadata_answer: watch::Sender::new(JwksAnswer::Keys),
+            introspection: Introspection::default(),
         };
         Self(Server::start(state, Some(Tls::new(pki)), port).await)
     }
@@ -126,6 +129,39 @@ impl AuthorizationServer {
     /// From now on `GET /jwks` is answered so. Requests that are held get this answer too.
     pub fn answer_jwks_with(&self, answer: JwksAnswer) {
         self.0.service().jwks_answer.send_replace(answer);
+    }
+
+    /// A token that says nothing by itself; who asks about it hears these claims.
+    pub fn opaque(&self, claims: &Claims) -> String {
+        let number = self.0.service().issued.fetch_add(1, Ordering::SeqCst);
+        let token = format!("opaque-{number}~{}", "x".repeat(24));
+        self.know(&token, claims);
+        token
+    }
+
+    /// Who asks about this token hears these claims.
+    pub fn know(&self, token: &str, claims: &Claims) {
+        self.0.service().introspection.know(token, claims.members());
+    }
+
+    /// From now on this token is not active.
+    pub fn revoke(&self, token: &str) {
+        self.0.service().introspection.revoke(token);
+    }
+
+    /// From now on only who sends this `authorization` may ask about tokens.
+    pub fn demand_authorization(&self, authorization: &str) {
+        self.0.service().introspection.demand(authorization);
+    }
+
+    /// From now on questions about tokens are answered so. Those that are held get this answer too.
+    pub fn answer_introspections_with(&self, answer: JwksAnswer) {
+        self.0.service().introspection.answers.send_replace(answer);
+    }
+
+    /// All questions about tokens so far.
+    pub fn introspections(&self) -> Vec<Asked> {
+        self.0.service().introspection.asked()
     }
 
     /// Replaces every key by a new one with another `kid`; returns the old keys.
@@ -190,6 +226,7 @@ impl Service for State {
     ) -> Response<Body> {
         let response = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => self.token(request, peer).await,
+            (&Method::POST, "/introspect") => self.introspection.answer(request, peer.is_some(), || self.keys()).await,
             (&Method::GET, "/jwks") => {
                 self.jwks_head.lock().expect("nobody panicked with it").clone_from(request.headers());
                 self.jwks(request.uri().query().unwrap_or_default()).await
@@ -325,7 +362,7 @@ fn is_scope(text: &str) -> bool {
 }
 
 /// The answer that is set, once that is none that is held; `right`: type and body as they should be.
-async fn answer(
+pub(crate) async fn answer(
     set: &watch::Sender<JwksAnswer>,
     right: impl FnOnce() -> (&'static str, Vec<u8>),
 ) -> Response<Full<Bytes>> {
@@ -361,7 +398,7 @@ fn metadata() -> Value {
     })
 }
 
-fn json_response(status: u16, body: &Value) -> Response<Full<Bytes>> {
+pub(crate) fn json_response(status: u16, body: &Value) -> Response<Full<Bytes>> {
     let response = Response::builder()
         .status(status)
         .header("content-type", "application/json")

@@ -87,6 +87,11 @@ impl Claims {
         self
     }
 
+    /// What it says, unsigned: for tokens that are asked about.
+    pub fn members(&self) -> &Value {
+        &self.claims
+    }
+
     /// The token.
     pub fn sign(&self) -> String {
         self.keys.sign(self.algorithm, &self.header, &self.claims)

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::pki::Identity;
+
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -109,6 +111,7 @@ pub struct EnvoyConfig {
     plaintext: bool,
     client_certificates: ClientCertificates,
     failure_policy: Option<&'static str>,
+    variables: Vec<(&'static str, &'static str)>,
     pub(crate) concurrency: u32,
     pub(crate) drain_seconds: u32,
     edits: Vec<Edit>,
@@ -138,6 +141,7 @@ impl EnvoyConfig {
             plaintext: false,
             client_certificates: ClientCertificates::Requested,
             failure_policy: None,
+            variables: Vec::new(),
             concurrency: 1,
             drain_seconds: 1,
             edits: Vec::new(),
@@ -189,6 +193,23 @@ impl EnvoyConfig {
         Self { failure_policy: Some(policy), ..self }
     }
 
+    /// The environment of the VM has this variable.
+    pub fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
+    }
+
+    /// The connections of this cluster show this certificate.
+    pub fn cluster_shows(self, name: &'static str, identity: &Identity) -> Self {
+        let (certificate, key) = (identity.certificate_pem(), identity.key_pem());
+        self.edit(move |envoy| {
+            let cluster = named(&mut envoy["static_resources"]["clusters"], name);
+            cluster["transport_socket"]["typed_config"]["common_tls_context"]["tls_certificates"] = json!([{
+                "certificate_chain": { "inline_string": certificate }, "private_key": { "inline_string": key }
+            }]);
+        })
+    }
+
     /// The cluster of this name is at `address`.
     pub fn cluster_at(self, name: &'static str, address: SocketAddr) -> Self {
         self.edit(move |envoy| set_endpoint(envoy, name, address))
@@ -236,6 +257,9 @@ impl EnvoyConfig {
         let wasm = &mut filter_mut(listener, FILTER)["typed_config"]["config"];
         wasm["configuration"] = self.plugin.any();
         wasm["vm_config"]["code"]["local"]["filename"] = json!(self.module);
+        for (name, value) in &self.variables {
+            wasm["vm_config"]["environment_variables"]["key_values"][*name] = json!(value);
+        }
         if let Some(policy) = self.failure_policy {
             wasm["failure_policy"] = json!(policy);
             if policy != "FAIL_RELOAD" {

@@ -148,6 +148,26 @@ impl Keycloak {
         self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
     }
 
+    /// Adds a client that asks about tokens and does nothing else, with this secret.
+    pub async fn add_asking_client(&self, pki: &Pki, id: &str, secret: &str) {
+        let client = json!({
+            "clientId": id, "enabled": true, "clientAuthenticatorType": "client-secret", "secret": secret,
+            "publicClient": false, "serviceAccountsEnabled": false, "directAccessGrantsEnabled": false,
+            "standardFlowEnabled": false
+        });
+        self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
+    }
+
+    /// Ends a token, as the client of this id would (RFC 7009).
+    pub async fn revoke(&self, client: &Client, client_id: &str, token: &str) {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("client_id", client_id), ("token", token), ("token_type_hint", "access_token")])
+            .finish();
+        let path = format!("/realms/{REALM}/protocol/openid-connect/revoke");
+        let answer = post_form(&self.called_by(client), &path, form).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// Adds a key; that with the highest priority signs.
     pub async fn add_key(&self, pki: &Pki, provider: &str, priority: u32, mut config: Value) {
         config["priority"] = json!([priority.to_string()]);

@@ -69,6 +69,23 @@ impl OidcProvider {
         format!("https://localhost:{}", self.address.port())
     }
 
+    /// The id of its client whose tokens are opaque.
+    pub const OPAQUE: &'static str = "opaque";
+    /// The id and the secret of its client that asks about tokens, with HTTP Basic. With the same secret asks `by-post`, and with a
+    /// certificate of `orders-api` asks `by-certificate`.
+    pub const ASKING: (&'static str, &'static str) = ("1PpG/Q 1", "z/t+ud:X2=%#");
+
+    /// Ends a token of [`OPAQUE`](Self::OPAQUE), as its client would (RFC 7009).
+    pub async fn revoke(&self, client: &Client, token: &str) {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("client_id", Self::OPAQUE), ("token", token)])
+            .finish();
+        let endpoint = client.at(self.address, &format!("localhost:{}", self.address.port()));
+        let request = endpoint.post("/token/revocation").header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body(form).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
     /// An access token for `client`, who proves itself with its certificate, for the client of this id.
     pub async fn token(&self, client: &Client, client_id: &str) -> String {
         let form = form_urlencoded::Serializer::new(String::new())

@@ -97,6 +97,7 @@ impl Check {
             | Reason::AlgorithmNotAllowed
             | Reason::KeyUnknown
             | Reason::SignatureInvalid
+            | Reason::TokenInactive
             | Reason::ClaimsMalformed
             | Reason::TokenExpired
             | Reason::TokenNotYetValid
@@ -106,6 +107,7 @@ impl Check {
             // Read with the other claims.
             | Reason::ConfirmationUnusable
             | Reason::KeysUnavailable
+            | Reason::IntrospectionUnavailable
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,

@@ -19,7 +19,7 @@ use boundgate::policy::{FilterId, Policy};
 use boundgate::reason::Reason;
 use boundgate::time::{MonoNanos, Now, UnixMillis};
 use boundgate::verdict::Verdict;
-use boundgate::worker::{Batch, ExchangeId, Message, Worker};
+use boundgate::worker::{Answered, Batch, ExchangeId, Fetch, HttpAnswer, Message, Worker};
 use clap::Args;
 use serde_json::{Value, json};
 use x509_cert::der::DateTime;
@@ -61,6 +61,9 @@ pub struct ExplainOptions {
     /// The issuer's key set, where the proxy would fetch it
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// What the issuer would answer about the token (JSON), where the proxy would ask it
+    #[arg(long, value_name = "FILE")]
+    introspection: Option<PathBuf>,
     /// The time of the request, as 2026-11-28T07:00:00Z or in seconds since 1970; by default now
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
@@ -123,10 +126,14 @@ fn asked(options: &ExplainOptions, configurations: &[Configuration]) -> Result<A
         }
         None => None,
     };
+    let said = match &options.introspection {
+        Some(file) => Some(read("--introspection", file)?.into_bytes()),
+        None => None,
+    };
     // The monotonic clock means nothing here: nothing has happened before.
     let now = Now { wall: time(options)?, mono: MonoNanos::from_nanos(1_000_000_000_000) };
     let connection = Tls { certificate: certificate.as_ref(), principal: options.principal.as_deref() };
-    let (facts, verdict) = decide(policy, head, &connection, keys.as_deref(), now)?;
+    let (facts, verdict) = decide(policy, head, &connection, &Answers { keys, said }, now)?;
     let places = document.places();
     let asked = Asked {
         policy,
@@ -198,12 +205,38 @@ fn time(options: &ExplainOptions) -> Result<UnixMillis, String> {
 /// The most turns of waiting and being told: keys, keys again for an unknown `kid`, permits of services.
 const MOST_TURNS: usize = 100;
 
+/// What servers would answer.
+struct Answers {
+    keys: Option<Vec<u8>>,
+    /// About the token.
+    said: Option<Vec<u8>>,
+}
+
+impl Answers {
+    /// To this fetch. `Err` says what is missing.
+    fn to(&self, fetch: &Fetch, policy: &Policy) -> Result<Answered, String> {
+        let url = format!("https://{}{}", fetch.authority, fetch.path);
+        match (fetch.method, &self.keys, &self.said) {
+            ("POST", _, Some(said)) => {
+                Ok(Answered::Http(HttpAnswer { status: 200, body: said.clone(), ..HttpAnswer::default() }))
+            }
+            ("POST", _, None) => Err(format!(
+                "the verdict needs what the issuer says of the token, which the proxy asks at {url}. Ask it and add --introspection FILE."
+            )),
+            (_, Some(keys), _) => Ok(proxy::answer(fetch, policy, keys)),
+            (_, None, _) => Err(format!(
+                "the verdict needs the issuer's keys, which the proxy gets by way of {url}. Fetch them and add --jwks FILE."
+            )),
+        }
+    }
+}
+
 /// Has the core decide. Services of limits grant what they are asked for.
 fn decide(
     policy: &Rc<Policy>,
     head: HeaderMap,
     connection: &Tls<'_>,
-    keys: Option<&[u8]>,
+    answers: &Answers,
     now: Now,
 ) -> Result<(AuditFacts, Verdict), String> {
     let host = Process::default();
@@ -214,15 +247,14 @@ fn decide(
     let mut verdict = None;
     for _ in 0..MOST_TURNS {
         while let Some(call) = worker.next_call(now) {
-            let answer = match (&call.message, keys) {
-                (Message::RateLimitCall(_), _) => proxy::granted(),
-                (Message::Fetch(fetch), Some(keys)) => proxy::answer(fetch, policy, keys),
-                (Message::Fetch(fetch), None) => {
-                    unanswered = Some(format!("https://{}{}", fetch.authority, fetch.path));
-                    continue;
-                }
+            let answer = match &call.message {
+                Message::RateLimitCall(_) => Ok(proxy::granted()),
+                Message::Fetch(fetch) => answers.to(fetch, policy),
             };
-            worker.answered(call.id, Ok(answer), &host, now);
+            match answer {
+                Ok(answer) => worker.answered(call.id, Ok(answer), &host, now),
+                Err(missing) => unanswered = Some(missing),
+            }
         }
         let mut batch = Batch::begin(now.mono);
         while worker.next_woken(&mut batch, now).is_some() {}
@@ -241,12 +273,12 @@ fn decide(
         Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => Some(refusal.reason),
     });
     match (verdict, refused) {
-        (Some(_), Some(Reason::KeysUnavailable)) | (None, _) => Err(match unanswered {
-            Some(url) => format!(
-                "the verdict needs the issuer's keys, which the proxy gets by way of {url}. Fetch them and add --jwks FILE."
-            ),
-            None => "the issuer's keys could not be used. See --jwks.".to_owned(),
-        }),
+        (Some(_), Some(Reason::IntrospectionUnavailable)) => Err(unanswered.unwrap_or_else(|| {
+            "what the issuer says of the token is no answer of RFC 7662. See --introspection.".to_owned()
+        })),
+        (Some(_), Some(Reason::KeysUnavailable)) | (None, _) => {
+            Err(unanswered.unwrap_or_else(|| "the issuer's keys could not be used. See --jwks.".to_owned()))
+        }
         (Some(_), Some(Reason::FilterUnavailable)) => Err(format!(
             "the token's signature is of an algorithm that is not verified here. Envoy verifies it; this companion verifies PS, Ed25519, ML-DSA and {}.",
             worker.native()

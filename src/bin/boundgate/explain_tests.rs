@@ -366,3 +366,36 @@ fn what_cannot_be_asked_says_what_to_write_instead() {
     scene.write("config.yaml", &format!("{CONFIG}---\n{CONFIG}"));
     not_asked(&scene.of_alice("GET /orders/7", &token), "more than one is meant");
 }
+
+#[test]
+fn an_opaque_token_needs_what_its_issuer_would_say() {
+    let scene = Scene::new("opaque");
+    let config = CONFIG
+        .replace(
+            "jwks: { cluster: as, uri: https://as.example.com/jwks }",
+            "introspection: { cluster: as, uri: https://as.example.com/i }",
+        )
+        .replace("    algorithms: [ES256, ES512]\n", "");
+    scene.write("config.yaml", &config);
+    let (exit, _, err) = scene.of_alice("GET /orders/7", "opaque");
+    assert_eq!(exit, ExitCode::from(NOT_ASKED));
+    assert!(err.contains("https://as.example.com/i. Ask it and add --introspection FILE."), "{err}");
+
+    scene.write("answer.json", r#"{"active": false}"#);
+    let answer = scene.path("answer.json");
+    let said = |scene: &Scene| {
+        let more = ["--token", "opaque", "--peer", &scene.path("alice"), "--introspection", &answer];
+        scene.explain("GET /orders/7", &more)
+    };
+    let (exit, out, _) = said(&scene);
+    assert!(exit == ExitCode::FAILURE && out.contains("401 token-inactive"), "{out}");
+    scene.write(
+        "answer.json",
+        r#"{"active": true, "aud": "https://api.example.com", "client_id": "c", "sub": "s", "exp": 4000000000}"#,
+    );
+    let (exit, out, _) = said(&scene);
+    assert!(exit == ExitCode::FAILURE && out.contains("401 claims-malformed") && out.contains("iat: missing"), "{out}");
+    scene.write("answer.json", "{}");
+    let (exit, _, err) = said(&scene);
+    assert!(exit == ExitCode::from(NOT_ASKED) && err.contains("--introspection"), "{err}");
+}

@@ -42,8 +42,12 @@ pub fn verified(token: &AccessToken) -> String {
     let audiences: Vec<&str> = claims.audiences.iter().map(|audience| &**audience).collect();
     let dates = [("iat", claims.issued), ("nbf", claims.not_before), ("exp", Some(claims.expires))];
     let dates = dates.into_iter().filter_map(|(name, moment)| Some(format!("{name} {}", date(moment?))));
+    let issuer = shown(&token.issuer().origin.name);
     let facts = [
-        format!("signed by issuer {} with {}", shown(&token.issuer().origin.name), token.algorithm().name()),
+        match token.algorithm() {
+            Some(algorithm) => format!("signed by issuer {issuer} with {}", algorithm.name()),
+            None => format!("active, says issuer {issuer}"),
+        },
         format!("client_id {}", shown(&claims.client_id)),
         format!("sub {}", shown(&claims.subject)),
         format!("aud {}", list(&audiences)),

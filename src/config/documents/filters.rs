@@ -3,6 +3,7 @@
 
 use crate::config::buffers;
 use crate::config::chains::of_mixed_trust;
+use crate::config::clusters::Clusters;
 use crate::config::documents::{Content, Document, File, at};
 use crate::config::escaped_slashes;
 use crate::config::finding::{Place, quoted};
@@ -41,9 +42,10 @@ pub(super) fn in_filters(value: &Value, spot: &Spot, text: &str, file: &mut File
     let mut repeated = Vec::new();
     repeated_marks(value, &wasm, &mut repeated);
     let is_repeated = |wasm: &Object| repeated.iter().any(|other| std::ptr::eq(*other, wasm));
-    let buffers = buffers::of_listeners(value);
+    let (buffers, clusters) = (buffers::of_listeners(value), Clusters::of(value));
     file.documents.extend(wasm.iter().map(|wasm| {
         Document {
+            clusters: clusters.clone(),
             mixed_trust: of(&mixed, wasm),
             hidden_slashes: of(&hidden, wasm),
             removed_header: of(&removed, wasm),

@@ -76,7 +76,7 @@ fn missing_keys_are_found() {
         "/issuers/main/jwks",
         json!(null),
         &[
-            "issuers.main: has neither jwks nor keys. Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }.",
+            "issuers.main: has neither jwks nor keys. Write jwks: { cluster: ..., uri: ... } to fetch them, or keys: { keys: [...] }; introspection: { ... } where its tokens are opaque.",
         ],
     );
     says(

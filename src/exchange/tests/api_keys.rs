@@ -38,7 +38,7 @@ fn keyed() -> Value {
 }
 
 fn scene() -> Scene {
-    Scene::on(FakeHost::default().with_environment(&[("DEPOT_KEY", &digest(DEPOT))]), &keyed())
+    Scene::on(FakeHost::default().with_variables(&[("DEPOT_KEY", &digest(DEPOT))]), &keyed())
 }
 
 fn with_key(path: &str, key: &str) -> Request {

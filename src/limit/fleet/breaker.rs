@@ -17,28 +17,50 @@ pub(super) const TRIES: u32 = 5;
 /// Between two probes. No probe is waited for longer than that.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Breaker {
-    Closed { failures: u32 },
-    Open { next_probe: MonoNanos },
+pub enum Breaker {
+    /// It is called.
+    Closed {
+        /// In a row.
+        failures: u32,
+    },
+    /// It is given up until it answers a probe.
+    Open {
+        /// When the next may be sent.
+        next_probe: MonoNanos,
+    },
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Breaker {
-    pub(super) fn new() -> Self {
+    /// Of a service that was never called.
+    pub const fn new() -> Self {
         Breaker::Closed { failures: 0 }
     }
 
-    pub(super) fn is_open(self) -> bool {
+    /// Whether it is given up.
+    pub fn is_open(self) -> bool {
         matches!(self, Breaker::Open { .. })
     }
 
+    /// Whether it is given up, and no probe is due.
+    pub fn lets_nobody(self, now: MonoNanos) -> bool {
+        matches!(self, Breaker::Open { next_probe } if now < next_probe)
+    }
+
     /// A call was answered.
-    pub(super) fn succeeded(&mut self) {
+    pub fn succeeded(&mut self) {
         *self = Breaker::new();
     }
 
     /// A call failed. `true` if that opened it.
-    pub(super) fn failed(&mut self, now: MonoNanos) -> bool {
+    pub fn failed(&mut self, now: MonoNanos) -> bool {
         let Breaker::Closed { failures } = self else { return false };
         *failures = failures.saturating_add(1);
         let opens = *failures >= TRIES;
@@ -49,7 +71,7 @@ impl Breaker {
     }
 
     /// Whether a probe may be sent now; the next may be sent an interval later.
-    pub(super) fn take_probe(&mut self, now: MonoNanos) -> bool {
+    pub fn take_probe(&mut self, now: MonoNanos) -> bool {
         match self {
             Breaker::Open { next_probe } if now >= *next_probe => {
                 *next_probe = now.plus(PROBE_INTERVAL);

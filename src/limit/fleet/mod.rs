@@ -56,6 +56,7 @@ mod tally;
 mod tests;
 mod window;
 
+pub use breaker::Breaker;
 pub use leases::{Budget, CallFailed, FleetDemand, LeaseCallId, Leases, RateLimitCall, Settled};
 pub use name::DescriptorValue;
 pub use outcome::{FleetStanding, Grant, NoAnswer, Retry, Taken, Waiter};
