@@ -43,6 +43,7 @@ mod overrides;
 mod peer;
 mod peer_text;
 mod profiles;
+#[cfg(feature = "cli")]
 mod removed_header;
 mod resources;
 mod routes;

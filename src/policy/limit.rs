@@ -314,6 +314,8 @@ mod tests {
             PeerPattern::Subject(name.into()),
             PeerPattern::Subject("00@a".into()),
             PeerPattern::Serial { serial: "00".into(), issuer: name.into() },
+            PeerPattern::Serial { serial: "01".into(), issuer: name.into() },
+            PeerPattern::Serial { serial: "00".into(), issuer: "b".into() },
             PeerPattern::Thumbprint([1; 32]),
             PeerPattern::Thumbprint([2; 32]),
         ];
