@@ -16,6 +16,7 @@ mod objects;
 mod peers;
 mod principals;
 mod report;
+mod subjects;
 mod trust;
 mod waiting;
 mod words;

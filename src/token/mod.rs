@@ -10,6 +10,7 @@ mod claimed;
 mod claims;
 mod confirmation;
 mod credential;
+mod subject;
 
 pub use access_token::{AccessToken, Unverified};
 pub use api_key::{PresentedKey, RawKey};
