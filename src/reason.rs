@@ -107,6 +107,8 @@ reasons! {
     CertificateMissing = "certificate-missing",
     /// The token is bound to another certificate than the connection's.
     BindingMismatch = "binding-mismatch",
+    /// The route is for tokens of users or for those of clients themselves, and this one is not, or it cannot be told.
+    SubjectRefused = "subject-refused",
     /// The token lacks a scope of the route.
     ScopeMissing = "scope-missing",
     /// The token's claims do not say what a rule of the route or resource demands, or one is of a type that the rule is not for.
@@ -214,6 +216,7 @@ impl Reason {
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SubjectRefused
             | Reason::ScopeMissing
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
@@ -317,7 +320,9 @@ impl Reason {
                 Caller,
             ),
             // As if there were such an object, whether there is or not: it is judged before anybody looks.
-            Reason::ClaimRefused | Reason::ObjectMismatch => row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller),
+            Reason::SubjectRefused | Reason::ClaimRefused | Reason::ObjectMismatch => {
+                row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller)
+            }
             Reason::ApiKeyMissing => row(401, UNAUTHENTICATED, ApiKey, "An API key is required", Caller),
             Reason::ApiKeyInvalid => row(401, UNAUTHENTICATED, ApiKey, "The API key is invalid", Caller),
             // Said to none but its holder.

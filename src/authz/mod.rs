@@ -8,6 +8,7 @@ mod objects;
 mod peers;
 mod said;
 mod scopes;
+mod subject;
 
 use std::rc::Rc;
 
@@ -66,6 +67,9 @@ impl Grant {
     /// For a bound token that may do what is requested. The order is the precedence of refusals.
     pub fn token(rule: &TokenRule, bound: Bound, request: &AccessRequest<'_>) -> Result<Self, Denial> {
         let token = bound.token();
+        if let Some(subject) = &rule.subject {
+            subject::admits(subject, token.claims().subject_kind)?;
+        }
         if !scopes::satisfied(&rule.scopes, &token.claims().scopes) {
             return Err(Reason::ScopeMissing.into());
         }

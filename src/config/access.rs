@@ -101,6 +101,17 @@ config_settings! {
     }
 }
 
+config_settings! {
+    /// Whom a token is about.
+    SubjectSetting {
+        /// A user, who let the client act.
+        User = "user",
+        /// The client itself (client credentials).
+        Client = "client",
+    }
+    refused {}
+}
+
 /// The paths of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathText(pub(super) Pattern);

@@ -3,7 +3,7 @@
 
 use crate::config::access::{
     AccessSetting, BoundSetting, LimitNames, Method, ModeSetting, ParameterName, PathText, ResourceProfileSetting,
-    Scope, Scopes, TlsFloorSetting,
+    Scope, Scopes, SubjectSetting, TlsFloorSetting,
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::api_keys::DigestSetting;
@@ -136,6 +136,10 @@ config_table! {
         required_claims: Named<SaysWhat> = optional,
         /// Claims that no access token has, for the same reason.
         forbidden_claims: Vec<At<TokenClaim>> = optional,
+        /// What a token says that a client got for itself, where `sub` is not its id. `{client_id}` stands for that.
+        client_tokens: Named<SaysWhat> = optional,
+        /// What a token says that a client got for a user. Without it: it has a subject, and is not the client's own.
+        user_tokens: Named<SaysWhat> = optional,
         /// What its tokens may lack of what RFC 9068 demands.
         optional_claims: Vec<At<OptionalSetting>> = optional,
         /// Whether tokens without `aud` are taken, whomever they are for.
@@ -157,6 +161,8 @@ config_table! {
         claims: Named<Places> = optional,
         required_claims: Named<SaysWhat> = optional,
         forbidden_claims: Vec<At<TokenClaim>> = optional,
+        client_tokens: Named<SaysWhat> = optional,
+        user_tokens: Named<SaysWhat> = optional,
         optional_claims: Vec<At<OptionalSetting>> = optional,
         max_lifetime: Span<1, LONGEST_LIFE> = optional,
     }
@@ -324,6 +330,8 @@ config_table! {
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
+        /// Whom a token must be about: a user, or the client itself. Without it: either.
+        subject: SubjectSetting = optional,
         /// What the claims of a token must say, by their names here; `all`, `any` and `not` put several together.
         claims: ClaimDemands = optional,
         /// Whose the objects must be that a request names: parameters of the path, `query.<name>` or `header.<name>`, and for each the claim that

@@ -23,12 +23,15 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
     match profile {
         ProfileSetting::Rfc9068 => "{}",
         // An ID token says `typ: ID` in its claims, a refresh token `typ: Refresh`, and a token that must come with a proof
-        // of a key `typ: DPoP`, whatever its cnf says. Lightweight tokens may lack sub.
+        // of a key `typ: DPoP`, whatever its cnf says. Lightweight tokens may lack sub. Each user's token has a session (`sid`); the
+        // client's own names it a second time, and a lightweight one does not.
         ProfileSetting::Keycloak => {
             r#"{
                 "typ": ["at+jwt", "JWT"],
                 "claims": { "client_id": "azp", "roles": { "path": ["realm_access", "roles"] } },
                 "required_claims": { "typ": "Bearer" },
+                "client_tokens": { "client_id": "{client_id}" },
+                "user_tokens": { "sid": true },
                 "optional_claims": ["sub"]
             }"#
         }
@@ -39,6 +42,8 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
                 "typ": "JWT",
                 "claims": { "client_id": "azp", "jti": "uti", "scope": ["scp", "roles"], "tenant": "tid" },
                 "required_claims": { "azpacr": ["0", "1", "2"] },
+                "client_tokens": { "idtyp": "app" },
+                "user_tokens": { "scp": true },
                 "forbidden_claims": ["nonce", "at_hash", "c_hash"],
                 "optional_claims": ["jti"],
                 "max_lifetime": "2h"
@@ -49,6 +54,7 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
                 "typ": "absent",
                 "claims": { "client_id": "cid", "roles": "groups", "scope": "scp" },
                 "required_claims": { "cid": true },
+                "user_tokens": { "uid": true },
                 "forbidden_claims": ["nonce", "at_hash", "c_hash"]
             }"#
         }
@@ -56,6 +62,7 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
             r#"{
                 "typ": ["at+jwt", "JWT"],
                 "claims": { "client_id": ["client_id", "azp"] },
+                "client_tokens": { "sub": "{client_id}@clients" },
                 "forbidden_claims": ["nonce", "at_hash", "c_hash"],
                 "optional_claims": ["jti"],
                 "max_lifetime": "1d"
@@ -66,6 +73,7 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
                 "typ": "absent",
                 "claims": { "roles": "cognito:groups" },
                 "required_claims": { "token_use": "access" },
+                "user_tokens": { "username": true },
                 "max_lifetime": "1d"
             }"#
         }
@@ -85,6 +93,8 @@ struct Keys<'k> {
     claims: Option<&'k Named<Places>>,
     required: Option<&'k Named<SaysWhat>>,
     forbidden: Option<&'k Vec<At<TokenClaim>>>,
+    clients: Option<&'k Named<SaysWhat>>,
+    users: Option<&'k Named<SaysWhat>>,
     optional: Option<&'k Vec<At<OptionalSetting>>>,
 }
 
@@ -98,6 +108,8 @@ pub(super) fn form(table: &IssuerTable, findings: &mut Findings) -> (TokenForm, 
         claims: profile.claims.as_ref(),
         required: profile.required_claims.as_ref(),
         forbidden: profile.forbidden_claims.as_ref(),
+        clients: profile.client_tokens.as_ref(),
+        users: profile.user_tokens.as_ref(),
         optional: profile.optional_claims.as_ref(),
     };
     let written = Keys {
@@ -105,6 +117,8 @@ pub(super) fn form(table: &IssuerTable, findings: &mut Findings) -> (TokenForm, 
         claims: table.claims.as_ref(),
         required: table.required_claims.as_ref(),
         forbidden: table.forbidden_claims.as_ref(),
+        clients: table.client_tokens.as_ref(),
+        users: table.user_tokens.as_ref(),
         optional: table.optional_claims.as_ref(),
     };
     for keys in [of_profile, written] {
@@ -152,6 +166,15 @@ fn lay(form: &mut TokenForm, keys: &Keys<'_>, findings: &mut Findings) {
             form.forbidden.push(name.clone());
         }
     }
+    // Each as a whole: half of a profile's mark and half of another would be none.
+    for (list, written) in [(&mut form.client_tokens, keys.clients), (&mut form.user_tokens, keys.users)] {
+        if let Some(Named(written)) = written {
+            let claim = |(name, At { value, .. }): &(String, At<Option<SaysWhat>>)| {
+                Some(RequiredClaim { name: name.as_str().into(), says: value.clone()?.0 })
+            };
+            *list = written.iter().filter_map(claim).collect();
+        }
+    }
     if let Some(optional) = keys.optional {
         let optional: Vec<OptionalClaim> = optional.iter().map(|claim| claim.value.into()).collect();
         form.optional = OptionalClaim::ALL.into_iter().filter(|claim| optional.contains(claim)).collect();
@@ -161,6 +184,15 @@ fn lay(form: &mut TokenForm, keys: &Keys<'_>, findings: &mut Findings) {
 /// What is wrong with a form, so that it would let in too much or nothing.
 pub(super) fn check(form: &TokenForm, table: &IssuerTable, findings: &mut Findings) {
     let forbidden = |name: &str| form.forbidden.iter().any(|other| **other == *name);
+    for (key, claims) in [("client_tokens", &table.client_tokens), ("user_tokens", &table.user_tokens)] {
+        if claims.as_ref().is_some_and(|claims| claims.0.is_empty()) {
+            findings.add(
+                &table.at.key(key),
+                "an empty table, which tells nothing",
+                "Write claims and what they say, or remove it.",
+            );
+        }
+    }
     for claim in form.required.iter().filter(|claim| forbidden(&claim.name)) {
         let at = table.at.key("required_claims").key(&claim.name);
         findings.add(&at, "is forbidden too, so that no token could pass", "Take it out of one of both.");
@@ -203,12 +235,16 @@ fn written(form: &TokenForm) -> Map<String, serde_json::Value> {
         claims.insert("scope".to_owned(), places(scope));
     }
     claims.extend(form.named.iter().map(|(name, standing)| (name.to_string(), places(standing))));
-    let required = form.required.iter().map(|claim| (claim.name.to_string(), SaysWhat(claim.says.clone()).written()));
+    let says = |claims: &[RequiredClaim]| -> Map<String, serde_json::Value> {
+        claims.iter().map(|claim| (claim.name.to_string(), SaysWhat(claim.says.clone()).written())).collect()
+    };
     let optional: Vec<&str> = form.optional.iter().map(|claim| claim.name()).collect();
     for (key, value, empty) in [
         ("claims", claims.clone().into(), claims.is_empty()),
-        ("required_claims", required.collect::<Map<_, _>>().into(), form.required.is_empty()),
+        ("required_claims", says(&form.required).into(), form.required.is_empty()),
         ("forbidden_claims", json!(form.forbidden), form.forbidden.is_empty()),
+        ("client_tokens", says(&form.client_tokens).into(), form.client_tokens.is_empty()),
+        ("user_tokens", says(&form.user_tokens).into(), form.user_tokens.is_empty()),
         ("optional_claims", json!(optional), optional.is_empty()),
         ("insecure_no_audience", json!(true), !form.insecure_no_audience),
     ] {

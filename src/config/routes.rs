@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope};
+use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope, SubjectSetting};
 use crate::config::api_keys;
 use crate::config::defined::Defined;
 use crate::config::doubts::DoubtSetting;
@@ -15,11 +15,14 @@ use crate::config::table::At;
 use crate::config::values::Name;
 use crate::policy::{
     Access, ApiKeys, BindingRule, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule,
-    Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, TokenRule,
+    Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, SubjectKind, SubjectRule, TokenRule,
 };
 
 /// What most services have, for remedies.
 pub(super) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
+
+/// The keys of a route that are asked of tokens only.
+const OF_TOKENS: &[&str] = &["bound", "subject", "claims", "where"];
 
 /// Whether a route of the resource takes tokens.
 pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
@@ -208,18 +211,18 @@ fn access(
     if findings.touch(&table.at.key("access")) {
         return None;
     }
-    let mut senseless = |keys: &[&str], why: &str| {
-        for key in keys.iter().filter(|key| table.wrote(key)) {
+    let mut senseless = |others: &[&str], why: &str| {
+        for key in OF_TOKENS.iter().chain(others).filter(|key| table.wrote(key)) {
             findings.add(&table.at.key(key), why, "Remove it, or write access: token.");
         }
     };
     match table.access {
         AccessSetting::Public => {
-            senseless(&["bound", "scopes", "peers", "claims", "where"], "means nothing on a public route");
+            senseless(&["scopes", "peers"], "means nothing on a public route");
             Some(Access::Public)
         }
         AccessSetting::Peer => {
-            senseless(&["bound", "scopes", "claims", "where"], "is asked of tokens, and this route takes none");
+            senseless(&["scopes"], "is asked of tokens, and this route takes none");
             let at = table.at.key("peers");
             let peers = peers(table.peers.as_deref(), &at, findings);
             if peers.is_none() && !findings.touch(&at) {
@@ -238,6 +241,13 @@ fn access(
             },
             scopes: scopes(table),
             peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
+            subject: table.subject.map(|subject| SubjectRule {
+                kind: match subject {
+                    SubjectSetting::User => SubjectKind::User,
+                    SubjectSetting::Client => SubjectKind::Client,
+                },
+                path: table.at.key("subject").as_str().into(),
+            }),
             claims: [&whole.claims, &table.claims]
                 .into_iter()
                 .flatten()
@@ -246,7 +256,7 @@ fn access(
             objects: objects::compile(table, findings),
         })),
         AccessSetting::Key => {
-            senseless(&["bound", "claims", "where"], "is asked of tokens, and this route takes none");
+            senseless(&[], "is asked of tokens, and this route takes none");
             Some(Access::Key(KeyRule {
                 keys: keys?.clone(),
                 scopes: scopes(table),

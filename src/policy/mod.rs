@@ -52,11 +52,11 @@ pub use peer_source::{ConveyedIn, PeerSource, TrustedHops};
 pub use profile::Profile;
 pub use quota::{Quota, QuotaFault};
 pub use resource::{Mode, Resource};
-pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, TokenRule};
+pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, SubjectRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use tls_floor::TlsFloor;
-pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, TokenForm, TypRule};
+pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, SubjectKind, TokenForm, TypRule};
 
 /// Where a rule was written: quoted by verdicts, metrics and audit records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

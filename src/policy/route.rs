@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule};
+use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SubjectKind};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -126,6 +126,7 @@ impl Access {
                 (mine.binding == theirs.binding || mine.binding == BindingRule::Mtls)
                     && mine.scopes.demands_all_of(&theirs.scopes)
                     && (theirs.peers.is_none() || mine.peers == theirs.peers)
+                    && SubjectRule::demands_all_of(mine.subject.as_ref(), theirs.subject.as_ref())
                     && ClaimRule::demand_all_of(&mine.claims, &theirs.claims)
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
             }
@@ -151,6 +152,8 @@ pub struct TokenRule {
     pub scopes: ScopeRule,
     /// Which peers may use it; `None`: any.
     pub peers: Option<PeerRule>,
+    /// Whom it must be about; `None`: anybody.
+    pub subject: Option<SubjectRule>,
     /// What its claims must say. All of these hold; those of the resource come first.
     pub claims: Vec<Rc<ClaimRule>>,
     /// Whose the objects must be that a request names. All of these hold.
@@ -166,6 +169,21 @@ pub struct KeyRule {
     pub scopes: ScopeRule,
     /// Which peers may use one; `None`: any.
     pub peers: Option<PeerRule>,
+}
+
+/// Whom a token must be about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SubjectRule {
+    /// A user, or the client itself.
+    pub kind: SubjectKind,
+    /// Where it is written.
+    pub path: Box<str>,
+}
+
+impl SubjectRule {
+    fn demands_all_of(mine: Option<&Self>, theirs: Option<&Self>) -> bool {
+        theirs.is_none_or(|theirs| mine.is_some_and(|mine| mine.kind == theirs.kind))
+    }
 }
 
 /// Sender constraint of a route.

@@ -22,6 +22,10 @@ pub struct TokenForm {
     pub scope: ScopePlaces,
     /// Other claims that have a name of ours, and where each stands. Several places are united.
     pub named: Vec<(Box<str>, Vec<ClaimPlace>)>,
+    /// What a token says that a client got for itself; in a text, `{client_id}` stands for the client's id. Empty: `sub` is the client's id.
+    pub client_tokens: Vec<RequiredClaim>,
+    /// What a token says that a client got for a user. Empty: whatever has a subject and is not the client's own.
+    pub user_tokens: Vec<RequiredClaim>,
     /// What may be missing.
     pub optional: Vec<OptionalClaim>,
     /// Whether a token without `aud` is good for every resource that trusts the issuer.
@@ -47,6 +51,8 @@ impl Default for TokenForm {
             token_id: at("jti"),
             scope: ScopePlaces::Standard,
             named: Vec::new(),
+            client_tokens: Vec::new(),
+            user_tokens: Vec::new(),
             optional: Vec::new(),
             insecure_no_audience: false,
         }
@@ -82,6 +88,25 @@ pub struct RequiredClaim {
     pub name: Box<str>,
     /// What it may say.
     pub says: Says,
+}
+
+/// Whom a token is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A user, who let the client act.
+    User,
+    /// The client itself (RFC 6749 §4.4).
+    Client,
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for SubjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubjectKind::User => "user",
+            SubjectKind::Client => "client",
+        })
+    }
 }
 
 /// What a required claim may say.

@@ -2,10 +2,11 @@
 //! In: a strict JSON object and the issuer whose it is. Out: [`Claims`], or the reason. Nothing here knows the time.
 
 use crate::json::{Object, Value, allocation, allocation_of};
-use crate::policy::{ClaimPlace, Issuer, OptionalClaim, ScopePlaces};
+use crate::policy::{ClaimPlace, Issuer, OptionalClaim, ScopePlaces, SubjectKind};
 use crate::reason::Reason;
 use crate::time::UnixMillis;
 use crate::token::confirmation::Confirmation;
+use crate::token::subject;
 
 /// More audiences than this in one token are refused.
 const MAX_AUDIENCES: usize = 32;
@@ -22,6 +23,8 @@ const NO_TEXTS: &str = "a list of other things than texts";
 pub struct Claims {
     /// `sub`, or what stands in for it.
     pub subject: Box<str>,
+    /// Whether that is a user or the client itself, where it can be told.
+    pub subject_kind: Option<SubjectKind>,
     /// `client_id`, or what stands in for it.
     pub client_id: Box<str>,
     /// `jti`.
@@ -112,6 +115,7 @@ impl Claims {
         }
         let neither = || ClaimsFault::at(&[&*form.client_id, &*form.subject].concat(), MISSING);
         Ok(Self {
+            subject_kind: subject::kind(&payload, form, subject, client_id),
             subject: subject.or(client_id).ok_or_else(neither)?.into(),
             client_id: client_id.or(subject).ok_or_else(neither)?.into(),
             token_id: first(&payload, &form.token_id, form.may_lack(OptionalClaim::Jti))?.map(Into::into),

@@ -13,6 +13,7 @@ mod confirmation;
 mod credential;
 pub mod introspection;
 pub mod signed_answer;
+mod subject;
 
 pub use access_token::{AccessToken, Unverified};
 pub use api_key::{PresentedKey, RawKey};

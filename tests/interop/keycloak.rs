@@ -36,7 +36,11 @@ fn config(keycloak: &Keycloak) -> Value {
         "resources": [{
             "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["sso"],
             "forward": {"headers": {"x-client-id": "client_id", "x-sub": "sub"}},
-            "routes": [{"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"]}]
+            "routes": [
+                {"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"]},
+                {"path": "/of-users", "subject": "user"},
+                {"path": "/of-clients", "subject": "client"}
+            ]
         }]
     })
 }
@@ -70,6 +74,7 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
 
     every_kind_passes_with_its_certificate_only(&bed, &keycloak, &client, &thief).await;
     no_other_token_passes(&bed, &keycloak, &client).await;
+    users_and_clients_are_told_apart(&bed, &keycloak, &client).await;
     a_token_that_needs_a_proof_of_a_key_is_refused_also_with_its_certificate(&bed, &keycloak, &client).await;
     new_keys_are_found_without_a_refusal(&bed, &keycloak, &client).await;
     nobody_is_refused_while_it_is_gone_nor_with_a_new_key_when_it_is_back(&bed, &mut keycloak, &client).await;
@@ -119,6 +124,25 @@ async fn no_other_token_passes(bed: &Testbed, keycloak: &Keycloak, client: &Clie
         }
         let passed = client.get("/orders/7").token(text(&answer, "access_token")).send().await;
         assert_eq!(passed.status, 200, "{id}: {}", bed.envoy.details(&passed).await);
+    }
+}
+
+async fn users_and_clients_are_told_apart(bed: &Testbed, keycloak: &Keycloak, client: &Client) {
+    // A lightweight token of a client says nothing of it.
+    for (id, user, passing) in [
+        ("as-installed", true, &["/of-users"][..]),
+        ("as-installed", false, &["/of-clients"]),
+        ("lightweight", true, &["/of-users"]),
+        ("lightweight", false, &[]),
+    ] {
+        let answer = keycloak.tokens(client, id, user).await;
+        let token = text(&answer, "access_token");
+        for path in ["/of-users", "/of-clients"] {
+            let before = bed.upstream.count();
+            let answer = client.get(path).token(token).send().await;
+            let expected = if passing.contains(&path) { (200, before + 1) } else { (403, before) };
+            assert_eq!((answer.status, bed.upstream.count()), expected, "{id} {user} {path}: {}", part(token, 1));
+        }
     }
 }
 

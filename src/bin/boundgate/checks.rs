@@ -111,7 +111,8 @@ impl Check {
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
-            Reason::ScopeMissing
+            Reason::SubjectRefused
+            | Reason::ScopeMissing
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
             | Reason::ApiKeyScopeMissing

@@ -52,9 +52,10 @@ pub fn peers(rule: &PeerRule) -> Vec<String> {
 
 /// What a token must be and say beyond its scopes and its peer: each rule with the place where it is written.
 pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
+    let subject = rule.subject.iter().map(|subject| (&*subject.path, format!("subject {}", subject.kind)));
     let claims = rule.claims.iter().map(|claim| (&*claim.path, claim.demand.to_string()));
     let objects = rule.objects.iter().map(|object| (&*object.path, self::object(object)));
-    claims.chain(objects).collect()
+    subject.chain(claims).chain(objects).collect()
 }
 
 fn object(rule: &ObjectRule) -> String {

@@ -42,7 +42,8 @@ fn a_profile_is_nothing_but_the_keys_that_it_is_printed_as() {
     assert_eq!(
         meaning(&json!({"profile": "keycloak"})),
         "issuers.main: profile keycloak means claims: { client_id: azp, roles: { path: [realm_access, roles] } }, \
-         optional_claims: [sub], required_claims: { typ: Bearer }, typ: [at+jwt, JWT], max_lifetime: 1h"
+         client_tokens: { client_id: \"{client_id}\" }, optional_claims: [sub], required_claims: { typ: Bearer }, \
+         typ: [at+jwt, JWT], user_tokens: { sid: true }, max_lifetime: 1h"
     );
 }
 
@@ -88,6 +89,8 @@ fn all_that_claims_are_read_by_is_part_of_the_trust() {
         json!({"required_claims": {"a": ["true", "false"]}}),
         json!({"forbidden_claims": ["a"]}),
         json!({"optional_claims": ["jti"]}),
+        json!({"client_tokens": {"a": "b"}}),
+        json!({"user_tokens": {"a": "b"}}),
         json!({"insecure_no_audience": true}),
     ];
     for (index, one) in forms.iter().enumerate() {
