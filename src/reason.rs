@@ -117,6 +117,8 @@ reasons! {
     ObjectMismatch = "object-mismatch",
     /// The client of the API key lacks a scope of the route.
     ApiKeyScopeMissing = "api-key-scope-missing",
+    /// The user behind the token signed in too long ago, or in another way than the route demands (RFC 9470), or the token does not say.
+    AuthenticationInsufficient = "authentication-insufficient",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
     ClaimUnforwardable = "claim-unforwardable",
     /// The source of the request has failed too often to have another token verified.
@@ -163,6 +165,8 @@ pub enum ChallengeKind {
     InvalidToken,
     /// `error="insufficient_scope"`.
     InsufficientScope,
+    /// `error="insufficient_user_authentication"` (RFC 9470 §3).
+    InsufficientAuthentication,
     /// Of API keys, for which no scheme is registered: `ApiKey` and the realm.
     ApiKey,
 }
@@ -220,6 +224,7 @@ impl Reason {
             | Reason::ScopeMissing
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
+            | Reason::AuthenticationInsufficient
             | Reason::ClaimUnforwardable
             | Reason::KeysUnavailable
             | Reason::IntrospectionUnavailable => true,
@@ -258,7 +263,9 @@ impl Reason {
 
     /// The row of this reason.
     pub const fn row(self) -> Row {
-        use ChallengeKind::{ApiKey, Bare, InsufficientScope, InvalidRequest, InvalidToken};
+        use ChallengeKind::{
+            ApiKey, Bare, InsufficientAuthentication, InsufficientScope, InvalidRequest, InvalidToken,
+        };
         use Fault::{Caller, Dependency, Proxy};
 
         const fn row(status: u16, grpc: u8, challenge: ChallengeKind, text: &'static str, fault: Fault) -> Row {
@@ -323,6 +330,13 @@ impl Reason {
             Reason::SubjectRefused | Reason::ClaimRefused | Reason::ObjectMismatch => {
                 row(403, PERMISSION_DENIED, NO, NOT_ALLOWED, Caller)
             }
+            Reason::AuthenticationInsufficient => row(
+                401,
+                UNAUTHENTICATED,
+                InsufficientAuthentication,
+                "A more recent or another authentication is required",
+                Caller,
+            ),
             Reason::ApiKeyMissing => row(401, UNAUTHENTICATED, ApiKey, "An API key is required", Caller),
             Reason::ApiKeyInvalid => row(401, UNAUTHENTICATED, ApiKey, "The API key is invalid", Caller),
             // Said to none but its holder.
@@ -365,7 +379,12 @@ mod tests {
     #[test]
     fn every_401_has_a_challenge_and_every_503_is_not_the_callers_fault() {
         for row in Reason::ALL.iter().map(|reason| reason.row()) {
-            let of_401 = [ChallengeKind::Bare, ChallengeKind::InvalidToken, ChallengeKind::ApiKey];
+            let of_401 = [
+                ChallengeKind::Bare,
+                ChallengeKind::InvalidToken,
+                ChallengeKind::InsufficientAuthentication,
+                ChallengeKind::ApiKey,
+            ];
             assert_eq!(row.status == 401, of_401.contains(&row.challenge));
             assert_eq!(row.status == 503, row.fault != Fault::Caller);
         }

@@ -8,6 +8,7 @@ mod objects;
 mod peers;
 mod said;
 mod scopes;
+mod step_up;
 mod subject;
 
 use std::rc::Rc;
@@ -17,8 +18,9 @@ pub use denial::{Denial, DenyingRule};
 use crate::binding::Bound;
 use crate::http::Head;
 use crate::peer::PeerIdentity;
-use crate::policy::{ApiKey, KeyRule, PeerRule, TokenRule};
+use crate::policy::{Access, ApiKey, KeyRule, PeerRule, TokenRule};
 use crate::reason::Reason;
+use crate::time::UnixMillis;
 use crate::token::{AccessToken, PresentedKey};
 
 /// The scopes of a route that a token lacks: of those of which one would do, all.
@@ -37,6 +39,8 @@ pub struct AccessRequest<'a> {
     pub head: &'a Head,
     /// Who the peer is, where the route asks.
     pub peer: Option<&'a PeerIdentity>,
+    /// The wall clock.
+    pub now: UnixMillis,
 }
 
 /// Leave to use a route. Made only by this module.
@@ -78,6 +82,10 @@ impl Grant {
         }
         claims::satisfied(&rule.claims, token)?;
         objects::owned(&rule.objects, request.head, token)?;
+        // The last: a user should not be sent to sign in for what is refused anyway.
+        if let Some(step_up) = &rule.step_up {
+            step_up::authenticated(step_up, token, request.now)?;
+        }
         Ok(Self { token: Some(token.clone()), key: None })
     }
 
@@ -91,6 +99,16 @@ impl Grant {
             peers::admits(peers, peer)?;
         }
         Ok(Self { token: None, key: Some(key.clone()) })
+    }
+
+    /// Whether time has not undone what the route demands.
+    pub fn still_stands(&self, access: &Access, now: UnixMillis) -> Result<(), Denial> {
+        match (access, &self.token) {
+            (Access::Token(TokenRule { step_up: Some(step_up), .. }), Some(token)) => {
+                step_up::authenticated(step_up, token, now)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The token that earned it, where one did.

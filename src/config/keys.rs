@@ -21,6 +21,7 @@ use crate::config::peer::PeerFrom;
 use crate::config::peer_text::PeerText;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
 use crate::config::services::{KindSetting, OnErrorSetting};
+use crate::config::step_up::AuthenticationContext;
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::token_form::{OptionalSetting, Places, ProfileSetting, SaysWhat, TokenClaim, TypTexts};
 use crate::config::trust::{AlgorithmName, InlineKeys};
@@ -337,6 +338,8 @@ config_table! {
         /// Whose the objects must be that a request names: parameters of the path, `query.<name>` or `header.<name>`, and for each the claim that
         /// says so.
         r#where: Named<Owners> = optional,
+        /// How the user behind a token must have signed in (RFC 9470).
+        step_up: StepUpTable = optional,
         /// The names of the limits that a request is counted by, or `none`. Without it: those of the resource.
         limits: LimitNames = optional,
         /// What one request takes from each of its limits.
@@ -348,7 +351,18 @@ config_table! {
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "on", "mode", "step_up", "in_flight", "fields" }
+    later { "on", "mode", "in_flight", "fields" }
+}
+
+config_table! {
+    /// How users must have signed in. One of both, or both.
+    StepUpTable {
+        /// The values of `acr` of which one will do, the preferred first.
+        acr: Vec<At<AuthenticationContext>> = optional,
+        /// How long ago it may have been, by `auth_time`.
+        max_age: Span<1, 2_592_000> = optional,
+    }
+    later {}
 }
 
 config_table! {

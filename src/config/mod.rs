@@ -51,6 +51,7 @@ mod scalars;
 mod services;
 mod slips;
 mod spots;
+mod step_up;
 mod structured;
 mod summary;
 mod syntax;

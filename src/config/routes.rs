@@ -11,6 +11,7 @@ use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::objects;
 use crate::config::peer_text::PeerText;
+use crate::config::step_up;
 use crate::config::table::At;
 use crate::config::values::Name;
 use crate::policy::{
@@ -22,7 +23,7 @@ use crate::policy::{
 pub(super) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 
 /// The keys of a route that are asked of tokens only.
-const OF_TOKENS: &[&str] = &["bound", "subject", "claims", "where"];
+const OF_TOKENS: &[&str] = &["bound", "subject", "claims", "where", "step_up"];
 
 /// Whether a route of the resource takes tokens.
 pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
@@ -254,6 +255,7 @@ fn access(
                 .flat_map(|claims| claims.0.iter().cloned())
                 .collect(),
             objects: objects::compile(table, findings),
+            step_up: step_up::compile(table, findings),
         })),
         AccessSetting::Key => {
             senseless(&[], "is asked of tokens, and this route takes none");

@@ -19,6 +19,7 @@ mod reference;
 mod report;
 mod route_limits;
 mod slashes;
+mod step_up;
 mod wrong;
 
 use serde_json::{Value, json};

@@ -41,7 +41,7 @@ use holder::{Found, Holder};
 use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
-use crate::authz::{AccessRequest, Grant};
+use crate::authz::{AccessRequest, Denial, Grant};
 use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
@@ -405,7 +405,7 @@ impl Exchange {
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
         let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
-        Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity })?)
+        Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity, now: around.now.wall })?)
     }
 
     /// The same by an API key. For a source that has failed too often no key is compared: it may be guessing.
@@ -521,15 +521,16 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
 }
 
 /// What time can undo of a grant.
-fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Reason> {
+fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Denial> {
     if let Some(token) = grant.access_token() {
         token.acceptable(&request.resource, around.now)?;
         if !around.worker.vouches(token, around.now) {
-            return Err(Reason::KeyUnknown);
+            return Err(Reason::KeyUnknown.into());
         }
     }
     if grant.api_key().is_some_and(|key| key.is_over(around.now.wall)) {
-        return Err(Reason::ApiKeyExpired);
+        return Err(Reason::ApiKeyExpired.into());
     }
+    grant.still_stands(&request.route.access, around.now.wall)?;
     Ok(grant)
 }

@@ -18,6 +18,7 @@ mod peers;
 mod principals;
 mod report;
 mod signed_introspection;
+mod step_up;
 mod subjects;
 mod trust;
 mod waiting;

@@ -24,6 +24,7 @@ mod resource;
 mod route;
 mod routes;
 mod service;
+mod step_up;
 mod tls_floor;
 mod token_form;
 
@@ -55,6 +56,7 @@ pub use resource::{Mode, Resource};
 pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, SubjectRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
+pub use step_up::StepUp;
 pub use tls_floor::TlsFloor;
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, SubjectKind, TokenForm, TypRule};
 

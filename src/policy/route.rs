@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SubjectKind};
+use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, StepUp, SubjectKind};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -129,6 +129,7 @@ impl Access {
                     && SubjectRule::demands_all_of(mine.subject.as_ref(), theirs.subject.as_ref())
                     && ClaimRule::demand_all_of(&mine.claims, &theirs.claims)
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
+                    && StepUp::demands_all_of(mine.step_up.as_ref(), theirs.step_up.as_ref())
             }
             (Access::Key(mine), Access::Key(theirs)) => {
                 Rc::ptr_eq(&mine.keys, &theirs.keys)
@@ -158,6 +159,8 @@ pub struct TokenRule {
     pub claims: Vec<Rc<ClaimRule>>,
     /// Whose the objects must be that a request names. All of these hold.
     pub objects: Vec<ObjectRule>,
+    /// How its user must have signed in; `None`: in any way.
+    pub step_up: Option<StepUp>,
 }
 
 /// What an API key must allow.

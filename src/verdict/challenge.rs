@@ -1,9 +1,9 @@
-//! `WWW-Authenticate` values (RFC 6750 §3, RFC 9728 §5.1). In: the kind, the text of the row, resource and route.
+//! `WWW-Authenticate` values (RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1). In: the kind, the text of the row, resource and route.
 //! Out: one challenge, every parameter a quoted-string of the characters RFC 6750 allows.
 
 use std::fmt::Write;
 
-use crate::policy::{Access, Resource, Route, ScopeRule};
+use crate::policy::{Access, Resource, Route, ScopeRule, StepUp};
 use crate::reason::ChallengeKind;
 
 /// The realm of a refusal before the resource is known.
@@ -26,12 +26,18 @@ pub fn challenge(
         ChallengeKind::InvalidToken => Some("invalid_token"),
         ChallengeKind::InvalidRequest => Some("invalid_request"),
         ChallengeKind::InsufficientScope => Some("insufficient_scope"),
+        ChallengeKind::InsufficientAuthentication => Some("insufficient_user_authentication"),
     };
     if let Some(error) = error {
         challenge.parameter("error", error);
-        if let (ChallengeKind::InsufficientScope, Some(Access::Token(rule))) = (kind, route.map(|route| &route.access))
-        {
-            challenge.parameter("scope", &needed(&rule.scopes));
+        match (kind, route.map(|route| &route.access)) {
+            (ChallengeKind::InsufficientScope, Some(Access::Token(rule))) => {
+                challenge.parameter("scope", &needed(&rule.scopes));
+            }
+            (ChallengeKind::InsufficientAuthentication, Some(Access::Token(rule))) => {
+                rule.step_up.iter().for_each(|step_up| challenge.step_up(step_up));
+            }
+            _ => {}
         }
         challenge.parameter("error_description", text);
     }
@@ -52,6 +58,16 @@ fn needed(rule: &ScopeRule) -> String {
 struct Challenge(String);
 
 impl Challenge {
+    /// What a client asks its authorization server for (RFC 9470 §3): both as in OpenID Connect Core §3.1.2.1.
+    fn step_up(&mut self, step_up: &StepUp) {
+        if !step_up.contexts.is_empty() {
+            self.parameter("acr_values", &step_up.contexts.join(" "));
+        }
+        if let Some(age) = step_up.max_age {
+            self.parameter("max_age", &age.as_secs().to_string());
+        }
+    }
+
     fn parameter(&mut self, name: &str, value: &str) {
         if !self.0.ends_with(' ') {
             self.0.push_str(", ");

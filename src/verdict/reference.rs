@@ -30,6 +30,7 @@ fn reference() -> String {
             ChallengeKind::InvalidRequest => "invalid_request",
             ChallengeKind::InvalidToken => "invalid_token",
             ChallengeKind::InsufficientScope => "insufficient_scope",
+            ChallengeKind::InsufficientAuthentication => "insufficient_user_authentication",
             ChallengeKind::ApiKey => "(scheme `ApiKey`)",
         };
         let fault = match row.fault {

@@ -115,6 +115,7 @@ impl Check {
             | Reason::ScopeMissing
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
+            | Reason::AuthenticationInsufficient
             | Reason::ApiKeyScopeMissing
             | Reason::PeerMissing
             | Reason::PeerUnidentified

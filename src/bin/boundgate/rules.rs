@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use boundgate::policy::{
-    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, ObjectRule, PeerRule, Quota, ScopeRule,
+    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, ObjectRule, PeerRule, Quota, ScopeRule, StepUp,
     TokenRule,
 };
 
@@ -55,7 +55,8 @@ pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
     let subject = rule.subject.iter().map(|subject| (&*subject.path, format!("subject {}", subject.kind)));
     let claims = rule.claims.iter().map(|claim| (&*claim.path, claim.demand.to_string()));
     let objects = rule.objects.iter().map(|object| (&*object.path, self::object(object)));
-    subject.chain(claims).chain(objects).collect()
+    let step_up = rule.step_up.iter().map(|step_up| (&*step_up.path, self::step_up(step_up)));
+    subject.chain(claims).chain(objects).chain(step_up).collect()
 }
 
 fn object(rule: &ObjectRule) -> String {
@@ -67,6 +68,12 @@ fn object(rule: &ObjectRule) -> String {
 pub fn api_keys(access: &Access) -> Vec<String> {
     let keys = if let Access::Key(rule) = access { &*rule.keys.keys } else { &[] };
     keys.iter().map(|key| key.origin.name.to_string()).collect()
+}
+
+fn step_up(rule: &StepUp) -> String {
+    let acr = (!rule.contexts.is_empty()).then(|| format!("acr {}", rule.contexts.join(" or ")));
+    let age = rule.max_age.map(|age| format!("signed in within {} s", age.as_secs()));
+    acr.into_iter().chain(age).collect::<Vec<_>>().join(", ")
 }
 
 /// The limit of a route by its name, and what is unusual about it.
