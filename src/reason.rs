@@ -49,6 +49,8 @@ reasons! {
     RouteUnknown = "route-unknown",
     /// The route exists, but not for this method.
     MethodNotAllowed = "method-not-allowed",
+    /// The request came in early data of TLS (`Early-Data: 1`), which can be replayed, and is not one of a safe method for an open route.
+    TooEarly = "too-early",
     /// What the proxy says of the peer certificate cannot be read.
     PeerUnreadable = "peer-unreadable",
     /// The route is for mTLS peers and the connection has no client certificate.
@@ -119,6 +121,10 @@ reasons! {
     ApiKeyScopeMissing = "api-key-scope-missing",
     /// The user behind the token signed in too long ago, or in another way than the route demands (RFC 9470), or the token does not say.
     AuthenticationInsufficient = "authentication-insufficient",
+    /// The body is longer than `max_body` of the route, as it says itself or as it comes.
+    BodyTooLarge = "body-too-large",
+    /// The body has none of the types that the route `accepts`.
+    TypeNotAccepted = "type-not-accepted",
     /// A claim that is to go upstream in a header is too long or holds characters no header may.
     ClaimUnforwardable = "claim-unforwardable",
     /// The source of the request has failed too often to have another token verified.
@@ -247,6 +253,9 @@ impl Reason {
             | Reason::AuthorizationRepeated
             | Reason::TokenInQuery
             | Reason::TokenTooLarge
+            | Reason::TooEarly
+            | Reason::BodyTooLarge
+            | Reason::TypeNotAccepted
             | Reason::ApiKeyMissing
             | Reason::ApiKeyInvalid
             | Reason::ApiKeyExpired
@@ -285,6 +294,8 @@ impl Reason {
             Reason::TlsTooOld => row(403, PERMISSION_DENIED, NO, "A newer version of TLS is required", Caller),
             Reason::RouteUnknown => row(404, UNIMPLEMENTED, NO, "There is no such resource", Caller),
             Reason::MethodNotAllowed => row(405, UNIMPLEMENTED, NO, "The method is not allowed here", Caller),
+            // As soon as the handshake is over it may come again, by itself (RFC 8470 5.2).
+            Reason::TooEarly => row(425, UNAVAILABLE_STATUS, NO, "The request came in early data", Caller),
             Reason::PeerUnreadable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
             Reason::PeerMissing => row(403, PERMISSION_DENIED, NO, "A client certificate is required", Caller),
             Reason::PeerUnidentified | Reason::PeerNotAllowed => {
@@ -337,6 +348,8 @@ impl Reason {
                 "A more recent or another authentication is required",
                 Caller,
             ),
+            Reason::BodyTooLarge => row(413, RESOURCE_EXHAUSTED, NO, "The body is too large", Caller),
+            Reason::TypeNotAccepted => row(415, INVALID_ARGUMENT, NO, "The type of the body is not accepted", Caller),
             Reason::ApiKeyMissing => row(401, UNAUTHENTICATED, ApiKey, "An API key is required", Caller),
             Reason::ApiKeyInvalid => row(401, UNAUTHENTICATED, ApiKey, "The API key is invalid", Caller),
             // Said to none but its holder.

@@ -7,6 +7,7 @@ use crate::config::access::{
 };
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::api_keys::DigestSetting;
+use crate::config::bodies::MediaText;
 use crate::config::caller::{ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
 use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
@@ -340,6 +341,10 @@ config_table! {
         r#where: Named<Owners> = optional,
         /// How the user behind a token must have signed in (RFC 9470).
         step_up: StepUpTable = optional,
+        /// The media types of the bodies that it takes: `application/json`, `image/*`. Without it: all.
+        accepts: Vec<At<MediaText>> = optional,
+        /// The longest body that it takes. Without it: any.
+        max_body: Size<0, 4_294_967_295> = optional,
         /// The names of the limits that a request is counted by, or `none`. Without it: those of the resource.
         limits: LimitNames = optional,
         /// What one request takes from each of its limits.

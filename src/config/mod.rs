@@ -2,7 +2,7 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `bodies`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
 //! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`, `clusters`,
 //! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
@@ -11,6 +11,7 @@
 mod access;
 mod addresses;
 mod api_keys;
+mod bodies;
 #[cfg(feature = "cli")]
 mod buffers;
 mod caller;

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope, SubjectSetting};
-use crate::config::api_keys;
 use crate::config::defined::Defined;
 use crate::config::doubts::DoubtSetting;
 use crate::config::finding::{Findings, Place, quoted};
@@ -14,6 +13,7 @@ use crate::config::peer_text::PeerText;
 use crate::config::step_up;
 use crate::config::table::At;
 use crate::config::values::Name;
+use crate::config::{api_keys, bodies};
 use crate::policy::{
     Access, ApiKeys, BindingRule, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule,
     Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, SubjectKind, SubjectRule, TokenRule,
@@ -151,6 +151,7 @@ fn route(
         pattern,
         methods,
         access: access?,
+        body: bodies::of_route(table, findings),
         limits,
         preflight: table.preflight,
     })

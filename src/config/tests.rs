@@ -1,6 +1,7 @@
 //! Configurations, right and wrong. A test reads as: this was written, that is said about it.
 
 mod api_keys;
+mod bodies;
 mod claim_rules;
 mod doubts;
 mod fapi;

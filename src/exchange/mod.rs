@@ -11,6 +11,7 @@
 //! nothing that has an effect happens twice. Whatever ends a wait, [`Exchange::leave`] gives back what it held.
 
 mod audit_facts;
+mod body;
 mod caller;
 mod fleet;
 mod holder;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use audit_facts::{AuditFacts, CertificateLife};
+pub use body::body_too_large;
 pub use interaction::InteractionId;
 pub use outcome::Outcome;
 pub use settling::{ended, responded};
@@ -84,6 +86,8 @@ pub struct Exchange {
     policy: Rc<Policy>,
     stage: Stage,
     facts: AuditFacts,
+    /// Whether more than the head belongs to the request.
+    body_follows: bool,
     /// When it first had to wait for keys.
     waits_since: Option<MonoNanos>,
 }
@@ -109,6 +113,14 @@ struct RoutedRequest {
 }
 
 impl RoutedRequest {
+    /// Whether it came where it can be replayed (RFC 8470), and a replay would do harm: a credential must be shown by somebody who is there,
+    /// and what is done without one must be safe to do again.
+    fn came_early(&self) -> bool {
+        let is_safe = matches!(self.head.method(), "GET" | "HEAD" | "OPTIONS");
+        let is_open = self.preflight || self.route.access == Access::Public;
+        self.head.headers("early-data").next().is_some() && !(is_open && is_safe)
+    }
+
     /// The bytes that it holds while it waits, more or less.
     fn size(&self) -> usize {
         self.head.size()
@@ -139,9 +151,9 @@ impl<R: Into<Refusal>> From<R> for Stop {
 }
 
 impl Exchange {
-    /// A request with the header map `head`, to be judged by `policy` however long it waits.
-    pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap) -> Self {
-        Self { id, policy, stage: Stage::Fresh(head), facts: AuditFacts::default(), waits_since: None }
+    /// A request with the header map `head`, to be judged by `policy` however long it waits; `body_follows`: more than the head belongs to it.
+    pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap, body_follows: bool) -> Self {
+        Self { id, policy, stage: Stage::Fresh(head), facts: AuditFacts::default(), body_follows, waits_since: None }
     }
 
     /// What was found out about the request, for the audit record.
@@ -365,6 +377,7 @@ impl Exchange {
             Proved::Told(told) => self.authorise(request, Some(told), identity, around)?,
             Proved::Nothing => self.authorise(request, None, identity, around)?,
         };
+        body::admitted(&request.route.body, &request.head, self.body_follows)?;
         let caller = Caller::of(request, grant.access_token(), identity, around.now.wall);
         let caller = Caller { key: grant.api_key(), ..caller };
         let told = |fact: &Fact| caller.fact(fact, around.connection).text().map(Cow::into_owned);
@@ -386,6 +399,9 @@ impl Exchange {
         identity: Option<&PeerIdentity>,
         around: &mut Surroundings<'_>,
     ) -> Result<Grant, Stop> {
+        if request.came_early() {
+            return Err(Reason::TooEarly.into());
+        }
         let rule = match &request.route.access {
             _ if request.preflight => return Ok(Grant::preflight()),
             Access::Public => return Ok(Grant::public()),

@@ -5,6 +5,7 @@
 mod api_keys;
 mod attacks;
 mod audit;
+mod bodies;
 mod claim_rules;
 mod fapi;
 mod fleet;
@@ -190,7 +191,12 @@ impl Scene {
 
     fn exchange(&self, request: &Request) -> Exchange {
         let head = request.head.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        Exchange::new(ExchangeId(request.id), self.policy.clone(), HeaderMap::decode(encode(head)).unwrap())
+        Exchange::new(
+            ExchangeId(request.id),
+            self.policy.clone(),
+            HeaderMap::decode(encode(head)).unwrap(),
+            request.body,
+        )
     }
 
     /// The next call, which fetches keys.
@@ -282,13 +288,14 @@ fn policy(config: &Value) -> Rc<Policy> {
 struct Request {
     id: u32,
     head: Vec<(String, Vec<u8>)>,
+    body: bool,
     peer: Option<[u8; 32]>,
 }
 
 fn request(method: &str, path: &str) -> Request {
     let head = [(":method", method), (":authority", "api.example.com"), (":path", path)];
     let head = head.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).to_vec();
-    Request { id: 1, head, peer: None }
+    Request { id: 1, head, body: false, peer: None }
 }
 
 fn get(path: &str) -> Request {
@@ -296,6 +303,11 @@ fn get(path: &str) -> Request {
 }
 
 impl Request {
+    fn with_body(mut self) -> Self {
+        self.body = true;
+        self
+    }
+
     fn peer(mut self, certificate: [u8; 32]) -> Self {
         self.peer = Some(certificate);
         self

@@ -50,8 +50,8 @@ impl HttpContext for HttpStream {
 
     /// A paused head holds the body as well, unless the operator told the proxy otherwise. Nothing passes before the head was
     /// judged.
-    fn on_http_request_body(&mut self, _: usize, _: bool) -> Action {
-        self.stream.as_ref().map_or(Action::Pause, |stream| stream.borrow().action())
+    fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
+        self.judged().map_or(Action::Pause, |(stream, plugin)| stream.borrow_mut().request_body(size, &plugin.engine))
     }
 
     fn on_http_request_trailers(&mut self, _: usize) -> Action {

@@ -6,6 +6,7 @@
 //! Fresh ──head──▶ Forwarded | Reported | Refused | Answered | Paused
 //! Paused ──the worker named it──▶ Forwarded | Reported | Refused | Answered | Paused
 //! Refused ──its body has come, or does not──▶ Answered
+//! Forwarded ──more of a body than the route takes──▶ Answered
 //! Forwarded ──response, trailers──▶ Forwarded        Answered: the response headers seen are our own
 //! ```
 
@@ -13,7 +14,9 @@ use std::rc::Rc;
 
 use proxy_wasm::types::Action;
 
-use crate::exchange::{AuditFacts, Exchange, InteractionId, Outcome, Step, Surroundings, ended, responded};
+use crate::exchange::{
+    AuditFacts, Exchange, InteractionId, Outcome, Step, Surroundings, body_too_large, ended, responded,
+};
 use crate::filter::abi;
 use crate::filter::abi::headers::{self, Map};
 use crate::filter::engine::Engine;
@@ -68,8 +71,10 @@ struct Forwarded {
     told: Dialects,
     /// Whether the trailers of the response will say what limits wait for.
     in_trailers: bool,
-    /// What was seen, if the outcome may show that it was more than a request.
-    watched: Option<Box<AuditFacts>>,
+    /// How much of a body may still come, where that is bounded.
+    body_left: Option<u64>,
+    /// What was seen, if the outcome may show that it was more than a request, or the body that it is too much.
+    kept: Option<Box<AuditFacts>>,
 }
 
 impl State {
@@ -94,7 +99,7 @@ impl Stream {
         let now = now();
         let decided = match headers::all(Map::Request) {
             Ok(head) => {
-                let mut exchange = Exchange::new(id, policy.clone(), head);
+                let mut exchange = Exchange::new(id, policy.clone(), head, body_follows);
                 let decided = poll(&mut exchange, engine, now);
                 if decided.is_none() {
                     stream.state = State::Paused(Box::new(exchange));
@@ -118,6 +123,23 @@ impl Stream {
     /// Whether it is refused, and answered once its body has come.
     pub fn awaits_its_body(&self) -> bool {
         matches!(self.state, State::Refused(..))
+    }
+
+    /// So many bytes of the body have come. They go on as long as the route takes so many.
+    pub fn request_body(&mut self, bytes: usize, engine: &Engine) -> Action {
+        let State::Forwarded(forwarded) = &mut self.state else { return self.action() };
+        if forwarded.takes(bytes) {
+            return Action::Continue;
+        }
+        let unknown = AuditFacts::default();
+        let facts = forwarded.kept.as_deref().unwrap_or(&unknown);
+        let (verdict, form) = (body_too_large(facts, &self.policy), facts.form);
+        set_filter_state(&self.policy.mark.audit, &audit_record(facts, (&verdict).into()));
+        engine.metrics.decided(&verdict);
+        let Verdict::Refuse(refusal) = verdict else { return Action::Continue };
+        give_back(forwarded.forward.permits_mut(), engine);
+        self.state = answer(&refusal, form, self.policy.limit_fields);
+        Action::Pause
     }
 
     /// The trailers of the request have come.
@@ -235,8 +257,9 @@ impl Stream {
             Verdict::Forward(forward) => {
                 let grpc = facts.form == AnswerForm::Grpc;
                 let told = self.policy.limit_fields_of(facts.resource.as_deref());
-                let watched = forward.permits().watched().then(|| Box::new(facts));
-                State::Forwarded(Forwarded { forward, grpc, at, told, in_trailers: false, watched })
+                let body_left = facts.route.as_ref().and_then(|route| route.body.max_bytes);
+                let kept = (forward.permits().watched() || body_left.is_some()).then(|| Box::new(facts));
+                State::Forwarded(Forwarded { forward, grpc, at, told, in_trailers: false, body_left, kept })
             }
             Verdict::Report(..) => State::Reported,
             Verdict::Refuse(mut refusal) => {
@@ -377,6 +400,13 @@ fn set_filter_state(key: &str, value: &str) {
 }
 
 impl Forwarded {
+    /// Whether so many more bytes may come. Once they may not, they are counted no longer.
+    fn takes(&mut self, bytes: usize) -> bool {
+        let Some(left) = self.body_left else { return true };
+        self.body_left = left.checked_sub(bytes as u64);
+        self.body_left.is_some()
+    }
+
     fn response_head(&mut self, ends: bool, policy: &Policy, engine: &Engine) {
         if self.forward.permits().awaits_response() {
             match outcome(self.grpc) {
@@ -400,7 +430,7 @@ impl Forwarded {
         self.in_trailers = false;
         let permits = self.forward.permits_mut();
         let events = responded(permits, status, &mut engine.worker.borrow_mut(), &Envoy, now());
-        if let (Some(facts), false) = (&mut self.watched, events.is_empty()) {
+        if let (Some(facts), false) = (&mut self.kept, events.is_empty()) {
             facts.events = events;
             set_filter_state(&policy.mark.audit, &audit_record(facts, Decision::Forwarded));
         }

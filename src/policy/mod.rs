@@ -4,6 +4,7 @@
 //! Not here: what the operator writes and its errors (`config`), the checks themselves (`exchange` and its rooms).
 
 mod api_key;
+mod body_rule;
 mod budget;
 mod charges;
 mod claim_rule;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use crate::host::Host;
 
 pub use api_key::{ApiKey, ApiKeys, EnvironmentDigest, KeyDigest, KeyDigestSource};
+pub use body_rule::BodyRule;
 pub use budget::{BudgetId, FilterId};
 pub use charges::{Charges, unrouted};
 pub use claim_rule::{ClaimDemand, ClaimRule, ClaimTest, ClaimValue};

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::policy::{ApiKeys, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, StepUp, SubjectKind};
+use crate::policy::{
+    ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, StepUp, SubjectKind,
+};
 
 /// A compiled route.
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub struct Route {
     pub methods: MethodSet,
     /// Who may pass.
     pub access: Access,
+    /// What its bodies may be.
+    pub body: BodyRule,
     /// What a request is counted by.
     pub limits: Charges,
     /// Whether a CORS preflight for it passes without a token.
@@ -31,7 +35,9 @@ impl Route {
             mine.any(|mine| Rc::ptr_eq(&mine.limit, &theirs.limit) && mine.cost >= theirs.cost)
         };
         let refusing = |charge: &&Charge| !charge.limit.shadow && charge.limit.watch.is_none();
-        self.access.demands_all_of(&other.access) && other.limits.iter().filter(refusing).all(charges)
+        self.access.demands_all_of(&other.access)
+            && self.body.demands_all_of(&other.body)
+            && other.limits.iter().filter(refusing).all(charges)
     }
 
     /// Whether a decision on this route depends on who the peer is, beyond its thumbprint.

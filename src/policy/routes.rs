@@ -228,6 +228,7 @@ mod tests {
             methods,
             access,
             limits: Charges::default(),
+            body: crate::policy::BodyRule::default(),
             preflight: false,
         }
     }

@@ -55,6 +55,7 @@ impl Refusal {
             Detail::Allow(methods, _) => headers.push(("allow", methods.join(", "))),
             Detail::Limits(over) => headers.extend(over.fields(dialects, now)),
         }
+        headers.extend(self.accepted().map(|types| ("accept", types)));
         let wait = self.retry_after();
         headers.extend(wait.map(|wait| ("retry-after", seconds(wait))));
         headers.push(("content-type", form.content_type().to_owned()));
@@ -79,6 +80,13 @@ impl Refusal {
             AnswerForm::GrpcWebText => (200, BASE64.encode(trailers_frame(grpc())).into_bytes()),
         };
         Answer { status, details: format!("boundgate:{}", self.reason.slug()), headers, body }
+    }
+
+    /// The types of bodies that would do (RFC 9110 §15.5.16), where this one does not.
+    fn accepted(&self) -> Option<String> {
+        let route = self.route.as_ref().filter(|_| self.reason == Reason::TypeNotAccepted)?;
+        let types: Vec<String> = route.body.accepts.iter().map(ToString::to_string).collect();
+        Some(types.join(", "))
     }
 
     /// When it is worth another try, if that can be told.
@@ -131,8 +139,11 @@ fn title(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         421 => "Misdirected Request",
+        425 => "Too Early",
         501 => "Not Implemented",
         429 => "Too Many Requests",
         _ => "Service Unavailable",

@@ -7,6 +7,7 @@ mod api_keys;
 mod at_once;
 mod attacks;
 mod bad_input;
+mod bodies;
 mod budgets;
 mod client_cert;
 mod configuration;

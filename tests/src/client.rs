@@ -3,13 +3,17 @@
 //! HTTP/1.1 requests are written byte for byte. HTTP/2 requests go through hyper, which refuses a few malformed
 //! paths. Every request opens a new connection unless the client was told to [keep](Client::kept) one.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Frame};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
@@ -135,6 +139,7 @@ impl Client {
             authority: self.authority.clone(),
             headers: Vec::new(),
             body: Vec::new(),
+            streamed: false,
             trailers: Vec::new(),
         }
     }
@@ -236,6 +241,7 @@ pub struct Request<'c> {
     authority: String,
     headers: Fields,
     body: Vec<u8>,
+    streamed: bool,
     trailers: Fields,
 }
 
@@ -261,6 +267,11 @@ impl Request<'_> {
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
         self
+    }
+
+    /// Does not say beforehand how long the body is: in chunks over HTTP/1.1.
+    pub fn streamed(self) -> Self {
+        Self { streamed: true, ..self }
     }
 
     /// Adds a trailer field, behind the body (HTTP/2 only).
@@ -292,6 +303,14 @@ impl Request<'_> {
         for (name, value) in &self.headers {
             push(&[name.as_bytes(), b": ", value, b"\r\n"]);
         }
+        if self.streamed {
+            push(&[b"transfer-encoding: chunked\r\n\r\n"]);
+            for chunk in self.body.chunks(1000) {
+                push(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"]);
+            }
+            push(&[b"0\r\n\r\n"]);
+            return bytes;
+        }
         if !self.body.is_empty() || self.method == "POST" {
             push(&[format!("content-length: {}\r\n", self.body.len()).as_bytes()]);
         }
@@ -311,7 +330,9 @@ impl Request<'_> {
             request = request.header(name, value.as_slice());
         }
         let body = Full::from(self.body.clone());
-        let body = if self.trailers.is_empty() {
+        let body = if self.streamed {
+            Streamed(body).boxed()
+        } else if self.trailers.is_empty() {
             body.boxed()
         } else {
             let field = |(name, value): &(String, Vec<u8>)| -> io::Result<_> {
@@ -322,6 +343,21 @@ impl Request<'_> {
             body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
         };
         request.body(body).map_err(io::Error::other)
+    }
+}
+
+/// A body that does not say how long it is.
+struct Streamed(Full<Bytes>);
+
+impl hyper::body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Received {
     pub path: String,
     /// Every header field in order, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// Whether it came to its end.
+    pub complete: bool,
     /// Length of the body in bytes.
     pub body_len: usize,
     /// Every trailer field, names in lower case.
@@ -113,7 +115,9 @@ impl Service for Echo {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, _: Option<CertificateDer<'static>>) -> Response<Body> {
         let _under_way = UnderWay::begin(&self);
         let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap_or_default();
+        let body = body.collect().await;
+        let complete = body.is_ok();
+        let body = body.unwrap_or_default();
         let trailers = body.trailers().cloned().unwrap_or_default();
         let body_len = body.to_bytes().len();
         let received = Received {
@@ -124,6 +128,7 @@ impl Service for Echo {
             },
             path: head.uri.path_and_query().map_or(String::from("*"), ToString::to_string),
             headers: fields(&head.headers),
+            complete,
             body_len,
             trailers: fields(&trailers),
         };

@@ -53,6 +53,7 @@ impl Asked<'_> {
             Check::Route => self.route(),
             Check::Peer => self.peer(),
             Check::Credential | Check::Token | Check::Binding | Check::Policy => self.authorisation(check),
+            Check::Body => self.body(),
             Check::Upstream => self.upstream(),
             Check::Limits => self.limits(),
         };
@@ -353,6 +354,19 @@ impl Asked<'_> {
         };
         let others = rules::of_token(rule).into_iter().map(|(path, says)| self.rule(path, says));
         (Outcome::Passed, saw, [demanded].into_iter().chain(peers).chain(others).collect())
+    }
+
+    fn body(&self) -> Part {
+        let Some(route) = &self.facts.route else { return (Outcome::Unreached, String::new(), Vec::new()) };
+        let table = &route.origin.path;
+        let accepts: Vec<String> = route.body.accepts.iter().map(ToString::to_string).collect();
+        let accepts = (!accepts.is_empty()).then(|| self.key(table, "accepts", &accepts.join(", ")));
+        let longest = route.body.max_bytes.map(|bytes| self.key(table, "max_body", &bytes.to_string()));
+        let rules: Vec<Rule> = accepts.into_iter().chain(longest).collect();
+        match rules.is_empty() {
+            true => (Outcome::Unasked, "the route takes any".to_owned(), rules),
+            false => (Outcome::Passed, "what the head says of it".to_owned(), rules),
+        }
     }
 
     fn upstream(&self) -> Part {

@@ -29,6 +29,8 @@ pub enum Check {
     Binding,
     /// Scopes and peers.
     Policy,
+    /// Its type and its length.
+    Body,
     /// What is told the upstream.
     Upstream,
     Limits,
@@ -60,7 +62,7 @@ pub struct Rule {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Check; 10] = [
+    pub const ALL: [Check; 11] = [
         Check::Request,
         Check::Resource,
         Check::Route,
@@ -69,6 +71,7 @@ impl Check {
         Check::Token,
         Check::Binding,
         Check::Policy,
+        Check::Body,
         Check::Upstream,
         Check::Limits,
     ];
@@ -81,7 +84,7 @@ impl Check {
             }
             Reason::PathAmbiguous if !is_read => Check::Request,
             Reason::HostUnknown | Reason::Misdirected | Reason::TlsTooOld => Check::Resource,
-            Reason::PathAmbiguous | Reason::RouteUnknown | Reason::MethodNotAllowed => Check::Route,
+            Reason::PathAmbiguous | Reason::RouteUnknown | Reason::MethodNotAllowed | Reason::TooEarly => Check::Route,
             Reason::PeerUnreadable => Check::Peer,
             Reason::TokenMissing
             | Reason::AuthorizationMalformed
@@ -120,6 +123,7 @@ impl Check {
             | Reason::PeerMissing
             | Reason::PeerUnidentified
             | Reason::PeerNotAllowed => Check::Policy,
+            Reason::BodyTooLarge | Reason::TypeNotAccepted => Check::Body,
             Reason::ClaimUnforwardable => Check::Upstream,
             Reason::SourceLockedOut
             | Reason::OverLimit
@@ -139,6 +143,7 @@ impl Check {
             Check::Token => "token",
             Check::Binding => "binding",
             Check::Policy => "policy",
+            Check::Body => "body",
             Check::Upstream => "upstream",
             Check::Limits => "limits",
         }

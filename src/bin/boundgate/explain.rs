@@ -243,7 +243,8 @@ fn decide(
     let mut worker = Worker::new(FilterId::new(b""), policy, &host);
     worker.tick(&host, now);
     let mut unanswered = None;
-    let mut exchange = Exchange::new(ExchangeId(1), policy.clone(), head);
+    // What of a body matters stands in the head.
+    let mut exchange = Exchange::new(ExchangeId(1), policy.clone(), head, false);
     let mut verdict = None;
     for _ in 0..MOST_TURNS {
         while let Some(call) = worker.next_call(now) {

@@ -336,7 +336,7 @@ fn json_has_the_checks_and_the_audit_record_that_the_proxy_would_write() {
     assert_eq!((&told["status"], &told["record"]["reason"]), (&401.into(), &"binding-mismatch".into()));
     let binding = told["checks"].as_array().unwrap().iter().find(|told| told["check"] == "binding").unwrap();
     assert_eq!((&binding["outcome"], &binding["rules"][0]["line"]), (&"refused".into(), &14.into()));
-    assert_eq!(told["checks"].as_array().unwrap().len(), 10);
+    assert_eq!(told["checks"].as_array().unwrap().len(), 11);
 }
 
 #[test]

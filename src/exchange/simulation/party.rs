@@ -176,7 +176,7 @@ impl Life<'_> {
             Step::Adopt(version) => worker.adopt(&policies[version]),
             Step::Arrive { id, version, path, caller, with_token } => {
                 let head = head(&path, &caller, with_token);
-                let exchange = Exchange::new(ExchangeId(id), policies[version].clone(), head);
+                let exchange = Exchange::new(ExchangeId(id), policies[version].clone(), head, false);
                 self.exchanges.insert(id, (exchange, caller));
                 report.said = Some(self.poll(id, now));
             }

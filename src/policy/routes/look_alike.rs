@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::http::CanonicalPath;
     use crate::policy::{
-        Access, Charges, MethodSet, Origin, Pattern, RouteMatch, Routes, RoutesBuilder, ScopeRule, TokenRule,
+        Access, BodyRule, Charges, MethodSet, Origin, Pattern, RouteMatch, Routes, RoutesBuilder, ScopeRule, TokenRule,
     };
 
     /// Pattern, methods (none: all), scope; `-` is public. A parameter `p` takes escaped slashes.
@@ -192,7 +192,16 @@ mod tests {
             pattern.allow_slash_in("p");
             let limits = Charges::default();
             builder
-                .add(Route { origin, identity: "".into(), pattern, methods, access, limits, preflight: false })
+                .add(Route {
+                    origin,
+                    identity: "".into(),
+                    pattern,
+                    methods,
+                    access,
+                    body: BodyRule::default(),
+                    limits,
+                    preflight: false,
+                })
                 .unwrap();
         }
         builder.finish().0
@@ -412,7 +421,7 @@ mod tests {
                 let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: text.as_str().into(), path: "".into() };
                 let limits = Charges::default();
-                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, limits, preflight: false });
+                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false });
             }
             let routes = builder.finish().0;
             let Ok(canonical) = CanonicalPath::parse(path.as_bytes()) else { return Ok(()) };
@@ -439,7 +448,7 @@ mod tests {
                 let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: number.to_string().into(), path: "".into() };
                 let limits = Charges::default();
-                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, limits, preflight: false });
+                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false });
             }
             let routes = builder.finish().0;
             let changed = changes.iter().fold(path.clone(), |path, change| changed(&path, *change));
