@@ -51,7 +51,7 @@ use crate::peer::{Noticed, Peer, PeerIdentity};
 use crate::policy::{Access, Fact, Issuer, KeyRule, Mode, Policy, Profile, Resource, Route, RouteMatch};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
-use crate::token::introspection::asked_about;
+use crate::token::introspection::{asked_about, is_opaque};
 use crate::token::{AccessToken, Claimed, RawKey, RawToken, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
 use crate::worker::{Counter, ExchangeId, QuestionId, Told, WaitEnd, Woken, Worker};
@@ -340,8 +340,7 @@ impl Exchange {
             return None;
         }
         let raw = presented(&request.head, self.policy.max_token_bytes).ok()?;
-        // A token that is asked about says nothing by itself.
-        if asked_about(raw.as_bytes(), &request.resource).is_some() {
+        if is_opaque(raw.as_bytes()) && asked_about(raw.as_bytes(), &request.resource).is_some() {
             return None;
         }
         Some(Box::new(Claimed::read(raw.as_bytes(), reason, &request.resource)))

@@ -34,6 +34,11 @@ pub fn asked_about<'r>(token: &[u8], resource: &'r Resource) -> Option<&'r Rc<Is
     claimed_issuer(&jws.payload).is_ok_and(|claimed| claimed == &*issuer.issuer).then_some(issuer)
 }
 
+/// Whether it says nothing by itself: what is written in a JWT can be read.
+pub fn is_opaque(token: &[u8]) -> bool {
+    !is_jwt(token)
+}
+
 /// Whether it looks like a JWS, well-formed or not: three parts, the first of them JSON.
 fn is_jwt(token: &[u8]) -> bool {
     let mut parts = token.split(|byte| *byte == b'.');

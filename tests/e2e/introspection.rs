@@ -328,3 +328,59 @@ async fn a_signed_answer_counts_and_a_plain_one_does_not_where_it_must_be_signed
     let answer = bed.client("alice").get("/orders/7").token("nobody-issued-this").send().await;
     assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (401, "boundgate:token-inactive"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_no_failure_of_the_server_lets_a_wrong_token_pass_and_it_is_found_again() {
+    let bed = Testbed::start(EnvoyConfig::new(opaque(&json!({"timeout": "500ms", "ttl": "1h"}))).concurrency(2)).await;
+    let client = bed.client("alice");
+    let known: Vec<String> = (0..4).map(|_| bed.authority.opaque(&alices(&bed))).collect();
+    // Until each worker knows them.
+    for token in &known {
+        for _ in 0..20 {
+            assert_eq!(client.get("/orders/7").token(token).send().await.status, 200);
+        }
+    }
+    let load = |round: usize| {
+        let mut requests = JoinSet::new();
+        for number in 0..60 {
+            let (kind, token) = match number % 3 {
+                0 => ("unseen", bed.authority.opaque(&alices(&bed))),
+                1 => ("forged", format!("guess-{round}-{number}")),
+                _ => ("known", known[number % known.len()].clone()),
+            };
+            let client = client.clone();
+            requests.spawn(async move { (kind, client.get("/orders/7").token(&token).send().await.status) });
+        }
+        requests
+    };
+    let failures = [
+        JwksAnswer::Held,
+        JwksAnswer::Status(500),
+        JwksAnswer::html(),
+        JwksAnswer::Bytes("application/json", br#"{"active":null}"#.to_vec()),
+    ];
+    for (round, failure) in failures.into_iter().enumerate() {
+        bed.authority.answer_introspections_with(failure.clone());
+        for (kind, status) in load(round).join_all().await {
+            // A worker that has not met a known token has to ask.
+            let fits = status == 503 || (kind == "known" && status == 200);
+            assert!(fits, "{kind} {status} while {failure:?}");
+        }
+    }
+    bed.authority.stop().await;
+    for (kind, status) in load(10).join_all().await {
+        assert!(status == 503 || (kind == "known" && status == 200), "{kind} {status} while it is gone");
+    }
+    bed.authority.restart().await;
+    bed.authority.answer_introspections_with(JwksAnswer::Keys);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answers = load(11).join_all().await;
+        assert!(answers.iter().all(|(kind, status)| *kind != "forged" || *status != 200), "{answers:?}");
+        let wanted = |kind: &str| if kind == "forged" { 401 } else { 200 };
+        if answers.iter().all(|(kind, status)| *status == wanted(kind)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "not found again: {answers:?}");
+    }
+}

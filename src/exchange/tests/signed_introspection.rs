@@ -126,7 +126,7 @@ fn a_new_key_of_the_server_is_fetched_for_its_answer_and_nobody_is_refused() {
 }
 
 #[test]
-fn an_answer_whose_keys_do_not_come_is_given_up_with_its_time_out() {
+fn an_answer_whose_keys_do_not_come_is_given_up_with_its_time_out_and_asked_for_again() {
     let mut scene = Scene::new(&signed(true));
     let request = bearer("opaque");
     let mut exchange = scene.exchange(&request);
@@ -139,4 +139,15 @@ fn an_answer_whose_keys_do_not_come_is_given_up_with_its_time_out() {
     assert_eq!(scene.tick(), [ExchangeId(1)]);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
     assert_eq!(refused(verdict).reason, Reason::IntrospectionUnavailable);
+
+    let keys = loop {
+        scene.seconds += 0.1;
+        scene.tick();
+        if let Some(keys) = scene.fetch() {
+            break keys;
+        }
+    };
+    scene.answer_with_keys(keys, &[jwk("k", 1)]);
+    let now = at(scene.seconds).wall.as_millis() / 1000;
+    forwarded(scene.told(&request, sent(&answer(active()).claim("iat", json!(now)))));
 }

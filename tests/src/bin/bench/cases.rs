@@ -15,6 +15,8 @@ pub enum Case {
     Known(Counted),
     /// Counted once, the token signed by another algorithm than ES256.
     KnownSigned(Algorithm),
+    /// Counted once, the token opaque: its issuer was asked about it.
+    KnownOpaque,
     /// By its place in `BENCH_MODULE`.
     KnownOther(usize, Counted),
     FirstSeen(Algorithm),
@@ -72,7 +74,7 @@ impl Counted {
     }
 }
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     Case::NoFilter,
     Case::Connection(KeyExchange::X25519),
     Case::Connection(KeyExchange::X25519MlKem768),
@@ -80,6 +82,7 @@ const CASES: [Case; 18] = [
     Case::Known(Counted::Twice),
     Case::Known(Counted::WithAnswers),
     Case::KnownSigned(Algorithm::MlDsa65),
+    Case::KnownOpaque,
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
     Case::FirstSeen(Algorithm::MlDsa65),
@@ -110,6 +113,7 @@ impl Case {
             Self::KnownSigned(algorithm) => {
                 format!("Boundgate, known {} token, one limit, fields on", algorithm.name())
             }
+            Self::KnownOpaque => String::from("Boundgate, known opaque token, one limit, fields on"),
             Self::KnownOther(number, counted) => {
                 format!("{}, known token, {}", other_modules()[number].display(), counted.name())
             }
@@ -133,7 +137,7 @@ impl Case {
             Self::OverLimit(Refusals::AwaitBody) => Some(Self::OverLimit(Refusals::AtOnce)),
             Self::Connection(_) => Some(Self::Connection(KeyExchange::X25519)),
             Self::Known(_) | Self::KnownOther(..) => Some(Self::OwnChain),
-            Self::KnownSigned(_) => Some(Self::Known(Counted::Once)),
+            Self::KnownSigned(_) | Self::KnownOpaque => Some(Self::Known(Counted::Once)),
             // The own chain has no ML-DSA.
             Self::FirstSeen(Algorithm::MlDsa65) => Some(Self::FirstSeen(Algorithm::Es256)),
             Self::FirstSeen(algorithm) => Some(Self::OwnChainFirstSeen(algorithm)),
@@ -147,7 +151,7 @@ impl Case {
         listener["name"] = json!(self.name());
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
-            Self::Known(_) | Self::KnownSigned(_) | Self::FirstSeen(_) | Self::Forged(_) => {}
+            Self::Known(_) | Self::KnownSigned(_) | Self::KnownOpaque | Self::FirstSeen(_) | Self::Forged(_) => {}
             Self::OverLimit(refusals) => {
                 let await_body = if refusals == Refusals::AwaitBody { "64KiB" } else { "0" };
                 let configuration = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
@@ -230,7 +234,12 @@ impl Case {
         let claims =
             || bed.authority.claims().algorithm(algorithm).scope("read:orders").lifetime(LIFETIME).bound_to(&alice);
         let forged = matches!(self, Self::Forged(_));
-        (0..count).map(|_| if forged { forge(claims().sign()) } else { claims().sign() }).collect()
+        let token = |_| match self {
+            Self::KnownOpaque => bed.authority.opaque(&claims()),
+            _ if forged => forge(claims().sign()),
+            _ => claims().sign(),
+        };
+        (0..count).map(token).collect()
     }
 }
 
@@ -253,7 +262,8 @@ pub fn plugin() -> PluginConfig {
     PluginConfig::from(json!({
         "issuers": {"main": {
             "issuer": "https://as.example.com", "algorithms": ["ES256", "RS256", "ML-DSA-65"], "max_lifetime": "12h",
-            "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"}
+            "jwks": {"cluster": "as", "uri": "https://as.example.com/jwks"},
+            "introspection": {"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "1h", "timeout": "30s"}
         }},
         "resources": [{
             "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"],
