@@ -46,6 +46,7 @@ mod profiles;
 #[cfg(feature = "cli")]
 mod removed_header;
 mod resources;
+mod revocation;
 mod routes;
 mod scalars;
 mod services;

@@ -17,6 +17,7 @@ mod parts;
 #[cfg(feature = "cli")]
 mod reference;
 mod report;
+mod revocation;
 mod route_limits;
 mod slashes;
 mod wrong;

@@ -17,6 +17,7 @@ mod objects;
 mod peers;
 mod principals;
 mod report;
+mod revocation;
 mod signed_introspection;
 mod subjects;
 mod trust;

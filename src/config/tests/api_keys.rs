@@ -55,7 +55,9 @@ fn a_key_as_text_is_refused_and_not_repeated() {
     says(
         "/api_keys/shop/sha256",
         json!({ "env": "shop-key" }),
-        &["api_keys.shop.sha256.env: this is no name of a variable. Write the name of a variable that holds it, like BOUNDGATE_SECRET, and no secret."],
+        &[
+            "api_keys.shop.sha256.env: this is no name of a variable. Write the name of a variable that holds it, like BOUNDGATE_SECRET, and no secret.",
+        ],
     );
 }
 
