@@ -60,7 +60,7 @@ impl Key for Entries {
 /// The rule of the table of an issuer.
 pub(super) fn rule(table: Option<&RevocationTable>, findings: &mut Findings) -> RevocationRule {
     let Some(table) = table else { return RevocationRule::default() };
-    let source = source(&table, findings);
+    let source = source(table, findings);
     let listed = table.entries.as_ref().map(|entries| entries.0.clone()).unwrap_or_default();
     RevocationRule { listed, source }
 }

@@ -34,6 +34,7 @@ mod peers;
 mod post_quantum;
 mod refused_bodies;
 mod responses;
+mod revocation;
 mod rollout;
 mod server_names;
 mod shipped;
