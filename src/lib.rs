@@ -26,6 +26,7 @@ pub mod observe;
 pub mod peer;
 pub mod policy;
 pub mod reason;
+pub mod revocation;
 pub mod shared;
 pub mod spiffe;
 #[cfg(test)]

@@ -101,6 +101,8 @@ reasons! {
     IssuedTooEarly = "issued-too-early",
     /// The token is for another resource.
     AudienceMismatch = "audience-mismatch",
+    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate.
+    TokenRevoked = "token-revoked",
     /// The route demands a bound token and this one has no `cnf`.
     TokenUnbound = "token-unbound",
     /// The token's `cnf` is malformed, or names no method understood here.
@@ -139,6 +141,8 @@ reasons! {
     KeysUnavailable = "keys-unavailable",
     /// The issuer could not be asked about the token, or its answer says nothing.
     IntrospectionUnavailable = "introspection-unavailable",
+    /// Whether the token was revoked is not known: the document that says so could not be fetched for too long.
+    RevocationStale = "revocation-stale",
     /// The rate-limit service does not answer, and the operator wants such requests refused.
     LimiterUnavailable = "limiter-unavailable",
     /// Too many requests wait for an answer of a dependency.
@@ -222,6 +226,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
@@ -233,7 +238,8 @@ impl Reason {
             | Reason::AuthenticationInsufficient
             | Reason::ClaimUnforwardable
             | Reason::KeysUnavailable
-            | Reason::IntrospectionUnavailable => true,
+            | Reason::IntrospectionUnavailable
+            | Reason::RevocationStale => true,
             Reason::HeadMalformed
             | Reason::MethodRefused
             | Reason::AuthorityMalformed
@@ -323,6 +329,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
@@ -363,9 +370,10 @@ impl Reason {
             Reason::OverLimit | Reason::LimitCrowded | Reason::LimitContended => {
                 row(429, RESOURCE_EXHAUSTED, NO, "The request rate exceeds the quota", Caller)
             }
-            Reason::KeysUnavailable | Reason::IntrospectionUnavailable | Reason::LimiterUnavailable => {
-                row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency)
-            }
+            Reason::KeysUnavailable
+            | Reason::IntrospectionUnavailable
+            | Reason::RevocationStale
+            | Reason::LimiterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency),
             Reason::Overloaded | Reason::FilterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
         }
     }

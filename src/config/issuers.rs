@@ -4,7 +4,7 @@ use crate::config::defined::Defined;
 use crate::config::finding::Findings;
 use crate::config::keys::IssuerTable;
 use crate::config::table::Named;
-use crate::config::{introspection, jwks, profiles};
+use crate::config::{introspection, jwks, profiles, revocation};
 use crate::jose::Algorithm;
 use crate::policy::{Introspection, Issuer, KeySource, Origin, TrustId};
 
@@ -33,6 +33,7 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
         form,
         max_lifetime: max_lifetime.0,
         not_issued_before: table.not_issued_before.map(|moment| moment.0),
+        revocation: revocation::rule(table.revocation.as_ref(), findings),
         leeway: table.leeway.0,
         trust: TrustId::of(&trust),
     })

@@ -21,6 +21,7 @@ use crate::config::objects::Owners;
 use crate::config::peer::PeerFrom;
 use crate::config::peer_text::PeerText;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
+use crate::config::revocation::{Entries, OnStaleSetting};
 use crate::config::services::{KindSetting, OnErrorSetting};
 use crate::config::step_up::AuthenticationContext;
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
@@ -150,10 +151,12 @@ config_table! {
         max_lifetime: Span<1, LONGEST_LIFE> = default(DEFAULT_LIFE),
         /// Tokens that were issued before this moment are refused: for an emergency.
         not_issued_before: Moment = optional,
+        /// How its tokens end before their time.
+        revocation: RevocationTable = optional,
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "revocation", "dpop" }
+    later { "dpop" }
 }
 
 config_table! {
@@ -254,6 +257,29 @@ config_table! {
         env: Variable = required,
     }
     later {}
+}
+
+config_table! {
+    /// What an issuer takes back: a document that is fetched, entries here, or both.
+    RevocationTable {
+        /// The cluster of Envoy that the fetch goes to. Needed with `uri`.
+        cluster: Cluster = optional,
+        /// The URL of a document of revocations. Host and path are sent; where to connect is the cluster's matter.
+        uri: HttpsUrl = optional,
+        /// The age after which it is fetched anew: so long a revocation takes at most, while fetches succeed.
+        refresh: Span<1, 86_400> = default(Span::seconds(30)),
+        /// The age beyond which it is stale. At least `refresh`.
+        max_stale: Span<1, 604_800> = default(Span::seconds(300)),
+        /// The time-out of one fetch.
+        timeout: Span<1, 30> = default(Span::seconds(5)),
+        /// The longest document that is read. Each worker may come to use four times as much memory.
+        max_bytes: Size<1024, 67_108_864> = default(Size::kibibytes(4096)),
+        /// What becomes of tokens while the document is stale or was never there.
+        on_stale: OnStaleSetting = default(OnStaleSetting::Refuse),
+        /// Revocations that stand here, in the form of a document of them.
+        entries: Entries = optional,
+    }
+    later { "status_lists" }
 }
 
 config_table! {

@@ -47,6 +47,7 @@ mod profiles;
 #[cfg(feature = "cli")]
 mod removed_header;
 mod resources;
+mod revocation;
 mod routes;
 mod scalars;
 mod services;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::fapi;
 use crate::config::profiles::meaning;
 use crate::limit::TableMemory;
-use crate::policy::{Fact, Policy, TableSize};
+use crate::policy::{Fact, Policy, RevocationSource, TableSize};
 
 impl Policy {
     /// What the profile of each issuer means, in the keys that say the same, and what that of each resource demands.
@@ -41,8 +41,14 @@ impl Policy {
                 counted(number, "kind")
             ),
         };
+        let sources = self.issuers.iter().filter_map(|issuer| issuer.revocation.source.as_ref());
+        let most = sources.map(RevocationSource::memory).fold(0, usize::saturating_add);
+        let revocations = match most {
+            0 => String::new(),
+            bytes => format!("; revocations at most {:.1} MiB in each worker", bytes as f64 / f64::from(1 << 20)),
+        };
         format!(
-            "{}: {}, {}, {}; {table}",
+            "{}: {}, {}, {}; {table}{revocations}",
             hosts.join(", "),
             counted(routes, "route"),
             counted(self.issuers.len(), "issuer"),

@@ -18,6 +18,7 @@ mod parts;
 #[cfg(feature = "cli")]
 mod reference;
 mod report;
+mod revocation;
 mod route_limits;
 mod slashes;
 mod step_up;

@@ -43,7 +43,7 @@ use holder::{Found, Holder};
 use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
-use crate::authz::{AccessRequest, Denial, Grant};
+use crate::authz::{AccessRequest, Grant};
 use crate::binding::bind;
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
@@ -54,7 +54,7 @@ use crate::time::{MonoNanos, Now};
 use crate::token::introspection::{asked_about, is_opaque};
 use crate::token::{AccessToken, Claimed, RawKey, RawToken, presented};
 use crate::verdict::{Forward, Refusal, Upstream, Verdict};
-use crate::worker::{Counter, ExchangeId, QuestionId, Told, WaitEnd, Woken, Worker};
+use crate::worker::{Counter, ExchangeId, QuestionId, Standing, Told, WaitEnd, Woken, Worker};
 
 /// What a caller is told to wait while an issuer has no keys: a request that waits has them fetched once a second.
 const RETRY: Duration = Duration::from_secs(1);
@@ -419,6 +419,7 @@ impl Exchange {
         };
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
+        not_revoked(&token, request, around)?;
         let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
         Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity, now: around.now.wall })?)
     }
@@ -535,13 +536,23 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
     }
 }
 
+/// Whether its issuer took a token back, also one that is known.
+fn not_revoked(token: &AccessToken, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<(), Refusal> {
+    match around.worker.standing(token, &request.resource, around.now) {
+        Standing::Good => Ok(()),
+        Standing::Revoked => Err(Reason::TokenRevoked.into()),
+        Standing::Unknown => Err(Refusal::unavailable(Reason::RevocationStale, RETRY)),
+    }
+}
+
 /// What time can undo of a grant.
-fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Denial> {
+fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Refusal> {
     if let Some(token) = grant.access_token() {
         token.acceptable(&request.resource, around.now)?;
         if !around.worker.vouches(token, around.now) {
             return Err(Reason::KeyUnknown.into());
         }
+        not_revoked(token, request, around)?;
     }
     if grant.api_key().is_some_and(|key| key.is_over(around.now.wall)) {
         return Err(Reason::ApiKeyExpired.into());

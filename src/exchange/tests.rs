@@ -18,6 +18,7 @@ mod objects;
 mod peers;
 mod principals;
 mod report;
+mod revocation;
 mod signed_introspection;
 mod step_up;
 mod subjects;

@@ -158,6 +158,7 @@ fn answer(headers: usize, body: usize, max_bytes: usize) -> Result<HttpAnswer, F
         location: field("location"),
         content_encoding: field("content-encoding"),
         content_type: field("content-type"),
+        etag: field("etag"),
     };
     // The proxy writes it into what a server answers, and has none in what it answers itself.
     let by_proxy = status >= 500 && field("x-envoy-upstream-service-time").is_none();

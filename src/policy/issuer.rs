@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::jose::{Algorithm, KeySet};
-use crate::policy::{Introspection, Origin, TokenForm};
+use crate::policy::{Introspection, Origin, RevocationRule, TokenForm};
 use crate::time::UnixMillis;
 
 /// What decides whether keys and verified tokens of an issuer are good for another configuration or resource: all that
@@ -53,6 +53,8 @@ pub struct Issuer {
     pub form: TokenForm,
     /// Tokens that were issued before this moment are refused.
     pub not_issued_before: Option<UnixMillis>,
+    /// What it takes back before its time.
+    pub revocation: RevocationRule,
     /// The longest lifetime (`exp` − `iat`) accepted.
     pub max_lifetime: Duration,
     /// Tolerance for `exp`, `nbf` and `iat`; at most 60 s.

@@ -2,6 +2,7 @@
 //! [`Unverified::verify`] makes, and an answer of the issuer (`introspection`). What depends on the moment or on the resource is asked of the verified token on
 //! every request, also when it comes from the cache.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::host::Host;
@@ -9,7 +10,9 @@ use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, Verifyin
 use crate::json::{Object, Value};
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
+use crate::revocation::{Edition, Revocable};
 use crate::time::{MonoNanos, Now};
+use crate::token::Confirmation;
 use crate::token::claims::{Claims, MISSING, claimed_issuer};
 
 /// A well-formed token whose signature was not looked at yet.
@@ -51,7 +54,8 @@ impl<'t> Unverified<'t> {
         let key = keys.iter().find(|key| key.verify(&self.jws, host, native)).ok_or(Reason::SignatureInvalid)?.clone();
         let algorithm = self.jws.header.algorithm;
         let claims = Claims::parse(self.jws.payload, &self.issuer)?;
-        Ok(AccessToken { issuer: self.issuer, evidence: Evidence::Signature { key, algorithm }, claims })
+        let evidence = Evidence::Signature { key, algorithm };
+        Ok(AccessToken { issuer: self.issuer, evidence, claims, cleared: Cell::default() })
     }
 }
 
@@ -78,6 +82,8 @@ pub struct AccessToken {
     issuer: Rc<Issuer>,
     evidence: Evidence,
     claims: Claims,
+    /// The document of revocations that it was last looked for in, and not found.
+    cleared: Cell<Edition>,
 }
 
 impl AccessToken {
@@ -93,7 +99,7 @@ impl AccessToken {
 
     /// That `issuer` said of when it was asked at that time.
     pub(super) fn introspected(issuer: Rc<Issuer>, asked: MonoNanos, claims: Claims) -> Self {
-        Self { issuer, evidence: Evidence::Introspected { asked }, claims }
+        Self { issuer, evidence: Evidence::Introspected { asked }, claims, cleared: Cell::default() }
     }
 
     /// What it was signed with; `None` if its issuer was asked instead.
@@ -111,6 +117,34 @@ impl AccessToken {
         let introspection = self.trusted_by(resource).and_then(|issuer| issuer.introspection.as_ref());
         introspection.is_some_and(|introspection| now.mono.since(*asked) < introspection.ttl)
             && now.wall < self.claims.expires
+    }
+
+    /// What of it revocations may name.
+    pub fn revocable(&self) -> Revocable<'_> {
+        let claims = &self.claims;
+        let certificate = match &claims.confirmation {
+            Confirmation::Certificate(thumbprint) => Some(&thumbprint.as_bytes()[..]),
+            Confirmation::Absent => None,
+        };
+        let session = claims.claim("sid").and_then(Value::as_text).map(str::as_bytes);
+        let values = [
+            claims.token_id.as_ref().map(|id| id.as_bytes()),
+            Some(claims.subject.as_bytes()),
+            Some(claims.client_id.as_bytes()),
+            session,
+            certificate,
+        ];
+        Revocable { values, issued: claims.issued }
+    }
+
+    /// The last edition of revocations that does not name it.
+    pub fn cleared(&self) -> Edition {
+        self.cleared.get()
+    }
+
+    /// This edition does not name it: it need not be looked for there again.
+    pub fn clear(&self, edition: Edition) {
+        self.cleared.set(edition);
     }
 
     /// The bytes of memory it takes. Issuer and key belong to others.

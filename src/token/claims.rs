@@ -290,6 +290,7 @@ pub(super) mod tests {
             profile: "rfc9068",
             form: TokenForm::default(),
             not_issued_before: None,
+            revocation: Default::default(),
             max_lifetime: Duration::from_secs(900),
             leeway: Duration::from_secs(30),
             trust: TrustId::of("main"),

@@ -47,6 +47,8 @@ pub(super) enum For {
     Keys(TrustId, Part),
     /// What an issuer says of a token.
     Introspection(QuestionId),
+    /// A document of revocations, by its id.
+    Revocations(Box<str>),
     /// Permits of a service.
     Permits(LeaseCallId),
 }

@@ -59,6 +59,11 @@ impl<T> Document<T> {
         self.loaded.as_ref().filter(|_| self.refresh.serves(now)).map(|loaded| &loaded.content)
     }
 
+    /// What was fetched last, however old it is.
+    pub(super) fn last(&self) -> Option<&T> {
+        self.loaded.as_ref().map(|loaded| &loaded.content)
+    }
+
     /// Whether it is missing or old, and no fetch of it is under way here.
     pub(super) fn is_due(&self, now: MonoNanos) -> bool {
         self.refresh.is_due(now)
@@ -132,6 +137,14 @@ impl<T> Document<T> {
                 }))
             }
         }
+    }
+
+    /// The fetch under way found that what is here is what there is.
+    pub(super) fn unchanged(&mut self, max_age: Option<Duration>, host: &dyn Host, now: MonoNanos) {
+        let digest = self.loaded.as_ref().map_or(0, |loaded| loaded.digest);
+        self.refresh.succeeded(max_age, now);
+        self.told = None;
+        self.news.tell(host, |news| News { digest, trouble: Trouble::default(), ..news });
     }
 
     /// Whether the operator is told of a fault. Attempts come as often as once a second while requests wait: the same is not told each

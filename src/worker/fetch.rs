@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use crate::VERSION;
+use crate::policy::Endpoint;
+
 /// A request to be sent over https.
 #[derive(Debug)]
 pub struct Fetch {
@@ -22,6 +25,32 @@ pub struct Fetch {
     pub timeout: Duration,
     /// The longest body of an answer that is of use. Of a longer one, the caller gets one byte more.
     pub max_bytes: usize,
+}
+
+impl Fetch {
+    /// Asks for what is at `endpoint`, in a form that `accept` names. `configured`: header fields, in the place of our own of that name.
+    pub(super) fn get(
+        endpoint: &Endpoint,
+        accept: &str,
+        configured: &[(Box<str>, Box<str>)],
+        timeout: Duration,
+        max_bytes: usize,
+    ) -> Self {
+        let user_agent = format!("boundgate/{VERSION}");
+        let own = [("accept", accept), ("accept-encoding", "identity"), ("user-agent", &user_agent)];
+        let own = own.into_iter().filter(|(name, _)| configured.iter().all(|(written, _)| **written != **name));
+        let own = own.map(|(name, value)| (name.into(), value.into()));
+        Self {
+            cluster: endpoint.cluster.clone(),
+            method: "GET",
+            authority: endpoint.authority.clone(),
+            path: endpoint.path.clone(),
+            headers: own.chain(configured.iter().cloned()).collect(),
+            body: Vec::new(),
+            timeout,
+            max_bytes,
+        }
+    }
 }
 
 /// The answer to a fetch.
@@ -50,6 +79,8 @@ pub struct AnswerFields {
     pub content_encoding: Option<Vec<u8>>,
     /// `content-type`.
     pub content_type: Option<Vec<u8>>,
+    /// `etag`: what the server calls this content.
+    pub etag: Option<Vec<u8>>,
 }
 
 impl HttpAnswer {

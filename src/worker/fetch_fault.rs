@@ -1,4 +1,4 @@
-//! Why a fetch of keys, or of the metadata that says where they are, brought none, and what the operator can do about it. In: the end of
+//! Why a fetch of keys, of the metadata that says where they are, or of another document, brought none, and what the operator can do about it. In: the end of
 //! a fetch. Out: what it was for, or a fault whose text names the remedy. What the server sent is quoted, short and without what
 //! could forge a log line.
 
@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::jose::{KeySet, KeySetFault};
 use crate::policy::{Discovery, Endpoint, Issuer};
+use crate::revocation::RevocationsFault;
 use crate::time::MonoNanos;
 use crate::token::AccessToken;
 use crate::token::introspection::{AnswerFault, Rejected, judge};
@@ -29,13 +30,15 @@ pub(super) enum Sought {
     Metadata,
     /// An answer about a token, at `uri`.
     Answer,
+    /// A document of revocations, at `uri`.
+    Revocations,
 }
 
 impl Sought {
     /// What may be wrong where something else than expected is found.
     fn place(self) -> &'static str {
         match self {
-            Sought::Keys | Sought::Answer => "\"uri\"",
+            Sought::Keys | Sought::Answer | Sought::Revocations => "\"uri\"",
             Sought::DiscoveredKeys => "the \"jwks_uri\" of the issuer's metadata",
             Sought::Metadata => "\"discovery\"",
         }
@@ -49,6 +52,7 @@ impl fmt::Display for Sought {
             Sought::Keys | Sought::DiscoveredKeys => "keys",
             Sought::Metadata => "metadata",
             Sought::Answer => "the answer about a token",
+            Sought::Revocations => "revocations",
         })
     }
 }
@@ -68,6 +72,7 @@ pub(super) enum FetchFault {
     Keys(KeySetFault, String),
     Metadata(MetadataFault),
     Answer(AnswerFault),
+    Revocations(RevocationsFault, String),
 }
 
 impl FetchFault {
@@ -102,7 +107,13 @@ impl FetchFault {
         })
     }
 
-    fn or_body(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
+    /// What is wrong with a document of revocations.
+    pub(super) fn revocations(fault: RevocationsFault, body: &[u8]) -> Self {
+        FetchFault::Revocations(fault, quote(body))
+    }
+
+    /// The body that a fetch brought.
+    pub(super) fn or_body(answer: Result<HttpAnswer, FetchFailed>) -> Result<Vec<u8>, Self> {
         let answer = answer.map_err(FetchFault::Call)?;
         match answer.status {
             200 => {}
@@ -126,6 +137,12 @@ impl FetchFault {
     pub(super) fn text(&self, sought: Sought) -> String {
         WaitEnd { fault: self, sought }.to_string()
     }
+}
+
+/// What the operator is told about a fault; `place`: what is fetched stands there in the configuration.
+pub(super) fn told(place: &str, sought: Sought, endpoint: Option<&Endpoint>, fault: &FetchFault) -> String {
+    let at = endpoint.map(|endpoint| format!(" at {endpoint} (cluster {})", endpoint.cluster)).unwrap_or_default();
+    format!("{place}: {sought}{at}: {}", fault.text(sought))
 }
 
 /// The beginning of what a server sent, in characters that a log line may have.
@@ -175,9 +192,10 @@ impl fmt::Display for WaitEnd<'_> {
             FetchFault::Redirect(to) => {
                 let remedy = match self.sought {
                     Sought::DiscoveredKeys => "Have the metadata name",
-                    Sought::Keys | Sought::Metadata | Sought::Answer => "Write into \"uri\"",
+                    Sought::Keys | Sought::Metadata | Sought::Answer | Sought::Revocations => "Write into \"uri\"",
                 };
                 let what = match self.sought {
+                    Sought::Revocations => "the revocations are",
                     Sought::Answer => "tokens are asked about",
                     Sought::Keys | Sought::DiscoveredKeys | Sought::Metadata => "the keys are",
                 };
@@ -225,6 +243,9 @@ impl fmt::Display for WaitEnd<'_> {
             }
             FetchFault::Metadata(fault) => fault.fmt(f),
             FetchFault::Answer(fault) => fault.fmt(f),
+            FetchFault::Revocations(fault, body) => {
+                write!(f, "{fault}. Is {place} right? The answer begins with \"{body}\"")
+            }
         }
     }
 }

@@ -13,14 +13,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::VERSION;
 use crate::host::Host;
 use crate::jose::{Header, KeySet, MAX_KEY_SET_BYTES, VerifyingKey};
 use crate::policy::{Endpoint, JwksAt, JwksSource, TrustId};
 use crate::time::MonoNanos;
 use crate::worker::document::{Document, Fetched, Outcome};
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
-use crate::worker::fetch_fault::{FetchFault, Sought};
+use crate::worker::fetch_fault::{FetchFault, Sought, told};
 use crate::worker::metadata::MAX_METADATA_BYTES;
 use crate::worker::news::NewsOf;
 use crate::worker::refresh::Schedule;
@@ -52,7 +51,7 @@ pub(super) enum Part {
 /// See the module.
 pub(super) struct IssuerKeys {
     source: JwksSource,
-    /// Where the issuer stands in the configuration.
+    /// Where the source stands in the configuration.
     place: Box<str>,
     keys: Document<KeySet>,
     /// Where the keys are, if metadata says it.
@@ -92,7 +91,7 @@ impl IssuerKeys {
     /// configuration.
     pub(super) fn follow(&mut self, place: &str, source: &JwksSource) {
         self.source = source.clone();
-        self.place = place.into();
+        self.place = format!("{place}.jwks").into();
         self.keys.follow(schedule(source));
         if let Some(metadata) = &mut self.metadata {
             metadata.follow(metadata_schedule(source));
@@ -175,20 +174,7 @@ impl IssuerKeys {
     }
 
     fn fetch(&self, endpoint: &Endpoint, accept: &str, max_bytes: usize) -> Fetch {
-        let (configured, user_agent) = (&self.source.headers, format!("boundgate/{VERSION}"));
-        let own = [("accept", accept), ("accept-encoding", "identity"), ("user-agent", &user_agent)];
-        let own = own.into_iter().filter(|(name, _)| configured.iter().all(|(written, _)| **written != **name));
-        let own = own.map(|(name, value)| (name.into(), value.into()));
-        Fetch {
-            cluster: endpoint.cluster.clone(),
-            method: "GET",
-            authority: endpoint.authority.clone(),
-            path: endpoint.path.clone(),
-            headers: own.chain(configured.iter().cloned()).collect(),
-            body: Vec::new(),
-            timeout: self.source.timeout,
-            max_bytes,
-        }
+        Fetch::get(endpoint, accept, &self.source.headers, self.source.timeout, max_bytes)
     }
 
     /// The fetch of this part ended.
@@ -233,12 +219,6 @@ impl IssuerKeys {
         let place = &self.place;
         metadata.ended(fetched, host, now, |fault| told(place, Sought::Metadata, Some(&discovery.metadata), fault))
     }
-}
-
-/// What the operator is told about a fault.
-fn told(place: &str, sought: Sought, endpoint: Option<&Endpoint>, fault: &FetchFault) -> String {
-    let at = endpoint.map(|endpoint| format!(" at {endpoint} (cluster {})", endpoint.cluster)).unwrap_or_default();
-    format!("{place}.jwks: {sought}{at}: {}", fault.text(sought))
 }
 
 /// Eight bytes of a digest: they tell things apart, nothing more.

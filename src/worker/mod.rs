@@ -4,7 +4,7 @@
 //! Sans-IO. The filter hands in answers and time and takes calls out:
 //! * inputs: [`Worker::adopt`], [`Worker::answered`], [`Worker::not_sent`], [`Worker::tick`];
 //! * outputs: [`Worker::next_call`], [`Worker::next_woken`] (whom to poll again), [`Worker::take_tally`];
-//! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::remember`], [`Worker::leases`].
+//! * for checks: [`Worker::keys`], [`Worker::verified`], [`Worker::standing`], [`Worker::remember`], [`Worker::leases`].
 //!
 //! Late, timed-out and malformed answers take one path: the call is over. Who waits for keys that are still missing waits
 //! for the next attempt, as long as it may.
@@ -21,6 +21,7 @@ mod metadata;
 mod news;
 mod question;
 mod refresh;
+mod revocations;
 mod tally;
 mod waits;
 
@@ -40,6 +41,7 @@ use calls::{Calls, For};
 use document::Outcome;
 use introspections::Introspections;
 use key_store::{IssuerKeys, Part};
+use revocations::{Named, RevocationDocuments};
 use waits::{On, Waits};
 
 use crate::host::Host;
@@ -47,7 +49,9 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Budget, CallFailed as AskFailed, Leases, Settled, Waiter};
 use crate::peer::KnownPeers;
-use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
+use crate::policy::{
+    FilterId, Issuer, KeySource, OnStale, Policy, Resource, RevocationRule, TokenCacheBounds, TrustId,
+};
 use crate::reason::Reason;
 use crate::shared::Marks;
 use crate::time::{MonoNanos, Now};
@@ -72,6 +76,7 @@ const MAX_LEASES: usize = 10_000;
 pub struct Worker {
     native: Native,
     keys: BTreeMap<TrustId, IssuerKeys>,
+    revocations: RevocationDocuments,
     tokens: TokenCache,
     introspections: Introspections,
     peers: KnownPeers,
@@ -97,6 +102,7 @@ impl Worker {
         let mut worker = Self {
             native: Native::probe(host),
             keys: BTreeMap::new(),
+            revocations: RevocationDocuments::new(host),
             tokens: TokenCache::new(seed, policy.token_cache),
             introspections: Introspections::default(),
             peers: KnownPeers::new(host),
@@ -131,6 +137,7 @@ impl Worker {
                 let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
                 self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(&issuer.origin.path, source);
             }
+            self.revocations.follow(issuer, self.seed);
         }
         self.policies.push(Rc::downgrade(policy));
         self.retire();
@@ -161,6 +168,9 @@ impl Worker {
         self.keys.retain(|trust, _| used.contains(trust));
         self.tokens.retain(|token| used.contains(&token.issuer().trust));
         self.introspections.retain(|trust| used.contains(trust));
+        let sources =
+            || live.iter().flat_map(|policy| &policy.issuers).filter_map(|issuer| issuer.revocation.source.as_ref());
+        self.revocations.retain(|id| sources().any(|source| *source.id == *id));
         self.set_token_bounds();
     }
 
@@ -202,6 +212,26 @@ impl Worker {
             KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
             KeySource::None => None,
         })
+    }
+
+    /// Whether a token was taken back before its time, as far as is known now, by the rules of its issuer as `resource` trusts it: nothing is
+    /// fetched, nobody waits.
+    pub fn standing(&self, token: &AccessToken, resource: &Resource, now: Now) -> Standing {
+        let Some(issuer) = token.trusted_by(resource) else { return Standing::Revoked };
+        let RevocationRule { listed, source } = &issuer.revocation;
+        if !listed.is_empty() && listed.name(&token.revocable()) {
+            return Standing::Revoked;
+        }
+        let Some(source) = source else { return Standing::Good };
+        match self.revocations.name(source, token.cleared(), || token.revocable(), now.mono) {
+            Named::Yes => Standing::Revoked,
+            Named::No(edition) => {
+                token.clear(edition);
+                Standing::Good
+            }
+            Named::Unknown if source.on_stale == OnStale::Allow => Standing::Good,
+            Named::Unknown => Standing::Unknown,
+        }
     }
 
     /// Remembers a token that was just verified, beside what is known of it under other trusts.
@@ -390,11 +420,11 @@ impl Worker {
     pub fn answered(&mut self, call: CallId, answer: Result<Answered, FetchFailed>, host: &dyn Host, now: Now) {
         match self.calls.end(call) {
             Some(For::Keys(trust, part)) => {
-                let answer = answer.and_then(|answer| match answer {
-                    Answered::Http(answer) => Ok(answer),
-                    Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
-                });
-                self.fetched(&trust, part, answer, host, now);
+                self.fetched(&trust, part, http(answer), host, now);
+            }
+            Some(For::Revocations(id)) => {
+                let outcome = self.revocations.answer(&id, http(answer), host, now.mono);
+                self.count_fetch(outcome, Counter::RevocationFetchOk, Counter::RevocationFetchFailed);
             }
             Some(For::Introspection(question)) => {
                 let answer = answer.and_then(|answer| match answer {
@@ -428,6 +458,7 @@ impl Worker {
         let lost = |purpose: &For| match purpose {
             For::Keys(trust, part) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(*part, now.mono)),
             For::Introspection(question) => self.introspections.is_lost(*question, now.mono),
+            For::Revocations(id) => self.revocations.is_lost(id, now.mono),
             For::Permits(call) => !self.leases.awaits(*call),
         };
         let lost: Vec<CallId> =
@@ -441,6 +472,11 @@ impl Worker {
             self.fetch(&trust, self.wants_keys(&trust), host, now.mono);
         }
         self.give_up_held(now);
+        for id in self.revocations.due(now.mono) {
+            if let Some(fetch) = self.revocations.begin(&id, host, now.mono) {
+                self.calls.send(For::Revocations(id), Message::Fetch(fetch));
+            }
+        }
         self.waits.tick(now.mono);
     }
 
@@ -507,15 +543,8 @@ impl Worker {
             Part::Keys => (Counter::KeyFetchOk, Counter::KeyFetchFailed),
             Part::Metadata => (Counter::MetadataFetchOk, Counter::MetadataFetchFailed),
         };
-        match keys.answer(part, answer, host, now.mono) {
-            Outcome::Loaded => self.tally.count(ok),
-            Outcome::Failed(why) => {
-                self.tally.count(failed);
-                if let Some(why) = why {
-                    log::warn!("{why}");
-                }
-            }
-        }
+        let outcome = keys.answer(part, answer, host, now.mono);
+        self.count_fetch(Some(outcome), ok, failed);
         if part == Part::Metadata {
             self.fetch(trust, self.wants_keys(trust), host, now.mono);
         }
@@ -528,6 +557,20 @@ impl Worker {
     /// Whether somebody waits for the keys of an issuer.
     fn wants_keys(&self, trust: &TrustId) -> bool {
         self.waits.wants_keys(trust) || self.introspections.holds(trust)
+    }
+
+    /// Counts the end of a fetch that somebody still needs, and tells what went wrong.
+    fn count_fetch(&mut self, outcome: Option<Outcome>, ok: Counter, failed: Counter) {
+        match outcome {
+            Some(Outcome::Loaded) => self.tally.count(ok),
+            Some(Outcome::Failed(why)) => {
+                self.tally.count(failed);
+                if let Some(why) = why {
+                    log::warn!("{why}");
+                }
+            }
+            None => {}
+        }
     }
 
     /// What is settled for somebody who waits no longer serves others.
@@ -551,6 +594,25 @@ pub enum Pace {
     Pressed,
     /// Exchanges stand in line to be polled.
     Batches,
+}
+
+/// The answer of a call over HTTP.
+fn http(answer: Result<Answered, FetchFailed>) -> Result<HttpAnswer, FetchFailed> {
+    match answer? {
+        Answered::Http(answer) => Ok(answer),
+        Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
+    }
+}
+
+/// Whether a token that its issuer vouches for was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not.
+    Good,
+    /// It was.
+    Revoked,
+    /// Nobody knows, and the operator wants such tokens refused.
+    Unknown,
 }
 
 /// A token as all workers know it: under a trust.

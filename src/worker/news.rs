@@ -10,6 +10,7 @@ use crate::worker::refresh::Trouble;
 /// Where it stands in shared data; with the number of its layout.
 const KEYS: &str = "boundgate/keys/2/";
 const METADATA: &str = "boundgate/metadata/2/";
+const REVOCATIONS: &str = "boundgate/revocations/1/";
 /// So often a worker tries to tell the others: as often as it may lose against all of them at once.
 const TELLINGS: usize = 16;
 
@@ -36,6 +37,11 @@ impl NewsOf {
     /// Its metadata.
     pub(super) fn metadata(trust: &TrustId) -> Self {
         Self(format!("{METADATA}{trust}"))
+    }
+
+    /// A document of revocations.
+    pub(super) fn revocations(id: &str) -> Self {
+        Self(format!("{REVOCATIONS}{id}"))
     }
 
     pub(super) fn read(&self, host: &dyn Host) -> News {

@@ -38,6 +38,10 @@ counters! {
     IntrospectionFailed = "introspection_failed",
     /// An issuer is not asked about tokens any more until it answers a probe.
     IntrospectionBreakerOpened = "introspection_breaker_opened",
+    /// A document of revocations was fetched.
+    RevocationFetchOk = "revocation_fetch_ok",
+    /// A fetch of revocations failed, or brought nothing that is understood.
+    RevocationFetchFailed = "revocation_fetch_failed",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
     /// A rate-limit service was called.

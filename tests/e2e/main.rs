@@ -35,6 +35,7 @@ mod peers;
 mod post_quantum;
 mod refused_bodies;
 mod responses;
+mod revocation;
 mod rollout;
 mod server_names;
 mod shipped;

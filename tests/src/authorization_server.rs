@@ -70,6 +70,8 @@ struct State {
     metadata_fetches: AtomicUsize,
     metadata_answer: watch::Sender<JwksAnswer>,
     introspection: Introspection,
+    document_fetches: AtomicUsize,
+    document_answer: watch::Sender<JwksAnswer>,
 }
 
 impl AuthorizationServer {
@@ -90,6 +92,8 @@ impl AuthorizationServer {
             metadata_fetches: AtomicUsize::new(0),
             metadata_answer: watch::Sender::new(JwksAnswer::Keys),
             introspection: Introspection::default(),
+            document_fetches: AtomicUsize::new(0),
+            document_answer: watch::Sender::new(JwksAnswer::Status(404)),
         };
         Self(Server::start(state, Some(Tls::new(pki)), port).await)
     }
@@ -124,6 +128,22 @@ impl AuthorizationServer {
     /// From now on requests for the metadata are answered so. Those that are held get this answer too.
     pub fn answer_metadata_with(&self, answer: JwksAnswer) {
         self.0.service().metadata_answer.send_replace(answer);
+    }
+
+    /// How often what is below `/documents/` was answered since [it was set](Self::answer_documents_with).
+    pub fn document_fetches(&self) -> usize {
+        self.0.service().document_fetches.load(Ordering::SeqCst)
+    }
+
+    /// From now on all that is asked for below `/documents/` is answered so. Requests that are held get this answer too.
+    pub fn answer_documents_with(&self, answer: JwksAnswer) {
+        self.0.service().document_fetches.store(0, Ordering::SeqCst);
+        self.0.service().document_answer.send_replace(answer);
+    }
+
+    /// The same, with this JSON.
+    pub fn publish(&self, document: &Value) {
+        self.answer_documents_with(JwksAnswer::Bytes("application/json", document.to_string().into_bytes()));
     }
 
     /// From now on `GET /jwks` is answered so. Requests that are held get this answer too.
@@ -234,6 +254,7 @@ impl Service for State {
             (&Method::GET, "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration") => {
                 self.metadata().await
             }
+            (&Method::GET, path) if path.starts_with("/documents/") => self.document().await,
             _ => json_response(404, &json!({ "error": "not_found" })),
         };
         response.map(Full::boxed)
@@ -264,6 +285,12 @@ impl State {
     async fn metadata(&self) -> Response<Full<Bytes>> {
         self.metadata_fetches.fetch_add(1, Ordering::SeqCst);
         answer(&self.metadata_answer, || ("application/json", metadata().to_string().into_bytes())).await
+    }
+
+    async fn document(&self) -> Response<Full<Bytes>> {
+        let response = answer(&self.document_answer, || ("application/json", b"{}".to_vec())).await;
+        self.document_fetches.fetch_add(1, Ordering::SeqCst);
+        response
     }
 
     async fn token(&self, request: Request<Incoming>, peer: Option<CertificateDer<'static>>) -> Response<Full<Bytes>> {

@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevocationReason,
+    RevokedCertParams, SanType, SerialNumber,
 };
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -138,6 +139,26 @@ impl Pki {
         self.ca.pem()
     }
 
+    /// A list (CRL, in PEM) of these certificates of clients, which the CA takes back.
+    pub fn revoked(&self, clients: &[&Identity]) -> String {
+        let now = OffsetDateTime::now_utc();
+        let revoked = clients.iter().map(|client| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial_of(client.der())),
+            revocation_time: now - Duration::hours(1),
+            reason_code: Some(RevocationReason::KeyCompromise),
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: now - Duration::hours(1),
+            next_update: now + Duration::hours(1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.ca).and_then(|list| list.pem()).expect("the list can be signed")
+    }
+
     /// Writes `ca.pem`, and `<name>.pem` with `<name>.key` for the server and every client so far.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
@@ -163,6 +184,14 @@ impl Default for Pki {
 /// base64url(SHA-256(certificate)), RFC 8705 §3.1.
 pub(crate) fn thumbprint(certificate: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(digest(&SHA256, certificate))
+}
+
+/// The serial number behind the version, which is 3 (RFC 5280 §4.1).
+fn serial_of(certificate: &[u8]) -> &[u8] {
+    const VERSION: &[u8] = &[0xa0, 3, 2, 1, 2];
+    let version = certificate.windows(VERSION.len()).position(|window| window == VERSION).expect("it has a version");
+    let number = &certificate[version + VERSION.len()..];
+    &number[2..2 + usize::from(number[1])]
 }
 
 fn client_params(name: &str, edit: impl FnOnce(&mut CertificateParams)) -> CertificateParams {

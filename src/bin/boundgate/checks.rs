@@ -107,10 +107,12 @@ impl Check {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::TokenRevoked
             // Read with the other claims.
             | Reason::ConfirmationUnusable
             | Reason::KeysUnavailable
             | Reason::IntrospectionUnavailable
+            | Reason::RevocationStale
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
             Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,

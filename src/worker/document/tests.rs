@@ -124,3 +124,25 @@ fn whatever_the_server_does_a_document_is_fetched_once_at_a_time_serves_as_long_
         assert!(begun.len() < WORKERS * 3_600 / 15, "seed {seed}: {} fetches in an hour", begun.len());
     }
 }
+
+#[test]
+fn what_did_not_change_is_as_good_as_new() {
+    let (mut document, host) = (document(0), FakeHost::default());
+    document.started(at(0.0).mono);
+    let fetched = Fetched { content: 7, digest: 1, max_age: None };
+    document.ended(Ok(fetched), &host, at(0.0).mono, |_| String::new());
+    document.started(at(100.0).mono);
+    document.unchanged(None, &host, at(100.0).mono);
+    assert_eq!(document.content(at(219.0).mono), Some(&7));
+    assert!(!document.is_due(at(129.0).mono) && document.is_due(at(130.0).mono));
+}
+
+#[test]
+fn what_may_serve_no_longer_is_still_known() {
+    let (mut document, host) = (document(0), FakeHost::default());
+    assert_eq!(document.last(), None);
+    document.started(at(0.0).mono);
+    document.ended(Ok(Fetched { content: 7, digest: 1, max_age: None }), &host, at(0.0).mono, |_| String::new());
+    let late = at(0.0).mono.plus(SCHEDULE.max_stale.saturating_add(Duration::from_secs(1)));
+    assert_eq!((document.content(late), document.last()), (None, Some(&7)));
+}

@@ -1,0 +1,115 @@
+//! How tokens of an issuer end before their time. In: its table. Out: a [`RevocationRule`]. Not here: the form of what is revoked
+//! (`revocation`).
+
+use serde_json::json;
+
+use crate::config::finding::{Findings, Place};
+use crate::config::keys::RevocationTable;
+use crate::config::table::{Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word};
+use crate::json::Value;
+use crate::policy::{Endpoint, OnStale, RevocationRule, RevocationSource};
+use crate::revocation::Listed;
+
+config_settings! {
+    /// What becomes of tokens of which nobody knows whether they were revoked.
+    OnStaleSetting {
+        /// They are refused with 503.
+        Refuse = "refuse",
+        /// They pass, unless the document that was fetched last names them.
+        Allow = "allow",
+    }
+    refused {}
+}
+
+/// Revocations in the configuration, in the form of a document of them.
+#[derive(Debug)]
+pub(super) struct Entries(Listed);
+
+impl Key for Entries {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        const REMEDY: &str = "Write what a document of revocations has: { jti: [...], sub: [...], issued_before: { sub: { alice: 1767225600 } } }.";
+        let Some(members) = value.as_object() else {
+            findings.add(at, not_what(value, "a table"), REMEDY);
+            return None;
+        };
+        let listed = Listed::read(members, |path, what| {
+            let at = path.iter().fold(at.clone(), |at, name| at.key(name));
+            findings.add(&at, what, REMEDY);
+        });
+        Some(Self(listed))
+    }
+
+    fn schema() -> serde_json::Value {
+        let texts = json!({ "type": "array", "items": { "type": "string" } });
+        let moments = json!({ "type": "object", "additionalProperties": { "type": "number" } });
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "jti": texts, "sub": texts, "client_id": texts, "sid": texts, "x5t#S256": texts,
+                "issued_before": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": { "sub": moments, "client_id": moments, "all": { "type": "number" } },
+                },
+            },
+        })
+    }
+}
+
+/// The rule of the table of an issuer.
+pub(super) fn rule(table: Option<&RevocationTable>, findings: &mut Findings) -> RevocationRule {
+    let Some(table) = table else { return RevocationRule::default() };
+    let source = source(table, findings);
+    let listed = table.entries.as_ref().map(|entries| entries.0.clone()).unwrap_or_default();
+    RevocationRule { listed, source }
+}
+
+fn source(table: &RevocationTable, findings: &mut Findings) -> Option<RevocationSource> {
+    const OF_SOURCE: [&str; 6] = ["cluster", "refresh", "max_stale", "timeout", "max_bytes", "on_stale"];
+    if !table.wrote("uri") {
+        for key in OF_SOURCE.iter().filter(|key| table.wrote(key)) {
+            findings.add(
+                &table.at.key(key),
+                "means nothing without uri",
+                "Write uri: https://..., where the document of revocations is, or remove this.",
+            );
+        }
+        if !table.wrote("entries") && !findings.touch(&table.at) {
+            findings.add(
+                &table.at,
+                "has neither uri nor entries",
+                "Write cluster and uri of a document of revocations, or entries, or remove it.",
+            );
+        }
+        return None;
+    }
+    if !table.wrote("cluster") {
+        findings.add(&table.at.key("cluster"), "missing", "Write the cluster of Envoy that leads to uri.");
+    }
+    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
+        findings.add(
+            &table.at.key("max_stale"),
+            "shorter than refresh, so that the document would be stale before it is fetched anew",
+            "Raise max_stale or lower refresh.",
+        );
+    }
+    let uri = table.uri.as_ref()?;
+    let at = Endpoint {
+        cluster: table.cluster.as_ref()?.0.clone(),
+        authority: uri.authority.as_str().into(),
+        path: uri.path.clone(),
+    };
+    Some(RevocationSource {
+        id: format!("{} {at}", at.cluster).into(),
+        at,
+        refresh: table.refresh.0,
+        max_stale: table.max_stale.0,
+        timeout: table.timeout.0,
+        max_bytes: usize::try_from(table.max_bytes.0).unwrap_or(usize::MAX),
+        on_stale: match table.on_stale {
+            OnStaleSetting::Refuse => OnStale::Refuse,
+            OnStaleSetting::Allow => OnStale::Allow,
+        },
+    })
+}
