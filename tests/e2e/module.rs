@@ -30,5 +30,5 @@ fn the_module_imports_what_the_list_says() {
 #[test]
 fn the_module_is_small() {
     let size = std::fs::metadata(MODULE).expect("`make build` makes it").len();
-    assert!(size <= 1_940_000, "{size} bytes");
+    assert!(size <= 2_100_000, "{size} bytes");
 }
