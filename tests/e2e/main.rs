@@ -14,6 +14,7 @@ mod configuration;
 mod connections;
 mod discovery;
 mod expectations;
+mod explain;
 mod fapi;
 mod front;
 mod grpc;
