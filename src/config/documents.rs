@@ -16,7 +16,7 @@ use crate::config::scalars::{self, Scalars};
 use crate::config::spots::{Inlay, Position, Spot};
 use crate::config::table::nearest;
 use crate::config::yaml::{self, Read};
-use crate::config::{Finding, Findings, compile, load};
+use crate::config::{Finding, Findings, check_secrets, compile, load};
 use crate::json::{Bounds, Object, Value};
 use crate::policy::{ConveyedIn, Policy};
 
@@ -58,6 +58,8 @@ pub struct Document {
     buffers: Vec<Buffer>,
     /// The clusters beside it.
     clusters: Clusters,
+    /// The variables that its VM gets, where the file says it.
+    variables: Option<Vec<String>>,
 }
 
 enum Content {
@@ -81,6 +83,7 @@ impl Document {
             removed_header: None,
             buffers: Vec::new(),
             clusters: Clusters::default(),
+            variables: None,
         }
     }
 
@@ -102,7 +105,11 @@ impl Document {
             let hidden_slashes = self.hidden_slashes.iter().filter(|_| policy.takes_slashes());
             let removed_header = self.removed_header.iter().filter(|_| policy.reads(ConveyedIn::Xfcc));
             let around = mixed_trust.chain(hidden_slashes).chain(removed_header);
-            around.fold(self.around.clone(), Findings::and).and(&self.clusters.unpinned(policy))
+            let around = around.fold(self.around.clone(), Findings::and).and(&self.clusters.unpinned(policy));
+            let Some(variables) = &self.variables else { return around };
+            // What they hold is known where the proxy runs.
+            let named = |name: &str| variables.iter().find(|variable| *variable == name).cloned();
+            check_secrets(policy, &named).err().iter().fold(around, Findings::and)
         };
         let judged = match judged {
             Ok(policy) => {
@@ -251,7 +258,10 @@ fn in_plugin(value: &Value, spot: &Spot) -> Document {
         }
     };
     let begins = spot.at(&["spec"]).unwrap_or(spot).begins;
-    Document::new(Some(format!("WasmPlugin {name}")), content, Some(begins))
+    let environment = at(value, &["spec", "vmConfig", "env"]).and_then(Value::as_array).unwrap_or_default();
+    let variables = environment.iter().filter_map(|variable| at(variable, &["name"])?.as_text().map(str::to_owned));
+    let variables = Some(variables.collect());
+    Document { variables, ..Document::new(Some(format!("WasmPlugin {name}")), content, Some(begins)) }
 }
 
 /// Looks into the texts of a ConfigMap, or of a Secret that is not encoded.

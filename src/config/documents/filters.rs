@@ -107,7 +107,18 @@ fn filter(wasm: &Object, repeated: bool, spot: Option<&Spot>, text: &str) -> Doc
     let value = part(&["config", "configuration", "value"]);
     let begins = value.or(part(&["config"])).or(spot).map(|spot| spot.begins);
     let content = content(wasm, value, text);
-    Document { around, ..Document::new(Some(format!("filter {}", name_of(wasm))), content, begins) }
+    let variables = variables(wasm);
+    Document { around, variables, ..Document::new(Some(format!("filter {}", name_of(wasm))), content, begins) }
+}
+
+/// The variables that the VM of a filter gets. `None` where its VM is not described.
+fn variables(wasm: &Object) -> Option<Vec<String>> {
+    let vm = at(wasm.get("config")?, &["vm_config"]).filter(|vm| vm.as_object().is_some())?;
+    let taken = at(vm, &["environment_variables", "host_env_keys"]).and_then(Value::as_array).unwrap_or_default();
+    let taken = taken.iter().filter_map(Value::as_text);
+    let written = at(vm, &["environment_variables", "key_values"]).and_then(Value::as_object);
+    let written = written.into_iter().flat_map(Object::members).map(|(name, _)| name);
+    Some(taken.chain(written).map(str::to_owned).collect())
 }
 
 fn content(wasm: &Object, spot: Option<&Spot>, file: &str) -> Content {

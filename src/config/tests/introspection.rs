@@ -121,3 +121,42 @@ fn signed_answers_need_keys_and_somebody_whom_they_are_for() {
     let no_keys = findings(&without_keys(&client));
     assert!(no_keys[0].starts_with("issuers.main.introspection.signed: needs the keys"), "{no_keys:?}");
 }
+
+#[test]
+#[cfg(feature = "cli")]
+fn a_file_whose_vm_does_not_get_the_variable_of_a_secret_is_a_finding() {
+    use crate::config::documents::documents;
+
+    let config = asked(&with_secret());
+    let said = |file: &Value| {
+        let documents = documents(&file.to_string()).unwrap().documents;
+        documents[0].policy().err().map(|findings| findings.to_string()).unwrap_or_default()
+    };
+    let filter = |vm: Value| {
+        let configuration = json!({"@type": "type.googleapis.com/google.protobuf.Struct", "value": config});
+        json!({"x": [{
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+            "config": {"name": "boundgate", "vm_config": vm, "configuration": configuration}
+        }]})
+    };
+    let plugin = |vm: Value| json!({"kind": "WasmPlugin", "spec": {"pluginConfig": config, "vmConfig": vm}});
+    for good in [
+        filter(json!({"environment_variables": {"host_env_keys": ["SECRET"]}})),
+        filter(json!({"environment_variables": {"key_values": {"SECRET": "x"}}})),
+        filter(Value::Null),
+        plugin(json!({"env": [{"name": "SECRET", "valueFrom": "HOST"}]})),
+        config.clone(),
+    ] {
+        assert_eq!(said(&good), "", "{good}");
+    }
+    for bad in [
+        filter(json!({"environment_variables": {"host_env_keys": ["OTHER"]}})),
+        filter(json!({"vm_id": "x"})),
+        plugin(json!({"env": []})),
+        plugin(Value::Null),
+    ] {
+        let said = said(&bad);
+        let finding = "introspection.client.secret.env: the VM's environment has no variable \"SECRET\"";
+        assert!(said.contains(finding), "{bad}: {said}");
+    }
+}
