@@ -111,6 +111,8 @@ reasons! {
     CertificateMissing = "certificate-missing",
     /// The token is bound to another certificate than the connection's.
     BindingMismatch = "binding-mismatch",
+    /// The token is for another source address than the connection's, or it cannot be told.
+    SourceMismatch = "source-mismatch",
     /// The route is for tokens of users or for those of clients themselves, and this one is not, or it cannot be told.
     SubjectRefused = "subject-refused",
     /// The token lacks a scope of the route.
@@ -231,6 +233,7 @@ impl Reason {
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SourceMismatch
             | Reason::SubjectRefused
             | Reason::ScopeMissing
             | Reason::ClaimRefused
@@ -334,6 +337,7 @@ impl Reason {
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SourceMismatch
             | Reason::ClaimUnforwardable => row(401, UNAUTHENTICATED, InvalidToken, INVALID, Caller),
             // Only said once the signature was found right: an honest client needs it to fetch a new token.
             Reason::TokenExpired => row(401, UNAUTHENTICATED, InvalidToken, "The access token expired", Caller),

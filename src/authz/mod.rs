@@ -8,9 +8,11 @@ mod objects;
 mod peers;
 mod said;
 mod scopes;
+mod source_ip;
 mod step_up;
 mod subject;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 pub use denial::{Denial, DenyingRule};
@@ -39,6 +41,8 @@ pub struct AccessRequest<'a> {
     pub head: &'a Head,
     /// Who the peer is, where the route asks.
     pub peer: Option<&'a PeerIdentity>,
+    /// The address that the proxy takes for the client's. Asked only by a rule that needs it.
+    pub source: &'a dyn Fn() -> Option<IpAddr>,
     /// The wall clock.
     pub now: UnixMillis,
 }
@@ -71,6 +75,9 @@ impl Grant {
     /// For a bound token that may do what is requested. The order is the precedence of refusals.
     pub fn token(rule: &TokenRule, bound: Bound, request: &AccessRequest<'_>) -> Result<Self, Denial> {
         let token = bound.token();
+        if let Some(source_ip) = &rule.source_ip {
+            source_ip::comes(source_ip, token, (request.source)())?;
+        }
         if let Some(subject) = &rule.subject {
             subject::admits(subject, token.claims().subject_kind)?;
         }

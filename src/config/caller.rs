@@ -152,6 +152,26 @@ impl TextKey for ForwardedFact {
     }
 }
 
+/// A claim that names an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AddressClaim(pub(super) Box<str>);
+
+impl TextKey for AddressClaim {
+    const WHAT: &'static str = "a claim";
+    const EXAMPLE: &'static str = "claim.<name>, like \"claim.ip\"";
+
+    fn parse(text: &str) -> Result<Self, Mistake> {
+        let name = text.strip_prefix("claim.").ok_or_else(|| unknown_word(text, &["claim.<name>"]))?;
+        claim_name(name, &["client_id", "sub", "iss", "scope"]).map(Self).map_err(|Mistake { finding, .. }| {
+            Mistake::new(finding, format!("Write {}: the claim that has an address.", Self::EXAMPLE))
+        })
+    }
+
+    fn restrict(schema: &mut serde_json::Value) {
+        set(schema, "pattern", r"^claim\..+$");
+    }
+}
+
 /// A claim that says whose an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OwnerClaim(pub(super) Fact);

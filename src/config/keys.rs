@@ -8,7 +8,7 @@ use crate::config::access::{
 use crate::config::addresses::{Cluster, Host, Identifier, IssuerUrl, MetadataUrl};
 use crate::config::api_keys::DigestSetting;
 use crate::config::bodies::MediaText;
-use crate::config::caller::{ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
+use crate::config::caller::{AddressClaim, ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
 use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
 use crate::config::environment::Variable;
@@ -23,6 +23,7 @@ use crate::config::peer_text::PeerText;
 use crate::config::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
 use crate::config::revocation::{Entries, OnStaleSetting};
 use crate::config::services::{KindSetting, OnErrorSetting};
+use crate::config::source_ip::{Ipv6Setting, SourceIpRule};
 use crate::config::step_up::AuthenticationContext;
 use crate::config::table::{At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default};
 use crate::config::token_form::{OptionalSetting, Places, ProfileSetting, SaysWhat, TokenClaim, TypTexts};
@@ -358,6 +359,8 @@ config_table! {
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
+        /// The claim that names the address from which a token must come.
+        source_ip: SourceIpRule = optional,
         /// Whom a token must be about: a user, or the client itself. Without it: either.
         subject: SubjectSetting = optional,
         /// What the claims of a token must say, by their names here; `all`, `any` and `not` put several together.
@@ -383,6 +386,17 @@ config_table! {
         meant: Vec<At<DoubtSetting>> = optional,
     }
     later { "on", "mode", "in_flight", "fields" }
+}
+
+config_table! {
+    /// Whence a token must come.
+    SourceIpTable {
+        /// The claim with the address, or a list of some.
+        claim: AddressClaim = required,
+        /// How IPv6 addresses are compared.
+        ipv6: Ipv6Setting = default(Ipv6Setting::Exact),
+    }
+    later {}
 }
 
 config_table! {

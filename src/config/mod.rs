@@ -52,6 +52,7 @@ mod routes;
 mod scalars;
 mod services;
 mod slips;
+mod source_ip;
 mod spots;
 mod step_up;
 mod structured;

@@ -10,10 +10,9 @@ use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::objects;
 use crate::config::peer_text::PeerText;
-use crate::config::step_up;
 use crate::config::table::At;
 use crate::config::values::Name;
-use crate::config::{api_keys, bodies};
+use crate::config::{api_keys, bodies, source_ip, step_up};
 use crate::policy::{
     Access, ApiKeys, BindingRule, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule,
     Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, SubjectKind, SubjectRule, TokenRule,
@@ -23,7 +22,7 @@ use crate::policy::{
 pub(super) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 
 /// The keys of a route that are asked of tokens only.
-const OF_TOKENS: &[&str] = &["bound", "subject", "claims", "where", "step_up"];
+const OF_TOKENS: &[&str] = &["bound", "source_ip", "subject", "claims", "where", "step_up"];
 
 /// Whether a route of the resource takes tokens.
 pub(super) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
@@ -243,6 +242,7 @@ fn access(
             },
             scopes: scopes(table),
             peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
+            source_ip: source_ip::compile(table),
             subject: table.subject.map(|subject| SubjectRule {
                 kind: match subject {
                     SubjectSetting::User => SubjectKind::User,

@@ -21,6 +21,7 @@ mod report;
 mod revocation;
 mod route_limits;
 mod slashes;
+mod source_ip;
 mod step_up;
 mod wrong;
 

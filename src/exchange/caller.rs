@@ -108,7 +108,7 @@ fn ip<'v>(connection: &dyn Connection) -> KeyValue<'v> {
 }
 
 /// The address in `ip:port`.
-fn address(connection: &dyn Connection) -> Option<IpAddr> {
+pub(super) fn address(connection: &dyn Connection) -> Option<IpAddr> {
     let source = connection.property(ConnectionProperty::SourceAddress)?;
     let source: SocketAddr = std::str::from_utf8(&source).ok()?.parse().ok()?;
     Some(source.ip())

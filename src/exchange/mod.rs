@@ -421,7 +421,9 @@ impl Exchange {
         token.acceptable(&request.resource, around.now)?;
         not_revoked(&token, request, around)?;
         let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
-        Ok(Grant::token(rule, bound, &AccessRequest { head: &request.head, peer: identity, now: around.now.wall })?)
+        let source = || caller::address(around.connection);
+        let access = AccessRequest { head: &request.head, peer: identity, source: &source, now: around.now.wall };
+        Ok(Grant::token(rule, bound, &access)?)
     }
 
     /// The same by an API key. For a source that has failed too often no key is compared: it may be guessing.

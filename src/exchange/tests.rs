@@ -20,6 +20,7 @@ mod principals;
 mod report;
 mod revocation;
 mod signed_introspection;
+mod source_ip;
 mod step_up;
 mod subjects;
 mod trust;
@@ -149,6 +150,8 @@ struct Scene {
     validates: bool,
     /// The SNI of the connection.
     server_name: &'static str,
+    /// Where it comes from.
+    source: String,
     /// What the mesh tells of it.
     principal: &'static str,
     /// Its version of TLS.
@@ -169,6 +172,7 @@ impl Scene {
             seconds: 0.0,
             validates: true,
             server_name: "",
+            source: "192.0.2.1:50000".to_owned(),
             principal: "",
             tls_version: "TLSv1.3",
         }
@@ -176,7 +180,7 @@ impl Scene {
 
     fn poll(&mut self, exchange: &mut Exchange, peer: Option<[u8; 32]>) -> Step {
         let mut connection = FakeConnection::default();
-        connection.0.insert(ConnectionProperty::SourceAddress, b"192.0.2.1:50000".to_vec());
+        connection.0.insert(ConnectionProperty::SourceAddress, self.source.clone().into_bytes());
         connection.0.insert(ConnectionProperty::RequestedServerName, self.server_name.into());
         connection.0.insert(ConnectionProperty::TlsVersion, self.tls_version.into());
         connection.0.insert(ConnectionProperty::MeshPrincipal, self.principal.into());

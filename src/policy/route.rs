@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::policy::{
-    ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, StepUp, SubjectKind,
+    ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SourceIp, StepUp, SubjectKind,
 };
 
 /// A compiled route.
@@ -135,6 +135,7 @@ impl Access {
                     && SubjectRule::demands_all_of(mine.subject.as_ref(), theirs.subject.as_ref())
                     && ClaimRule::demand_all_of(&mine.claims, &theirs.claims)
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
+                    && SourceIp::demands_all_of(mine.source_ip.as_ref(), theirs.source_ip.as_ref())
                     && StepUp::demands_all_of(mine.step_up.as_ref(), theirs.step_up.as_ref())
             }
             (Access::Key(mine), Access::Key(theirs)) => {
@@ -165,6 +166,8 @@ pub struct TokenRule {
     pub claims: Vec<Rc<ClaimRule>>,
     /// Whose the objects must be that a request names. All of these hold.
     pub objects: Vec<ObjectRule>,
+    /// Whence it must come; `None`: from anywhere.
+    pub source_ip: Option<SourceIp>,
     /// How its user must have signed in; `None`: in any way.
     pub step_up: Option<StepUp>,
 }

@@ -41,6 +41,7 @@ mod rollout;
 mod server_names;
 mod shipped;
 mod smoke;
+mod token_rules;
 mod topologies;
 mod upstream;
 mod withheld;

@@ -10,7 +10,7 @@ use boundgate::authz::{missing_scopes, scopes_missing_of_key};
 use boundgate::config::Position;
 use boundgate::config::documents::Places;
 use boundgate::exchange::AuditFacts;
-use boundgate::policy::{Access, BindingRule, Charge, Issuer, KeyRule, PeerRule, Policy, Resource, Route, TokenRule};
+use boundgate::policy::{Access, Charge, Issuer, KeyRule, PeerRule, Policy, Resource, Route, TokenRule};
 use boundgate::reason::Reason;
 use boundgate::token::Confirmation;
 use boundgate::verdict::{Detail, Refusal, Upstream, Verdict};
@@ -59,7 +59,10 @@ impl Asked<'_> {
         };
         if let Some(refusal) = refusal.filter(|_| refusing == Some(check)) {
             outcome = Outcome::Refused;
+            let denying = refusal.denying_rule().map(|denying| format!("{}: {}", denying.path, denying.because));
             let reason = refusal.reason.slug();
+            let parts = denying.into_iter().chain((!saw.is_empty()).then_some(saw));
+            saw = parts.collect::<Vec<_>>().join(", ");
             saw = if saw.is_empty() { reason.to_owned() } else { format!("{reason}: {saw}") };
         }
         Told { check, outcome, saw, rules }
@@ -170,7 +173,7 @@ impl Asked<'_> {
             (Access::Token(rule), _) => match check {
                 Check::Credential => self.credential(),
                 Check::Token => self.token(),
-                Check::Binding => self.binding(route, rule.binding),
+                Check::Binding => self.binding(route, rule),
                 _ => self.policy(route, rule),
             },
             (Access::Key(rule), _) if check == Check::Credential => self.api_key(rule),
@@ -316,7 +319,7 @@ impl Asked<'_> {
         }
     }
 
-    fn binding(&self, route: &Route, rule: BindingRule) -> Part {
+    fn binding(&self, route: &Route, rule: &TokenRule) -> Part {
         let bound = self.facts.token.as_ref().map(|token| match &token.claims().confirmation {
             Confirmation::Certificate(thumbprint) => format!("the token is bound to {}", thumbprint.to_x5t_s256()),
             Confirmation::Absent => "the token is bound to nothing".to_owned(),
@@ -326,7 +329,9 @@ impl Asked<'_> {
             None => "there is no certificate".to_owned(),
         };
         let saw = bound.into_iter().chain([certificate]).collect::<Vec<_>>().join(", ");
-        (Outcome::Passed, saw, vec![self.key(&route.origin.path, "bound", rules::binding(rule))])
+        let source = rule.source_ip.iter().map(|source| self.rule(&source.path, rules::source_ip(source)));
+        let bound = self.key(&route.origin.path, "bound", rules::binding(rule.binding));
+        (Outcome::Passed, saw, [bound].into_iter().chain(source).collect())
     }
 
     fn policy(&self, route: &Route, rule: &TokenRule) -> Part {
@@ -345,9 +350,7 @@ impl Asked<'_> {
             format!("scopes {}{missing}", list(&scopes))
         });
         let identity = rule.peers.as_ref().map(|_| self.identity());
-        let denying = self.refusal().and_then(|refusal| refusal.denying_rule());
-        let denying = denying.map(|denying| format!("{}: {}", denying.path, denying.because));
-        let saw = denying.into_iter().chain(has).chain(identity).collect::<Vec<_>>().join(", ");
+        let saw = has.into_iter().chain(identity).collect::<Vec<_>>().join(", ");
         let demanded = match &scopes {
             Some(scopes) => self.key(table, "scopes", scopes),
             None => self.key(table, "scopes", "none"),

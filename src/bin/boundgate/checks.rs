@@ -115,7 +115,10 @@ impl Check {
             | Reason::RevocationStale
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
-            Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
+            Reason::TokenUnbound
+            | Reason::CertificateMissing
+            | Reason::BindingMismatch
+            | Reason::SourceMismatch => Check::Binding,
             Reason::SubjectRefused
             | Reason::ScopeMissing
             | Reason::ClaimRefused

@@ -5,6 +5,7 @@
 //! Not here: what is told of each check (`asked`), what stands in for the proxy (`proxy`).
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -55,6 +56,9 @@ pub struct ExplainOptions {
     /// The client certificate of the connection (PEM); it counts as validated by the proxy
     #[arg(long, value_name = "FILE")]
     peer: Option<PathBuf>,
+    /// The address that the request comes from; by default 192.0.2.1
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
     /// What the mesh has found out of the caller, where `peer.from` is mesh-principal: a SPIFFE ID
     #[arg(long, value_name = "ID")]
     principal: Option<String>,
@@ -132,7 +136,8 @@ fn asked(options: &ExplainOptions, configurations: &[Configuration]) -> Result<A
     };
     // The monotonic clock means nothing here: nothing has happened before.
     let now = Now { wall: time(options)?, mono: MonoNanos::from_nanos(1_000_000_000_000) };
-    let connection = Tls { certificate: certificate.as_ref(), principal: options.principal.as_deref() };
+    let connection =
+        Tls { certificate: certificate.as_ref(), principal: options.principal.as_deref(), source: options.source };
     let (facts, verdict) = decide(policy, head, &connection, &Answers { keys, said }, now)?;
     let places = document.places();
     let asked = Asked {

@@ -399,3 +399,40 @@ fn an_opaque_token_needs_what_its_issuer_would_say() {
     let (exit, _, err) = said(&scene);
     assert!(exit == ExitCode::from(NOT_ASKED) && err.contains("--introspection"), "{err}");
 }
+
+#[test]
+fn each_rule_of_a_token_is_explained_with_its_line_and_no_value_of_the_token() {
+    let scene = Scene::new("rules");
+    let token = scene.token(&["--claims", r#"{"sub":"sub-1","tenant":"secretive","acr":"pwd","ip":"198.51.100.7"}"#]);
+    for (rule, by, reason, told) in [
+        (
+            "claims: { tenant: acme }",
+            "policy",
+            "claim-refused",
+            r#"claim.tenant is "acme"  <- resources[0].routes[1].claims.tenant (14:"#,
+        ),
+        ("where: { id: sub }", "policy", "object-mismatch", "id is sub  <- resources[0].routes[1].where.id (14:"),
+        ("subject: client", "policy", "subject-refused", "subject client  <- resources[0].routes[1].subject (14:"),
+        (
+            "step_up: { acr: [mfa] }",
+            "policy",
+            "authentication-insufficient",
+            "acr mfa  <- resources[0].routes[1].step_up (14:",
+        ),
+        (
+            "source_ip: claim.ip",
+            "binding",
+            "source-mismatch",
+            "source_ip claim.ip  <- resources[0].routes[1].source_ip (14:",
+        ),
+    ] {
+        scene.write("config.yaml", &CONFIG.replace("scopes: [read:orders]", rule));
+        let said = scene.of_alice("GET /orders/7", &token);
+        refused(&said, by, reason, told);
+        assert!(!said.1.contains("secretive") && !said.1.contains("198.51.100.7"), "{}", said.1);
+        assert!(check(&said.1, by)[0].contains(&format!("{reason}: resources[0].routes[1].")), "{}", said.1);
+    }
+    scene.write("config.yaml", &CONFIG.replace("scopes: [read:orders]", "source_ip: claim.ip"));
+    let (alice, from) = (scene.path("alice"), ["--source", "198.51.100.7"]);
+    passes(&scene.explain("GET /orders/7", &[&["--token", &token, "--peer", &alice][..], &from].concat()));
+}

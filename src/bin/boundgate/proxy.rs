@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use boundgate::host::{Cas, Conflict, Connection, ConnectionProperty, Digest, Expect, Host, NativeVerdict};
 use boundgate::policy::{Discovery, Issuer, JwksAt, KeySource, Policy};
@@ -108,10 +109,12 @@ pub struct Tls<'c> {
     pub certificate: Option<&'c First>,
     /// Of the mesh.
     pub principal: Option<&'c str>,
+    /// Where it comes from.
+    pub source: Option<IpAddr>,
 }
 
 /// From the addresses that stand in no network (RFC 5737).
-const SOURCE: &[u8] = b"192.0.2.1:50000";
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Connection for Tls<'_> {
     fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>> {
@@ -119,7 +122,9 @@ impl Connection for Tls<'_> {
         match property {
             ConnectionProperty::MeshPrincipal => Some(self.principal?.as_bytes().to_vec()),
             ConnectionProperty::TlsVersion => Some(b"TLSv1.3".to_vec()),
-            ConnectionProperty::SourceAddress => Some(SOURCE.to_vec()),
+            ConnectionProperty::SourceAddress => {
+                Some(SocketAddr::new(self.source.unwrap_or(SOURCE), 50_000).to_string().into_bytes())
+            }
             ConnectionProperty::PeerDigest => {
                 let digest = certificate()?.thumbprint;
                 Some(digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes())

@@ -98,7 +98,10 @@ fn row(document: &Document, places: &Places<'_>, policy: &Policy, resource: &Res
         Access::Key(rule) => (None, rules::scopes(&rule.scopes), rule.peers.as_ref()),
     };
     let rules = match &route.access {
-        Access::Token(rule) => rules::of_token(rule).into_iter().map(|(_, says)| says).collect(),
+        Access::Token(rule) => {
+            let source = rule.source_ip.iter().map(rules::source_ip);
+            source.chain(rules::of_token(rule).into_iter().map(|(_, says)| says)).collect()
+        }
         Access::Public | Access::Peer(_) | Access::Key(_) => Vec::new(),
     };
     let (line, column) = places.of(&route.origin.path).map(|Position { line, column }| (line, column)).unzip();
@@ -235,6 +238,25 @@ api_keys:
         assert!(
             out.ends_with("refused.\nBut (report): there refusals are only reported, so that everything passes.\n")
         );
+    }
+
+    #[test]
+    fn rules_of_a_token_stand_with_what_a_route_demands() {
+        let rules = "subject: user, source_ip: { claim: claim.ip, ipv6: /64 }, claims: { roles: { contains: clerk } }, \
+                     where: { query.account: [sub, claim.accounts] }, step_up: { acr: [mfa], max_age: 5m }";
+        let text = CONFIG.replace("scopes: { all: [a], any: [b, c] }", rules);
+        let demands = [
+            "source_ip claim.ip, IPv6 by its /64",
+            "subject user",
+            "claim.roles contains \"clerk\"",
+            "query.account is sub or claim.accounts",
+            "acr mfa, signed in within 300 s",
+        ];
+        let (_, out, err) = told("rules", &text, false);
+        assert!(out.contains(&format!("  {}  ", demands.join("; "))), "{out}{err}");
+        let (_, out, _) = told("rules-json", &text, true);
+        let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(rows[0]["rules"], serde_json::json!(demands));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use boundgate::policy::{
-    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, ObjectRule, PeerRule, Quota, ScopeRule, StepUp,
-    TokenRule,
+    Access, BindingRule, Charge, Counts, Fact, Limit, MethodSet, Mode, ObjectRule, PeerRule, Quota, ScopeRule,
+    SourceIp, StepUp, TokenRule,
 };
 
 pub fn mode(mode: Mode) -> &'static str {
@@ -50,7 +50,7 @@ pub fn peers(rule: &PeerRule) -> Vec<String> {
     rule.0.iter().map(ToString::to_string).collect()
 }
 
-/// What a token must be and say beyond its scopes and its peer: each rule with the place where it is written.
+/// What a token must be and say beyond its scopes, its peer and its source: each rule with the place where it is written.
 pub fn of_token(rule: &TokenRule) -> Vec<(&str, String)> {
     let subject = rule.subject.iter().map(|subject| (&*subject.path, format!("subject {}", subject.kind)));
     let claims = rule.claims.iter().map(|claim| (&*claim.path, claim.demand.to_string()));
@@ -74,6 +74,12 @@ fn step_up(rule: &StepUp) -> String {
     let acr = (!rule.contexts.is_empty()).then(|| format!("acr {}", rule.contexts.join(" or ")));
     let age = rule.max_age.map(|age| format!("signed in within {} s", age.as_secs()));
     acr.into_iter().chain(age).collect::<Vec<_>>().join(", ")
+}
+
+/// From where a token must come.
+pub fn source_ip(rule: &SourceIp) -> String {
+    let subnet = if rule.whole_64 { ", IPv6 by its /64" } else { "" };
+    format!("source_ip claim.{}{subnet}", rule.claim)
 }
 
 /// The limit of a route by its name, and what is unusual about it.
