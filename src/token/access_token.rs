@@ -203,6 +203,7 @@ fn reason(fault: JwsFault) -> Reason {
         | JwsFault::Json
         | JwsFault::Critical
         | JwsFault::OfferedKey
+        | JwsFault::NoKey
         | JwsFault::OtherForm
         | JwsFault::Member => Reason::TokenMalformed,
     }

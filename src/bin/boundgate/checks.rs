@@ -115,7 +115,20 @@ impl Check {
             | Reason::RevocationStale
             | Reason::Overloaded
             | Reason::FilterUnavailable => Check::Token,
-            Reason::TokenUnbound | Reason::CertificateMissing | Reason::BindingMismatch => Check::Binding,
+            Reason::TokenUnbound
+            | Reason::CertificateMissing
+            | Reason::BindingMismatch
+            | Reason::SchemeMismatch
+            | Reason::ProofMissing
+            | Reason::ProofRepeated
+            | Reason::ProofMalformed
+            | Reason::ProofElsewhere
+            | Reason::ProofUntimely
+            | Reason::NonceNeeded
+            | Reason::KeyMismatch
+            | Reason::ProofInvalid
+            | Reason::ProofReplayed
+            | Reason::ProofsCrowded => Check::Binding,
             Reason::SubjectRefused
             | Reason::ScopeMissing
             | Reason::ClaimRefused
