@@ -364,3 +364,21 @@ fn a_token_of_keycloak_for_a_key_needs_its_proof() {
     let without = of_keycloak(Value::Null);
     assert_eq!(refused(scene.run(&get("/plain").token(&without))).reason, Reason::ConfirmationUnusable);
 }
+
+#[test]
+fn an_opaque_token_for_a_key_needs_its_proof() {
+    let mut config = config();
+    let main = &mut config["issuers"]["main"];
+    main.as_object_mut().unwrap().retain(|key, _| key == "issuer");
+    main["introspection"] = json!({"cluster": "as", "uri": "https://as.example.com/introspect"});
+    let mut scene = Scene::new(&config);
+    let client = Client::new(KEY, &format!("{ORIGIN}/key"), "opaque", 0.0);
+    let mut answer = introspection::active();
+    answer["cnf"] = json!({"jkt": client.jkt()});
+    answer["token_type"] = json!("DPoP");
+    let request = get("/key").header("authorization", "DPoP opaque").header("dpop", &client.proof());
+    forwarded(scene.told(&request, introspection::said(200, answer.to_string().into_bytes())));
+    assert_eq!(refused(scene.run(&request)).reason, Reason::ProofReplayed);
+    let bearer = get("/key").header("authorization", "Bearer opaque");
+    assert_eq!(refused(scene.run(&bearer)).reason, Reason::SchemeMismatch);
+}
