@@ -103,14 +103,36 @@ reasons! {
     AudienceMismatch = "audience-mismatch",
     /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate.
     TokenRevoked = "token-revoked",
-    /// The route demands a bound token and this one has no `cnf`.
+    /// The route demands a token that is bound as its `bound` says, and this one is not.
     TokenUnbound = "token-unbound",
-    /// The token's `cnf` is malformed, or names no method understood here.
+    /// The token's `cnf` is malformed, or names no method understood here: a key, where the resource has no `origin`.
     ConfirmationUnusable = "confirmation-unusable",
     /// The token is bound to a certificate and the connection has none.
     CertificateMissing = "certificate-missing",
     /// The token is bound to another certificate than the connection's.
     BindingMismatch = "binding-mismatch",
+    /// A token that names a key came as `Bearer`, or one that names none as `DPoP`.
+    SchemeMismatch = "scheme-mismatch",
+    /// The token names a key, and no proof of it was sent in `DPoP`.
+    ProofMissing = "proof-missing",
+    /// Several proofs were sent, in one field or in more.
+    ProofRepeated = "proof-repeated",
+    /// The proof is no JWS of `typ: dpop+jwt` with a public key and all claims, or by an algorithm that the resource does not take.
+    ProofMalformed = "proof-malformed",
+    /// The proof is for another method, another URI (`origin` of the resource and the path) or another token.
+    ProofElsewhere = "proof-elsewhere",
+    /// The proof is older than `dpop.max_age`, or from further in the future than `dpop.leeway`.
+    ProofUntimely = "proof-untimely",
+    /// The resource demands a nonce of this proxy, and the proof has none that is good now. Normal for a client's first request.
+    NonceNeeded = "nonce-needed",
+    /// The proof is by another key than the token names.
+    KeyMismatch = "key-mismatch",
+    /// The signature of the proof is wrong.
+    ProofInvalid = "proof-invalid",
+    /// The proof was used before.
+    ProofReplayed = "proof-replayed",
+    /// More proofs came at once than can be remembered; refused rather than forgotten.
+    ProofsCrowded = "proofs-crowded",
     /// The token is for another source address than the connection's, or it cannot be told.
     SourceMismatch = "source-mismatch",
     /// The route is for tokens of users or for those of clients themselves, and this one is not, or it cannot be told.
@@ -179,6 +201,10 @@ pub enum ChallengeKind {
     InsufficientScope,
     /// `error="insufficient_user_authentication"` (RFC 9470 §3).
     InsufficientAuthentication,
+    /// `error="invalid_dpop_proof"` (RFC 9449 §7.1).
+    InvalidProof,
+    /// `error="use_dpop_nonce"` (RFC 9449 §9).
+    UseNonce,
     /// Of API keys, for which no scheme is registered: `ApiKey` and the realm.
     ApiKey,
 }
@@ -233,6 +259,8 @@ impl Reason {
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SchemeMismatch
+            | Reason::KeyMismatch
             | Reason::SourceMismatch
             | Reason::SubjectRefused
             | Reason::ScopeMissing
@@ -269,6 +297,15 @@ impl Reason {
             | Reason::ApiKeyInvalid
             | Reason::ApiKeyExpired
             | Reason::ApiKeyScopeMissing
+            | Reason::ProofMissing
+            | Reason::ProofRepeated
+            | Reason::ProofMalformed
+            | Reason::ProofElsewhere
+            | Reason::ProofUntimely
+            | Reason::NonceNeeded
+            | Reason::ProofInvalid
+            | Reason::ProofReplayed
+            | Reason::ProofsCrowded
             | Reason::SourceLockedOut
             | Reason::OverLimit
             | Reason::LimitCrowded
@@ -282,7 +319,8 @@ impl Reason {
     /// The row of this reason.
     pub const fn row(self) -> Row {
         use ChallengeKind::{
-            ApiKey, Bare, InsufficientAuthentication, InsufficientScope, InvalidRequest, InvalidToken,
+            ApiKey, Bare, InsufficientAuthentication, InsufficientScope, InvalidProof, InvalidRequest, InvalidToken,
+            UseNonce,
         };
         use Fault::{Caller, Dependency, Proxy};
 
@@ -337,10 +375,20 @@ impl Reason {
             | Reason::ConfirmationUnusable
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SchemeMismatch
+            | Reason::KeyMismatch
             | Reason::SourceMismatch
             | Reason::ClaimUnforwardable => row(401, UNAUTHENTICATED, InvalidToken, INVALID, Caller),
             // Only said once the signature was found right: an honest client needs it to fetch a new token.
             Reason::TokenExpired => row(401, UNAUTHENTICATED, InvalidToken, "The access token expired", Caller),
+            Reason::ProofMissing => row(401, UNAUTHENTICATED, InvalidProof, "A DPoP proof is required", Caller),
+            Reason::ProofRepeated
+            | Reason::ProofMalformed
+            | Reason::ProofElsewhere
+            | Reason::ProofUntimely
+            | Reason::ProofInvalid
+            | Reason::ProofReplayed => row(401, UNAUTHENTICATED, InvalidProof, "The DPoP proof is invalid", Caller),
+            Reason::NonceNeeded => row(401, UNAUTHENTICATED, UseNonce, "The DPoP proof needs a nonce", Caller),
             Reason::ScopeMissing => row(
                 403,
                 PERMISSION_DENIED,
@@ -378,7 +426,9 @@ impl Reason {
             | Reason::IntrospectionUnavailable
             | Reason::RevocationStale
             | Reason::LimiterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Dependency),
-            Reason::Overloaded | Reason::FilterUnavailable => row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy),
+            Reason::ProofsCrowded | Reason::Overloaded | Reason::FilterUnavailable => {
+                row(503, UNAVAILABLE_STATUS, NO, UNAVAILABLE, Proxy)
+            }
         }
     }
 }
@@ -408,6 +458,8 @@ mod tests {
                 ChallengeKind::Bare,
                 ChallengeKind::InvalidToken,
                 ChallengeKind::InsufficientAuthentication,
+                ChallengeKind::InvalidProof,
+                ChallengeKind::UseNonce,
                 ChallengeKind::ApiKey,
             ];
             assert_eq!(row.status == 401, of_401.contains(&row.challenge));

@@ -90,15 +90,16 @@ config_settings! {
 config_settings! {
     /// How a token is bound to its sender.
     BoundSetting {
+        /// The token must be bound to the client certificate or to a key.
+        Any = "any",
         /// The token must be bound to the client certificate (RFC 8705).
         Mtls = "mtls",
+        /// The token must be bound to a key, and come with a proof of it (RFC 9449).
+        Dpop = "dpop",
         /// A token without `cnf` passes; one with `cnf` is held to it.
         WhenBound = "when-bound",
     }
-    refused {
-        "any" => "\"any\" is not supported yet", "It arrives with DPoP support. Write \"mtls\" or \"when-bound\".";
-        "dpop" => "\"dpop\" is not supported yet", "It arrives with DPoP support. Write \"mtls\" or \"when-bound\".";
-    }
+    refused {}
 }
 
 config_settings! {

@@ -21,7 +21,7 @@ pub(super) fn check(table: &ResourceTable, issuers: &[(&Place, Rc<Issuer>)], fin
         check_issuer(at, issuer, findings);
     }
     for At { value: route, .. } in table.routes.iter().flatten() {
-        if route.access == AccessSetting::Token && route.bound == BoundSetting::WhenBound {
+        if route.access == AccessSetting::Token && route.bound == Some(BoundSetting::WhenBound) {
             findings.add(
                 &route.at.key("bound"),
                 "lets tokens pass that are not bound, which profile: fapi2 of the resource forbids",

@@ -11,6 +11,7 @@ use crate::config::bodies::MediaText;
 use crate::config::caller::{AddressClaim, ForwardedFact, HeaderName, LimitKey, MarkName, StrippedName};
 use crate::config::claims::{Bound, ClaimDemands, Words};
 use crate::config::doubts::DoubtSetting;
+use crate::config::dpop::OriginUrl;
 use crate::config::environment::Variable;
 use crate::config::finding::{Findings, Place};
 use crate::config::introspection::{AskedSetting, ClientAuthSetting, OwnClientId};
@@ -67,7 +68,7 @@ config_table! {
         /// The longest access token that is looked at, in bytes. Longer ones are refused.
         max_token_bytes: Count<512, 65_536> = default(Count(16_384)),
     }
-    later { "sources", "introspection", "dpop" }
+    later { "sources", "introspection" }
 }
 
 config_table! {
@@ -157,7 +158,7 @@ config_table! {
         /// What a warning doubts about it, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "dpop" }
+    later {}
 }
 
 config_table! {
@@ -310,6 +311,11 @@ config_table! {
         realm: Label = optional,
         /// The `resource_metadata` of challenges (RFC 9728).
         resource_metadata: MetadataUrl = optional,
+        /// Where clients find it, as their proofs of possession say (`htu`, RFC 9449): https, host, and the path that a hop in front
+        /// takes away. With it, tokens may be bound to a key.
+        origin: OriginUrl = optional,
+        /// What proofs of possession have to be like. Needs `origin`.
+        dpop: DpopTable = table,
         /// What the upstream is told about the caller.
         forward: ForwardTable = table,
         /// What the claims of every token must say here, besides what its route demands.
@@ -321,7 +327,24 @@ config_table! {
         /// What a warning doubts about it or one of its routes, and is meant.
         meant: Vec<At<DoubtSetting>> = optional,
     }
-    later { "origin", "dpop", "step_up" }
+    later { "step_up" }
+}
+
+config_table! {
+    /// What proofs of possession have to be like (RFC 9449).
+    DpopTable {
+        /// What they may be signed with. Without it: ES256, PS256, Ed25519 and EdDSA.
+        algorithms: Vec<At<AlgorithmName>> = optional,
+        /// Whether each needs a nonce that this proxy has handed out.
+        nonce: bool = default(false),
+        /// How old one may be, by its `iat`.
+        max_age: Span<1, 300> = default(Span::seconds(60)),
+        /// How far in the future its `iat` may lie.
+        leeway: Span<0, 60> = default(Span::seconds(10)),
+        /// Whether it goes upstream.
+        forward: bool = default(false),
+    }
+    later {}
 }
 
 config_table! {
@@ -353,8 +376,8 @@ config_table! {
         methods: Vec<At<Method>> = optional,
         /// Who may pass.
         access: AccessSetting = default(AccessSetting::Token),
-        /// How a token must be bound to its sender.
-        bound: BoundSetting = default(BoundSetting::Mtls),
+        /// How a token must be bound to its sender. Without it: `any` where the resource has an `origin`, else `mtls`.
+        bound: BoundSetting = optional,
         /// Scopes a token, or the client of an API key, must have: a list means all of them.
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.

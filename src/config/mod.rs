@@ -24,6 +24,7 @@ mod defined;
 #[cfg(feature = "cli")]
 pub mod documents;
 mod doubts;
+mod dpop;
 mod elsewhere;
 mod environment;
 #[cfg(feature = "cli")]

@@ -129,7 +129,11 @@ pub(super) fn check(table: &ResourceTable, source: &PeerSource, findings: &mut F
     for At { value: route, at } in table.routes.iter().flatten() {
         let bound = at.key("bound");
         let takes_tokens = route.access == AccessSetting::Token && !findings.touch(&at.key("access"));
-        if takes_tokens && route.bound == BoundSetting::Mtls && !findings.touch(&bound) {
+        let by_certificate = match route.bound {
+            Some(bound) => bound == BoundSetting::Mtls,
+            None => table.origin.is_none(),
+        };
+        if takes_tokens && by_certificate && !findings.touch(&bound) {
             findings.add(
                 &bound,
                 "mtls needs the certificate of the caller, and with peer.from: mesh-principal there is none, so that no token would pass",

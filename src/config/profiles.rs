@@ -23,13 +23,13 @@ fn keys_of(profile: ProfileSetting) -> &'static str {
     match profile {
         ProfileSetting::Rfc9068 => "{}",
         // An ID token says `typ: ID` in its claims, a refresh token `typ: Refresh`, and a token that must come with a proof
-        // of a key `typ: DPoP`, whatever its cnf says. Lightweight tokens may lack sub. Each user's token has a session (`sid`); the
-        // client's own names it a second time, and a lightweight one does not.
+        // of a key `typ: DPoP`, which is held to that where its claims are read. Lightweight tokens may lack sub. Each user's token
+        // has a session (`sid`); the client's own names it a second time, and a lightweight one does not.
         ProfileSetting::Keycloak => {
             r#"{
                 "typ": ["at+jwt", "JWT"],
                 "claims": { "client_id": "azp", "roles": { "path": ["realm_access", "roles"] } },
-                "required_claims": { "typ": "Bearer" },
+                "required_claims": { "typ": ["Bearer", "DPoP"] },
                 "client_tokens": { "client_id": "{client_id}" },
                 "user_tokens": { "sid": true },
                 "optional_claims": ["sub"]

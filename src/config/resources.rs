@@ -7,6 +7,7 @@ use crate::config::access::{ModeSetting, ResourceProfileSetting, TlsFloorSetting
 use crate::config::api_keys;
 use crate::config::caller::{FilterStateKey, ForwardedFact, HeaderName};
 use crate::config::defined::Defined;
+use crate::config::dpop;
 use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::hosts::Claims;
@@ -135,8 +136,10 @@ fn resource(
     let of_hops = whole.conveyed.iter().flat_map(|header| header.fields());
     let of_hops = of_hops.map(|header| (*header, "is read as the word of trusted hops, and never goes on"));
     let of_keys = keys.iter().map(|keys| (&*keys.header, "carries API keys, and never goes on"));
-    let forward = forward(&table.forward, &of_hops.chain(of_keys).collect::<Vec<_>>(), findings);
+    let dpop = dpop::compile(table, profile, findings);
+    let mut forward = forward(&table.forward, &of_hops.chain(of_keys).collect::<Vec<_>>(), findings);
 
+    forward.proof = dpop.as_ref().is_none_or(|rule| rule.forward);
     first.as_ref()?;
     Some(Resource {
         origin: Origin { name: name.into(), path: table.at.as_str().into() },
@@ -149,6 +152,7 @@ fn resource(
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
         unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
         issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),
+        dpop,
         routes,
         forward,
         hosts,
@@ -214,7 +218,7 @@ fn forward(table: &ForwardTable, ending: &[(&str, &str)], findings: &mut Finding
             keep.push(name.clone());
         }
     }
-    ForwardRule { headers, filter_state, token: table.token, strip, keep }
+    ForwardRule { headers, filter_state, token: table.token, proof: true, strip, keep }
 }
 
 fn told(

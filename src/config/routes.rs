@@ -3,9 +3,10 @@
 
 use std::rc::Rc;
 
-use crate::config::access::{AccessSetting, BoundSetting, LimitNames, ParameterName, Scope, SubjectSetting};
+use crate::config::access::{AccessSetting, LimitNames, ParameterName, Scope, SubjectSetting};
 use crate::config::defined::Defined;
 use crate::config::doubts::DoubtSetting;
+use crate::config::dpop;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ResourceTable, RouteTable};
 use crate::config::objects;
@@ -14,8 +15,8 @@ use crate::config::table::At;
 use crate::config::values::Name;
 use crate::config::{api_keys, bodies, source_ip, step_up};
 use crate::policy::{
-    Access, ApiKeys, BindingRule, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule,
-    Route, RouteConflict, Routes, RoutesBuilder, ScopeRule, SubjectKind, SubjectRule, TokenRule,
+    Access, ApiKeys, Charge, Charges, Counts, Fact, KeyRule, Limit, MethodSet, Origin, Pattern, PeerRule, Route,
+    RouteConflict, Routes, RoutesBuilder, ScopeRule, SubjectKind, SubjectRule, TokenRule,
 };
 
 /// What most services have, for remedies.
@@ -236,10 +237,7 @@ fn access(
             Some(Access::Peer(peers?))
         }
         AccessSetting::Token => Some(Access::Token(TokenRule {
-            binding: match table.bound {
-                BoundSetting::Mtls => BindingRule::Mtls,
-                BoundSetting::WhenBound => BindingRule::WhenBound,
-            },
+            binding: dpop::binding(table, whole, findings),
             scopes: scopes(table),
             peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
             source_ip: source_ip::compile(table),

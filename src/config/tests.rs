@@ -4,6 +4,7 @@ mod api_keys;
 mod bodies;
 mod claim_rules;
 mod doubts;
+mod dpop;
 mod fapi;
 mod first_users;
 mod forms;

@@ -3,12 +3,13 @@
 
 use std::rc::Rc;
 
+use crate::binding::dpop::ProofFault;
 use crate::exchange::InteractionId;
 use crate::http::{AnswerForm, HeaderMap};
 use crate::peer::{PeerIdentity, Thumbprint, Unused};
 use crate::policy::{ApiKey, Event, Limit, Policy, Resource, Route};
 use crate::time::UnixMillis;
-use crate::token::{AccessToken, Claimed};
+use crate::token::{AccessToken, Claimed, Scheme};
 use crate::verdict::Refusal;
 
 /// The longest request id that is told, in bytes.
@@ -69,6 +70,12 @@ pub struct AuditFacts {
     pub token: Option<Rc<AccessToken>>,
     /// The API key, once it was found right.
     pub api_key: Option<Rc<ApiKey>>,
+    /// How the token came.
+    pub scheme: Option<Scheme>,
+    /// The nonce that the client's next proof is to have, where it has not got it.
+    pub nonce: Option<Box<str>>,
+    /// What is wrong with the proof of the token's key.
+    pub proof_fault: Option<ProofFault>,
     /// What a token says of itself that was refused before that.
     pub claimed: Option<Box<Claimed>>,
 }
@@ -92,6 +99,8 @@ impl AuditFacts {
         Refusal {
             resource: self.resource.clone(),
             route: self.route.clone(),
+            scheme: self.scheme,
+            nonce: self.nonce.clone(),
             request_id: self.request_id.clone(),
             ..refusal
         }

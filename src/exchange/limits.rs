@@ -10,7 +10,7 @@ use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
 use crate::exchange::{RoutedRequest, Surroundings};
 use crate::host::Connection;
-use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take};
+use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take, venture};
 use crate::policy::{Allowance, Charge, Charges, Condition, Event, Limit};
 use crate::verdict::Refusal;
 use crate::worker::{Counter, ExchangeId};
@@ -150,6 +150,22 @@ impl<'c> Caller<'c> {
             return Ok(());
         }
         spend(&demands, around.worker.limits(), around.host, around.now.mono).map_err(Refusal::locked_out)
+    }
+
+    /// Has the source pay for a verification before it is made, and gives that back where it comes out well: an honest caller has a proof
+    /// verified with every request.
+    pub(super) fn venture<T>(
+        &self,
+        around: &Surroundings<'_>,
+        work: impl FnOnce() -> Option<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let charges = self.of_sources().filter(|charge| charge.limit.counts.verification());
+        let demands = self.demands(charges, around);
+        if demands.is_empty() {
+            return Ok(work());
+        }
+        let made = venture(&demands, around.worker.limits(), around.host, around.now.mono, work);
+        made.map_err(Refusal::locked_out)
     }
 
     /// Counts a refusal of ours with this status, by those of the route's limits, and says what it makes of what was seen

@@ -19,6 +19,7 @@ mod interaction;
 mod introspect;
 mod limits;
 mod outcome;
+mod proof;
 mod settling;
 #[cfg(test)]
 mod simulation;
@@ -44,7 +45,7 @@ use unrouted::{Unrouted, never_passes};
 use verify::verify;
 
 use crate::authz::{AccessRequest, Grant};
-use crate::binding::bind;
+use crate::binding::{Binding, bind};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
 use crate::peer::{Noticed, Peer, PeerIdentity};
@@ -339,7 +340,7 @@ impl Exchange {
         if self.facts.token.is_some() || !reason.is_of_token() {
             return None;
         }
-        let raw = presented(&request.head, self.policy.max_token_bytes).ok()?;
+        let raw = presented(&request.head, self.policy.max_token_bytes, request.resource.dpop.is_some()).ok()?;
         if is_opaque(raw.as_bytes()) && asked_about(raw.as_bytes(), &request.resource).is_some() {
             return None;
         }
@@ -408,7 +409,8 @@ impl Exchange {
             Access::Key(rule) => return self.authorise_by_key(rule, request, identity, around),
             Access::Token(rule) => rule,
         };
-        let raw = presented(&request.head, self.policy.max_token_bytes)?;
+        let raw = presented(&request.head, self.policy.max_token_bytes, request.resource.dpop.is_some())?;
+        self.facts.scheme = Some(raw.scheme());
         let token = match told {
             Some(told) => introspect::hear(told, raw, &self.policy, &mut self.facts.claimed, around)?,
             None => match around.worker.verified(raw, &request.resource, around.now) {
@@ -420,7 +422,14 @@ impl Exchange {
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
         not_revoked(&token, request, around)?;
-        let bound = bind(token, request.holder.as_ref().and_then(Holder::peer).as_ref(), rule.binding)?;
+        let peer = request.holder.as_ref().and_then(Holder::peer);
+        let bound = match bind(token, raw.scheme(), peer.as_ref(), rule.binding, &request.resource)? {
+            Binding::Holds(bound) => bound,
+            Binding::OwesProof(by_key) => {
+                let source = Caller::of(request, None, identity, around.now.wall);
+                self.prove(by_key, raw, request, &source, around)?
+            }
+        };
         let source = || caller::address(around.connection);
         let access = AccessRequest { head: &request.head, peer: identity, source: &source, now: around.now.wall };
         Ok(Grant::token(rule, bound, &access)?)

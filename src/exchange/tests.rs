@@ -17,6 +17,7 @@ mod limits;
 mod objects;
 mod peers;
 mod principals;
+mod proofs;
 mod report;
 mod revocation;
 mod signed_introspection;

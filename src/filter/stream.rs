@@ -49,6 +49,8 @@ pub struct Stream {
     resource: Option<Rc<Resource>>,
     /// What its answer carries, whoever makes that.
     interaction: Option<InteractionId>,
+    /// The nonce that the client's next proof is to have, where it has not got it.
+    nonce: Option<Box<str>>,
     /// Whether trailers came while the head waited; they go on with it.
     trailers_wait: bool,
 }
@@ -94,6 +96,7 @@ impl Stream {
             head_bytes: None,
             resource: None,
             interaction: None,
+            nonce: None,
             trailers_wait: false,
         };
         let now = now();
@@ -155,6 +158,7 @@ impl Stream {
     pub fn response_head(&mut self, fields: usize, ends: bool, engine: &Engine) {
         self.note_denial(fields);
         self.number_interaction();
+        self.hand_out_nonce();
         if let State::Forwarded(forwarded) = &mut self.state {
             forwarded.response_head(ends, &self.policy, engine);
         }
@@ -211,6 +215,15 @@ impl Stream {
         }
     }
 
+    /// Puts the nonce on the response that the client's next proof is to have (RFC 9449 §8.2). It is for this client alone.
+    fn hand_out_nonce(&self) {
+        if let Some(nonce) = &self.nonce {
+            // The response goes on without it if the proxy refuses it: the next request is told again.
+            let _ = headers::set(Map::Response, "dpop-nonce", nonce);
+            let _ = headers::set(Map::Response, "cache-control", "no-store");
+        }
+    }
+
     /// Has the record say that what went on here was refused behind, if the answer, which has so many `fields`, is the interlock's
     /// or its like.
     fn note_denial(&self, fields: usize) {
@@ -250,6 +263,7 @@ impl Stream {
         let Decided { verdict, facts, at } = decided;
         self.resource.clone_from(&facts.resource);
         self.interaction.clone_from(&facts.interaction);
+        self.nonce.clone_from(&facts.nonce);
         let verdict = carried_out(verdict, &self.policy.mark, engine);
         engine.metrics.decided(&verdict);
         set_filter_state(&self.policy.mark.audit, &audit_record(&facts, (&verdict).into()));

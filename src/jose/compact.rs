@@ -1,7 +1,7 @@
 //! A JWS in compact serialisation (RFC 7515 §7.1), parsed strictly. In: the token's bytes. Out: [`Compact`], whose
 //! signature nobody has verified yet, or the fault.
 
-use crate::jose::{Algorithm, base64url};
+use crate::jose::{Algorithm, EmbeddedKey, base64url};
 use crate::json::{Bounds, Object, Value, parse};
 
 /// The longest `kid`.
@@ -9,9 +9,9 @@ const MAX_KID: usize = 128;
 /// The longest `typ`.
 const MAX_TYP: usize = 64;
 
-/// Header members that offer a key (RFC 7515 §4.1.2–6). A key that comes with the token proves nothing. `x5t` and
-/// `x5t#S256` only name one, as `kid` does: large issuers send them, and nothing here reads them.
-const OFFERED_KEYS: [&str; 4] = ["jku", "jwk", "x5u", "x5c"];
+/// Header members that offer a key (RFC 7515 §4.1.2–6), besides `jwk`. A key that comes with the token proves nothing. `x5t`
+/// and `x5t#S256` only name one, as `kid` does: large issuers send them, and nothing here reads them.
+const OFFERED_KEYS: [&str; 3] = ["jku", "x5u", "x5c"];
 /// Header members of encrypted, compressed or detached content (RFC 7516 §4.1, RFC 7518 §4, RFC 7797 §3): not a plain JWS.
 const OTHER_FORMS: [&str; 10] = ["enc", "zip", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "b64"];
 
@@ -49,6 +49,8 @@ pub enum JwsFault {
     Critical,
     /// The header offers a key.
     OfferedKey,
+    /// The header lacks the public key that it must carry.
+    NoKey,
     /// The header belongs to another form: encrypted, compressed, unencoded, nested.
     OtherForm,
     /// `kid`, `typ` or `cty` is no text, too long, or holds control characters.
@@ -64,6 +66,7 @@ impl JwsFault {
             JwsFault::Algorithm => "no known alg",
             JwsFault::Critical => "the header has crit",
             JwsFault::OfferedKey => "the header offers a key",
+            JwsFault::NoKey => "the header has no jwk that is a public key",
             JwsFault::OtherForm => "encrypted, compressed, nested or in another form",
             JwsFault::Member => "kid, typ or cty is no short text",
         }
@@ -73,6 +76,32 @@ impl JwsFault {
 impl<'t> Compact<'t> {
     /// Parses `header.payload.signature`. The caller bounds the length.
     pub fn parse(token: &'t [u8]) -> Result<Self, JwsFault> {
+        let (header, rest) = Parts::of(token)?;
+        if header.get("jwk").is_some() {
+            return Err(JwsFault::OfferedKey);
+        }
+        rest.with(Header::read(&header)?)
+    }
+
+    /// The same for a JWS whose header must carry the public key that made it, and offers no other.
+    pub fn parse_with_key(token: &'t [u8]) -> Result<(Self, EmbeddedKey), JwsFault> {
+        let (header, rest) = Parts::of(token)?;
+        let jwk = header.get("jwk").and_then(Value::as_object).ok_or(JwsFault::NoKey)?;
+        let key = EmbeddedKey::from_jwk(jwk).map_err(|_| JwsFault::NoKey)?;
+        Ok((rest.with(Header::read(&header)?)?, key))
+    }
+}
+
+/// A JWS apart from its header.
+struct Parts<'t> {
+    payload: &'t [u8],
+    signing_input: &'t [u8],
+    signature: &'t [u8],
+}
+
+impl<'t> Parts<'t> {
+    /// The header's members, and the rest.
+    fn of(token: &'t [u8]) -> Result<(Object, Self), JwsFault> {
         let dot = |byte: &u8| *byte == b'.';
         let last = token.iter().rposition(dot).ok_or(JwsFault::Parts)?;
         let (signing_input, signature) = token.split_at_checked(last).ok_or(JwsFault::Parts)?;
@@ -84,9 +113,12 @@ impl<'t> Compact<'t> {
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(JwsFault::Parts);
         }
-        let header = Header::read(&object(header)?)?;
-        let signature = base64url::decode(signature).map_err(|_| JwsFault::Parts)?;
-        Ok(Self { header, payload: object(payload)?, signing_input, signature })
+        Ok((object(header)?, Self { payload, signing_input, signature }))
+    }
+
+    fn with(self, header: Header) -> Result<Compact<'t>, JwsFault> {
+        let signature = base64url::decode(self.signature).map_err(|_| JwsFault::Parts)?;
+        Ok(Compact { header, payload: object(self.payload)?, signing_input: self.signing_input, signature })
     }
 }
 

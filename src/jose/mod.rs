@@ -6,6 +6,7 @@
 mod algorithm;
 pub mod base64url;
 mod compact;
+mod embedded_key;
 mod jwk;
 mod key;
 mod key_set;
@@ -18,6 +19,7 @@ mod vectors;
 
 pub use algorithm::Algorithm;
 pub use compact::{Compact, Header, JwsFault};
+pub use embedded_key::{EmbeddedKey, KeyThumbprint};
 pub use jwk::{JwkFault, PRIVATE_MEMBERS};
 pub use key::VerifyingKey;
 pub use key_set::{KeySet, KeySetFault, MAX_KEY_SET_BYTES};

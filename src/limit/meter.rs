@@ -63,13 +63,34 @@ pub fn take(
 
 /// Charges what has happened, or is about to, at once: also where `take` would wait for an outcome.
 pub fn spend(demands: &[Demand<'_>], table: &SharedTable, host: &dyn Host, now: MonoNanos) -> Result<(), OverLimit> {
-    let rate = |_: &Limit, allowance: &Allowance, _: u32, table: &SharedTable| {
-        (Some(Rate { budget: table.own(allowance.budget), charged: true }), None)
-    };
     charge(demands, rate, table, host, now).map(drop)
 }
 
+/// Charges in advance for work, and takes the charge back where something comes of it.
+pub fn venture<T>(
+    demands: &[Demand<'_>],
+    table: &SharedTable,
+    host: &dyn Host,
+    now: MonoNanos,
+    work: impl FnOnce() -> Option<T>,
+) -> Result<Option<T>, OverLimit> {
+    let (mut case, pages) = charged(demands, rate, table, host, now)?;
+    let made = work();
+    if made.is_some() {
+        for page in &pages {
+            let unsettled = page.give_back(&mut case);
+            table.settle(unsettled, host, now);
+        }
+    }
+    Ok(made)
+}
+
 type Asked = (Option<Rate>, Option<Place>);
+
+/// What has happened is charged at once.
+fn rate(_: &Limit, allowance: &Allowance, _: u32, table: &SharedTable) -> Asked {
+    (Some(Rate { budget: table.own(allowance.budget), charged: true }), None)
+}
 
 fn charge(
     demands: &[Demand<'_>],
@@ -78,6 +99,17 @@ fn charge(
     host: &dyn Host,
     now: MonoNanos,
 ) -> Result<Permits, OverLimit> {
+    charged(demands, asked, table, host, now).map(|(case, pages)| permits(&case, &pages))
+}
+
+/// The decision, and where it was charged.
+fn charged<'d>(
+    demands: &[Demand<'d>],
+    asked: impl Fn(&Limit, &Allowance, u32, &SharedTable) -> Asked,
+    table: &SharedTable,
+    host: &'d dyn Host,
+    now: MonoNanos,
+) -> Result<(Case<'d>, Vec<Page>), OverLimit> {
     let (mut case, mut pages) = open(demands, asked, table, host, now);
     for page in &mut pages {
         page.judge(&mut case);
@@ -98,7 +130,7 @@ fn charge(
             return Err(over_limit(&case, &pages));
         }
     }
-    Ok(permits(&case, &pages))
+    Ok((case, pages))
 }
 
 /// Whether [`take`] would succeed by now. Charges nothing.

@@ -26,7 +26,7 @@ mod table;
 
 pub use identity::Identity;
 pub use merge::Change;
-pub use meter::{Demand, conclude, look, spend, take};
+pub use meter::{Demand, conclude, look, spend, take, venture};
 pub use outcome::{OverLimit, Pending, Permits, Standing, Strain, Violation, Why};
 pub use parts::{ClaimValue, KeyValue};
 #[cfg(test)]

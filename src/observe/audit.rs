@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::VERSION;
 use crate::authz::{missing_scopes, scopes_missing_of_key};
+use crate::binding::dpop::ProofFault;
 use crate::exchange::AuditFacts;
 use crate::observe::bounded::{Bounded, some};
 use crate::observe::token_facts::{Unverified, Verified};
@@ -118,6 +119,7 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     let limits = refusal.into_iter().flat_map(Refusal::violated_limits).map(Bounded).collect();
     let refused_token = facts.token.as_ref().filter(|_| refusal.is_some_and(|refusal| refusal.reason.is_of_token()));
     let claimed = facts.claimed.as_deref();
+    let of_proof = facts.proof_fault.map(ProofFault::told);
     let denying = refusal.and_then(Refusal::denying_rule);
     let expiring = facts.certificate.filter(|life| life.is_short).map(|_| CERTIFICATE_EXPIRING);
     let record = Record {
@@ -150,8 +152,14 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
         events: facts.events.iter().map(|event| event.slug()).chain(expiring).collect(),
         missing_scopes: refusal.map(|refusal| lacking(facts, refusal)).unwrap_or_default(),
         rule: denying.map(|rule| Bounded(&rule.path)),
-        claim: claimed.and_then(|claimed| claimed.member.as_deref()).map(Bounded),
-        because: claimed.and_then(|claimed| claimed.because).or(denying.map(|rule| rule.because)),
+        claim: claimed
+            .and_then(|claimed| claimed.member.as_deref())
+            .or(of_proof.and_then(|(member, _)| member))
+            .map(Bounded),
+        because: claimed
+            .and_then(|claimed| claimed.because)
+            .or(denying.map(|rule| rule.because))
+            .or(of_proof.map(|(_, because)| because)),
         token: refused_token.map(|token| Verified::of(token)),
         unverified: claimed.map(Unverified::of),
     };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::jose::Algorithm;
 use crate::observe::bounded::{Bounded, some};
 use crate::time::UnixMillis;
-use crate::token::{AccessToken, Claimed, Confirmation};
+use crate::token::{AccessToken, Claimed};
 
 /// Of a token that its issuer stands by.
 #[derive(Serialize)]
@@ -41,10 +41,7 @@ impl<'a> Verified<'a> {
             iat: claims.issued.map(seconds),
             nbf: claims.not_before.map(seconds),
             lifetime: claims.issued.map(lifetime),
-            bound_to: match &claims.confirmation {
-                Confirmation::Certificate(thumbprint) => Some(thumbprint.to_x5t_s256()),
-                Confirmation::Absent => None,
-            },
+            bound_to: claims.confirmation.told(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct ForwardRule {
     pub filter_state: Vec<(Box<str>, Fact)>,
     /// Whether `Authorization` goes upstream.
     pub token: bool,
+    /// Whether `DPoP` goes upstream: a proof that was used up here, or one that was not looked at.
+    pub proof: bool,
     /// Headers removed from every request besides the built-in lists; lower case.
     pub strip: Vec<Box<str>>,
     /// Headers of the built-in lists that pass all the same, because a trusted hop in front sets them; lower case.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use crate::http::HostPattern;
-use crate::policy::{Charge, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes, TlsFloor};
+use crate::policy::{Charge, DpopRule, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes, TlsFloor};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Resource {
     pub audiences: Vec<Box<str>>,
     /// The issuers trusted here.
     pub issuers: Vec<Rc<Issuer>>,
+    /// What proofs of possession have to be like, where tokens may need one.
+    pub dpop: Option<DpopRule>,
     /// What is served.
     pub routes: Routes,
     /// Limits on answers that count requests for which no route is found.

@@ -129,7 +129,7 @@ impl Access {
             (_, Access::Public) => true,
             (Access::Peer(mine), Access::Peer(theirs)) => mine == theirs,
             (Access::Token(mine), Access::Token(theirs)) => {
-                (mine.binding == theirs.binding || mine.binding == BindingRule::Mtls)
+                mine.binding.demands_all_of(theirs.binding)
                     && mine.scopes.demands_all_of(&theirs.scopes)
                     && (theirs.peers.is_none() || mine.peers == theirs.peers)
                     && SubjectRule::demands_all_of(mine.subject.as_ref(), theirs.subject.as_ref())
@@ -204,8 +204,21 @@ pub enum BindingRule {
     /// The token must be bound to the client certificate (RFC 8705 §3).
     #[default]
     Mtls,
+    /// The token must be bound to a key, of which the request has a proof (RFC 9449 §7).
+    Dpop,
+    /// The token must be bound to a certificate or to a key.
+    Any,
     /// A token without `cnf` passes; one with `cnf` is held to it.
     WhenBound,
+}
+
+impl BindingRule {
+    fn demands_all_of(self, other: Self) -> bool {
+        match (self, other) {
+            (_, Self::WhenBound) | (Self::Mtls | Self::Dpop, Self::Any) => true,
+            (mine, theirs) => mine == theirs,
+        }
+    }
 }
 
 /// Scopes of a route. Exact, case-sensitive values (RFC 6749 §3.3).

@@ -7,8 +7,10 @@
 
 mod marks;
 mod presence;
+mod replay;
 mod secret;
 
 pub use marks::Marks;
 pub use presence::{Holder, Presence, is_gone};
+pub use replay::{NotOnce, OnceOnly};
 pub use secret::Secret;

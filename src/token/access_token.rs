@@ -12,7 +12,6 @@ use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
 use crate::revocation::{Edition, Revocable};
 use crate::time::{MonoNanos, Now};
-use crate::token::Confirmation;
 use crate::token::claims::{Claims, MISSING, claimed_issuer};
 
 /// A well-formed token whose signature was not looked at yet.
@@ -122,10 +121,7 @@ impl AccessToken {
     /// What of it revocations may name.
     pub fn revocable(&self) -> Revocable<'_> {
         let claims = &self.claims;
-        let certificate = match &claims.confirmation {
-            Confirmation::Certificate(thumbprint) => Some(&thumbprint.as_bytes()[..]),
-            Confirmation::Absent => None,
-        };
+        let certificate = claims.confirmation.certificate().map(|thumbprint| &thumbprint.as_bytes()[..]);
         let session = claims.claim("sid").and_then(Value::as_text).map(str::as_bytes);
         let values = [
             claims.token_id.as_ref().map(|id| id.as_bytes()),
@@ -203,6 +199,7 @@ fn reason(fault: JwsFault) -> Reason {
         | JwsFault::Json
         | JwsFault::Critical
         | JwsFault::OfferedKey
+        | JwsFault::NoKey
         | JwsFault::OtherForm
         | JwsFault::Member => Reason::TokenMalformed,
     }

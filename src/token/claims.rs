@@ -128,7 +128,7 @@ impl Claims {
             issued,
             // Zero is long past.
             not_before: optional_date(&payload, "nbf", 0)?,
-            confirmation: Confirmation::parse(payload.get("cnf")).map_err(ClaimsFault::Confirmation)?,
+            confirmation: confirmation(&payload).map_err(ClaimsFault::Confirmation)?,
             others: named(payload, &form.named),
         })
     }
@@ -249,6 +249,13 @@ fn scopes(payload: &Object, places: &ScopePlaces) -> Result<Vec<Box<str>>, Claim
 
 fn separated(text: &str) -> impl Iterator<Item = Box<str>> {
     text.split(' ').filter(|scope| !scope.is_empty()).map(Into::into)
+}
+
+/// Keycloak writes `typ: DPoP` into a token that must come with a proof. One that says so and names no key would pass without.
+fn confirmation(payload: &Object) -> Result<Confirmation, Reason> {
+    let confirmation = Confirmation::parse(payload.get("cnf"))?;
+    let says_key = payload.get("typ").and_then(Value::as_text).is_some_and(|typ| typ.eq_ignore_ascii_case("DPoP"));
+    if says_key && confirmation.key().is_none() { Err(Reason::ConfirmationUnusable) } else { Ok(confirmation) }
 }
 
 #[cfg(test)]

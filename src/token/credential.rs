@@ -1,15 +1,25 @@
-//! Finding the access token in a request (RFC 6750 §2). In: the request head. Out: the [`RawToken`] or why there is
-//! none. Only `Authorization: Bearer` counts: form, cookie and query are ignored (OAuth 2.1 §5.1, FAPI 2.0 §5.3.4),
-//! and a query token beside one in the header is refused.
+//! Finding the access token in a request (RFC 6750 §2, RFC 9449 §7.1). In: the request head. Out: the [`RawToken`] or why there is
+//! none. Only `Authorization: Bearer`, and `DPoP` where proofs are known, counts: form, cookie and query are ignored
+//! (OAuth 2.1 §5.1, FAPI 2.0 §5.3.4), and a query token beside one in the header is refused.
 
 use std::fmt;
 
 use crate::http::Head;
 use crate::reason::Reason;
 
+/// How a token was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Whoever has it may use it, as far as this says.
+    Bearer,
+    /// With a proof of the key that it names.
+    Dpop,
+}
+
 /// A token as it was sent: unverified, and never printed.
 #[derive(Clone, Copy)]
 pub struct RawToken<'h> {
+    scheme: Scheme,
     field: &'h [u8],
     token: &'h [u8],
 }
@@ -18,6 +28,11 @@ impl<'h> RawToken<'h> {
     /// The token's bytes, whatever they are.
     pub fn as_bytes(self) -> &'h [u8] {
         self.token
+    }
+
+    /// How it was sent.
+    pub fn scheme(self) -> Scheme {
+        self.scheme
     }
 
     /// Whether the field is one credential of well-formed characters. Asked of tokens that are not known yet: the text
@@ -37,8 +52,8 @@ impl fmt::Debug for RawToken<'_> {
     }
 }
 
-/// The one token of the request, at most `max_bytes` long.
-pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken<'_>, Reason> {
+/// The one token of the request, at most `max_bytes` long. `takes_proofs`: whether there is more than one scheme here.
+pub fn presented(head: &Head, max_bytes: usize, takes_proofs: bool) -> Result<RawToken<'_>, Reason> {
     let mut fields = head.headers("authorization");
     let Some(field) = fields.next() else { return Err(Reason::TokenMissing) };
     if fields.next().is_some() {
@@ -48,9 +63,11 @@ pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken<'_>, Reason> 
         Some(space) => field.split_at(space),
         None => (field, [].as_slice()),
     };
-    if !scheme.eq_ignore_ascii_case(b"bearer") {
-        return Err(other_scheme(scheme, field));
-    }
+    let scheme = match scheme {
+        bearer if bearer.eq_ignore_ascii_case(b"bearer") => Scheme::Bearer,
+        dpop if takes_proofs && dpop.eq_ignore_ascii_case(b"dpop") => Scheme::Dpop,
+        other => return Err(other_scheme(other, field)),
+    };
     let token = rest.iter().position(|byte| *byte != b' ').and_then(|start| rest.get(start..)).unwrap_or_default();
     if token.len() > max_bytes {
         return Err(Reason::TokenTooLarge);
@@ -58,10 +75,10 @@ pub fn presented(head: &Head, max_bytes: usize) -> Result<RawToken<'_>, Reason> 
     if head.path().has_query_parameter("access_token") {
         return Err(Reason::TokenInQuery);
     }
-    Ok(RawToken { field, token })
+    Ok(RawToken { scheme, field, token })
 }
 
-/// What is wrong with a field of another scheme than Bearer.
+/// What is wrong with a field of another scheme.
 fn other_scheme(scheme: &[u8], field: &[u8]) -> Reason {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     if field.contains(&b',') {
@@ -89,7 +106,7 @@ mod tests {
         let fields = pseudo.iter().map(|(name, value)| (*name, value.as_bytes()));
         let fields = fields.chain(authorization.iter().map(|value| ("authorization", *value)));
         let head = Head::parse(HeaderMap::decode(encode(fields)).unwrap()).unwrap();
-        let token = presented(&head, 40)?;
+        let token = presented(&head, 40, true)?;
         token.check_syntax().map(|()| token.as_bytes().to_vec())
     }
 
@@ -97,6 +114,18 @@ mod tests {
     fn the_scheme_is_case_insensitive_and_spaces_may_repeat() {
         for field in ["Bearer a.b.c", "bEARER a.b.c", "Bearer   a.b.c"] {
             assert_eq!(request("/", &[field.as_bytes()]), Ok(b"a.b.c".to_vec()), "{field}");
+        }
+    }
+
+    #[test]
+    fn dpop_is_a_scheme_in_whatever_case_where_proofs_are_known_and_none_elsewhere() {
+        for field in ["DPoP a.b.c", "dpop a.b.c", "DPOP  a.b.c"] {
+            assert_eq!(request("/", &[field.as_bytes()]), Ok(b"a.b.c".to_vec()), "{field}");
+            let fields = [(":method", "GET"), (":authority", "a"), (":path", "/"), ("authorization", field)];
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+            let head = Head::parse(HeaderMap::decode(encode(fields)).unwrap()).unwrap();
+            assert_eq!(presented(&head, 40, true).map(RawToken::scheme).ok(), Some(Scheme::Dpop));
+            assert_eq!(presented(&head, 40, false).err(), Some(Reason::TokenMissing));
         }
     }
 
@@ -114,6 +143,8 @@ mod tests {
             &[b"Bearer a,Bearer b"],
             &[b"Bearer a,"],
             &[b"Basic x, Bearer a"],
+            &[b"Bearer a", b"DPoP b"],
+            &[b"DPoP a,Bearer b"],
         ] {
             assert_eq!(request("/", fields), Err(Reason::AuthorizationRepeated));
         }
@@ -146,6 +177,9 @@ mod tests {
 
     #[test]
     fn a_token_is_never_printed() {
-        assert_eq!(format!("{:?}", RawToken { field: b"Bearer secret", token: b"secret" }), "RawToken(6 bytes)");
+        assert_eq!(
+            format!("{:?}", RawToken { scheme: Scheme::Bearer, field: b"Bearer secret", token: b"secret" }),
+            "RawToken(6 bytes)"
+        );
     }
 }

@@ -21,4 +21,4 @@ pub use cache::TokenCache;
 pub use claimed::Claimed;
 pub use claims::Claims;
 pub use confirmation::Confirmation;
-pub use credential::{RawToken, presented};
+pub use credential::{RawToken, Scheme, presented};

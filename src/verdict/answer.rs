@@ -11,7 +11,7 @@ use crate::http::AnswerForm;
 use crate::policy::Dialects;
 use crate::reason::Reason;
 use crate::time::{UnixMillis, whole_seconds_up};
-use crate::verdict::challenge::challenge;
+use crate::verdict::challenge::challenges;
 use crate::verdict::{Detail, Refusal};
 
 /// A complete answer to a refused request.
@@ -48,8 +48,8 @@ impl Refusal {
     pub fn answer(&self, form: AnswerForm, dialects: Dialects, now: UnixMillis) -> Answer {
         let row = self.reason.row();
         let mut headers = vec![("cache-control", String::from("no-store"))];
-        let challenge = challenge(row.challenge, row.text, self.resource.as_deref(), self.route.as_deref());
-        headers.extend(challenge.map(|challenge| ("www-authenticate", challenge)));
+        headers.extend(challenges(self, &row).into_iter().map(|challenge| ("www-authenticate", challenge)));
+        headers.extend(self.nonce.iter().map(|nonce| ("dpop-nonce", nonce.to_string())));
         match &self.detail {
             Detail::None | Detail::RetryAfter(_) | Detail::Path(_) | Detail::Rule(_) => {}
             Detail::Allow(methods, _) => headers.push(("allow", methods.join(", "))),

@@ -1,50 +1,109 @@
-//! `WWW-Authenticate` values (RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1). In: the kind, the text of the row, resource and route.
-//! Out: one challenge, every parameter a quoted-string of the characters RFC 6750 allows.
+//! `WWW-Authenticate` values (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3, RFC 9728 §5.1). In: a refusal and its row. Out: one challenge for each scheme,
+//! every parameter a quoted-string of the characters RFC 6750 allows.
 
 use std::fmt::Write;
 
-use crate::policy::{Access, Resource, Route, ScopeRule, StepUp};
-use crate::reason::ChallengeKind;
+use crate::policy::{Access, BindingRule, ScopeRule, StepUp};
+use crate::reason::{ChallengeKind, Row};
+use crate::token::Scheme;
+use crate::verdict::Refusal;
 
 /// The realm of a refusal before the resource is known.
 const UNKNOWN_REALM: &str = "boundgate";
 
-/// The challenge, or `None` where the table has none.
-pub fn challenge(
-    kind: ChallengeKind,
-    text: &str,
-    resource: Option<&Resource>,
-    route: Option<&Route>,
-) -> Option<String> {
-    let scheme = if kind == ChallengeKind::ApiKey { "ApiKey " } else { "Bearer " };
-    let mut challenge = Challenge(String::from(scheme));
-    challenge.parameter("realm", resource.map_or(UNKNOWN_REALM, |resource| &resource.realm));
-    let error = match kind {
-        ChallengeKind::None => return None,
-        ChallengeKind::ApiKey => return Some(challenge.0),
-        ChallengeKind::Bare => None,
-        ChallengeKind::InvalidToken => Some("invalid_token"),
-        ChallengeKind::InvalidRequest => Some("invalid_request"),
-        ChallengeKind::InsufficientScope => Some("insufficient_scope"),
-        ChallengeKind::InsufficientAuthentication => Some("insufficient_user_authentication"),
-    };
-    if let Some(error) = error {
-        challenge.parameter("error", error);
-        match (kind, route.map(|route| &route.access)) {
-            (ChallengeKind::InsufficientScope, Some(Access::Token(rule))) => {
-                challenge.parameter("scope", &needed(&rule.scopes));
-            }
-            (ChallengeKind::InsufficientAuthentication, Some(Access::Token(rule))) => {
-                rule.step_up.iter().for_each(|step_up| challenge.step_up(step_up));
-            }
-            _ => {}
-        }
-        challenge.parameter("error_description", text);
+/// The challenges, each a field of its own; none where the table has none.
+pub fn challenges(refusal: &Refusal, row: &Row) -> Vec<String> {
+    if row.challenge == ChallengeKind::ApiKey {
+        return vec![begin("ApiKey ", refusal).0];
     }
-    if let Some(url) = resource.and_then(|resource| resource.resource_metadata.as_deref()) {
+    let said = [Scheme::Bearer, Scheme::Dpop].map(|scheme| {
+        // Of the scheme that was used, and of all that may be where none can be told, the fault; of the other, that it is there.
+        let (offered, used) = (is_offered(scheme, refusal), refusal.scheme == Some(scheme));
+        let fault = match row.challenge {
+            ChallengeKind::None | ChallengeKind::ApiKey => return None,
+            ChallengeKind::Bare => return offered.then(|| bare(scheme, refusal)),
+            ChallengeKind::InvalidProof | ChallengeKind::UseNonce => scheme == Scheme::Dpop,
+            _ => used || (refusal.scheme.is_none() && offered),
+        };
+        let beside = row.challenge == ChallengeKind::InvalidToken && offered;
+        match (fault, beside) {
+            (true, _) => Some(with_error(scheme, refusal, row)),
+            (false, true) => Some(bare(scheme, refusal)),
+            (false, false) => None,
+        }
+    });
+    said.into_iter().flatten().collect()
+}
+
+/// Whether tokens may come so.
+fn is_offered(scheme: Scheme, refusal: &Refusal) -> bool {
+    let takes_proofs = refusal.resource.as_ref().is_some_and(|resource| resource.dpop.is_some());
+    let binding = match refusal.route.as_ref().map(|route| &route.access) {
+        Some(Access::Token(rule)) if takes_proofs => rule.binding,
+        _ => BindingRule::Mtls,
+    };
+    match (scheme, binding) {
+        (_, BindingRule::Any | BindingRule::WhenBound)
+        | (Scheme::Bearer, BindingRule::Mtls)
+        | (Scheme::Dpop, BindingRule::Dpop) => true,
+        (Scheme::Bearer, BindingRule::Dpop) | (Scheme::Dpop, BindingRule::Mtls) => false,
+    }
+}
+
+fn begin(scheme: &str, refusal: &Refusal) -> Challenge {
+    let mut challenge = Challenge(String::from(scheme));
+    challenge.parameter("realm", refusal.resource.as_ref().map_or(UNKNOWN_REALM, |resource| &resource.realm));
+    challenge
+}
+
+fn bare(scheme: Scheme, refusal: &Refusal) -> String {
+    end(begin(name(scheme), refusal), scheme, refusal)
+}
+
+fn with_error(scheme: Scheme, refusal: &Refusal, row: &Row) -> String {
+    let mut challenge = begin(name(scheme), refusal);
+    let error = match row.challenge {
+        ChallengeKind::InvalidToken => "invalid_token",
+        ChallengeKind::InsufficientScope => "insufficient_scope",
+        ChallengeKind::InsufficientAuthentication => "insufficient_user_authentication",
+        ChallengeKind::InvalidProof => "invalid_dpop_proof",
+        ChallengeKind::UseNonce => "use_dpop_nonce",
+        ChallengeKind::None | ChallengeKind::Bare | ChallengeKind::ApiKey | ChallengeKind::InvalidRequest => {
+            "invalid_request"
+        }
+    };
+    challenge.parameter("error", error);
+    let access = refusal.route.as_ref().map(|route| &route.access);
+    match (row.challenge, access) {
+        (ChallengeKind::InsufficientScope, Some(Access::Token(rule))) => {
+            challenge.parameter("scope", &needed(&rule.scopes));
+        }
+        (ChallengeKind::InsufficientAuthentication, Some(Access::Token(rule))) => {
+            rule.step_up.iter().for_each(|step_up| challenge.step_up(step_up));
+        }
+        _ => {}
+    }
+    challenge.parameter("error_description", row.text);
+    end(challenge, scheme, refusal)
+}
+
+fn end(mut challenge: Challenge, scheme: Scheme, refusal: &Refusal) -> String {
+    let Some(resource) = &refusal.resource else { return challenge.0 };
+    if let (Scheme::Dpop, Some(rule)) = (scheme, &resource.dpop) {
+        let names: Vec<&str> = rule.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        challenge.parameter("algs", &names.join(" "));
+    }
+    if let Some(url) = &resource.resource_metadata {
         challenge.parameter("resource_metadata", url);
     }
-    Some(challenge.0)
+    challenge.0
+}
+
+const fn name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Bearer => "Bearer ",
+        Scheme::Dpop => "DPoP ",
+    }
 }
 
 /// The scopes a client should ask for, sorted, each once.

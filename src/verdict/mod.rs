@@ -21,6 +21,7 @@ use crate::http::PathFault;
 use crate::limit::{OverLimit, Permits, Violation};
 use crate::policy::{Pattern, Resource, Route};
 use crate::reason::Reason;
+use crate::token::Scheme;
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -96,13 +97,17 @@ pub struct Refusal {
     pub resource: Option<Rc<Resource>>,
     /// The route, once known: its scopes stand in challenges.
     pub route: Option<Rc<Route>>,
+    /// How the token came, once that is known.
+    pub scheme: Option<Scheme>,
+    /// The nonce that the client's next proof is to have, where it has not got it.
+    pub nonce: Option<Box<str>>,
     /// What the proxy calls the request: callers quote it when they complain.
     pub request_id: Option<Box<str>>,
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: Detail::None, resource: None, route: None, request_id: None }
+        Self { reason, detail: Detail::None, resource: None, route: None, scheme: None, nonce: None, request_id: None }
     }
 }
 

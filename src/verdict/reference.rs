@@ -31,6 +31,8 @@ fn reference() -> String {
             ChallengeKind::InvalidToken => "invalid_token",
             ChallengeKind::InsufficientScope => "insufficient_scope",
             ChallengeKind::InsufficientAuthentication => "insufficient_user_authentication",
+            ChallengeKind::InvalidProof => "invalid_dpop_proof",
+            ChallengeKind::UseNonce => "use_dpop_nonce",
             ChallengeKind::ApiKey => "(scheme `ApiKey`)",
         };
         let fault = match row.fault {

@@ -51,7 +51,8 @@ impl Upstream {
         for name in fields.names() {
             // Whether or not it was looked at: on a public route it may be good elsewhere.
             let token = !rule.token && name == "authorization";
-            if (token || rule.spoofs(name)) && !upstream.remove.iter().any(|removed| removed == name) {
+            let proof = !rule.proof && name == "dpop";
+            if (token || proof || rule.spoofs(name)) && !upstream.remove.iter().any(|removed| removed == name) {
                 upstream.remove.push(name.to_owned());
             }
         }

@@ -44,6 +44,7 @@ use key_store::{IssuerKeys, Part};
 use revocations::{Named, RevocationDocuments};
 use waits::{On, Waits};
 
+use crate::binding::dpop::Nonces;
 use crate::host::Host;
 use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
@@ -53,7 +54,7 @@ use crate::policy::{
     FilterId, Issuer, KeySource, OnStale, Policy, Resource, RevocationRule, TokenCacheBounds, TrustId,
 };
 use crate::reason::Reason;
-use crate::shared::Marks;
+use crate::shared::{Marks, OnceOnly};
 use crate::time::{MonoNanos, Now};
 use crate::token::{AccessToken, RawToken, TokenCache};
 
@@ -83,6 +84,9 @@ pub struct Worker {
     limits: SharedTable,
     /// Tokens that some worker verified.
     known: Marks,
+    /// Proofs of possession that were used.
+    proofs: OnceOnly,
+    nonces: Nonces,
     policies: Vec<Weak<Policy>>,
     waits: Waits,
     bodies: Bodies,
@@ -108,6 +112,8 @@ impl Worker {
             peers: KnownPeers::new(host),
             limits: SharedTable::new(filter, host),
             known: Marks::new("tokens", KNOWN_TOKENS, host),
+            proofs: OnceOnly::new("proofs", host),
+            nonces: Nonces::new(host),
             policies: Vec::new(),
             waits: Waits::default(),
             bodies: Bodies::default(),
@@ -259,6 +265,16 @@ impl Worker {
     /// What the host's native verification can do.
     pub fn native(&self) -> Native {
         self.native
+    }
+
+    /// The proofs of possession that any worker has let pass.
+    pub fn proofs(&self) -> &OnceOnly {
+        &self.proofs
+    }
+
+    /// The nonces for proofs.
+    pub fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// What is known about peers.

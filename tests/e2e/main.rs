@@ -13,6 +13,7 @@ mod client_cert;
 mod configuration;
 mod connections;
 mod discovery;
+mod dpop;
 mod expectations;
 mod explain;
 mod fapi;

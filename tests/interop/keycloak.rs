@@ -153,13 +153,13 @@ async fn a_token_that_needs_a_proof_of_a_key_is_refused_also_with_its_certificat
 ) {
     keycloak.add_client(&bed.pki, "dpop", "CN=partner-a", &json!({ "dpop.bound.access.tokens": "true" })).await;
     let token = keycloak.dpop_token(client, "dpop").await;
-    // Where both are switched on, cnf names the certificate only.
+    // Where both are switched on, cnf names the certificate only: the promise of a key cannot be kept.
     let claims = part(&token, 1);
     assert_eq!(text(&claims, "typ"), "DPoP");
     assert!(claims["cnf"]["jkt"].is_null() && claims["cnf"]["x5t#S256"].is_string(), "{claims}");
     let before = bed.upstream.count();
     let refused = client.get("/orders/7").token(&token).send().await;
-    assert_eq!(bed.envoy.details(&refused).await, "boundgate:typ-unacceptable");
+    assert_eq!(bed.envoy.details(&refused).await, "boundgate:confirmation-unusable");
     assert_eq!((refused.status, bed.upstream.count()), (401, before));
 }
 

@@ -12,7 +12,6 @@ use boundgate::config::documents::Places;
 use boundgate::exchange::AuditFacts;
 use boundgate::policy::{Access, Charge, Issuer, KeyRule, PeerRule, Policy, Resource, Route, TokenRule};
 use boundgate::reason::Reason;
-use boundgate::token::Confirmation;
 use boundgate::verdict::{Detail, Refusal, Upstream, Verdict};
 
 use crate::checks::{Check, Outcome, Rule, Told};
@@ -320,9 +319,9 @@ impl Asked<'_> {
     }
 
     fn binding(&self, route: &Route, rule: &TokenRule) -> Part {
-        let bound = self.facts.token.as_ref().map(|token| match &token.claims().confirmation {
-            Confirmation::Certificate(thumbprint) => format!("the token is bound to {}", thumbprint.to_x5t_s256()),
-            Confirmation::Absent => "the token is bound to nothing".to_owned(),
+        let bound = self.facts.token.as_ref().map(|token| {
+            let told = token.claims().confirmation.told();
+            format!("the token is bound to {}", told.as_deref().unwrap_or("nothing"))
         });
         let certificate = match self.facts.thumbprint {
             Some(thumbprint) => format!("the certificate is {}", thumbprint.to_x5t_s256()),

@@ -118,6 +118,17 @@ impl Check {
             Reason::TokenUnbound
             | Reason::CertificateMissing
             | Reason::BindingMismatch
+            | Reason::SchemeMismatch
+            | Reason::ProofMissing
+            | Reason::ProofRepeated
+            | Reason::ProofMalformed
+            | Reason::ProofElsewhere
+            | Reason::ProofUntimely
+            | Reason::NonceNeeded
+            | Reason::KeyMismatch
+            | Reason::ProofInvalid
+            | Reason::ProofReplayed
+            | Reason::ProofsCrowded
             | Reason::SourceMismatch => Check::Binding,
             Reason::SubjectRefused
             | Reason::ScopeMissing

@@ -34,6 +34,8 @@ pub fn access(access: &Access) -> &'static str {
 pub fn binding(rule: BindingRule) -> &'static str {
     match rule {
         BindingRule::Mtls => "mtls",
+        BindingRule::Dpop => "dpop",
+        BindingRule::Any => "any",
         BindingRule::WhenBound => "when-bound",
     }
 }

@@ -42,7 +42,7 @@ fn a_profile_is_nothing_but_the_keys_that_it_is_printed_as() {
     assert_eq!(
         meaning(&json!({"profile": "keycloak"})),
         "issuers.main: profile keycloak means claims: { client_id: azp, roles: { path: [realm_access, roles] } }, \
-         client_tokens: { client_id: \"{client_id}\" }, optional_claims: [sub], required_claims: { typ: Bearer }, \
+         client_tokens: { client_id: \"{client_id}\" }, optional_claims: [sub], required_claims: { typ: [Bearer, DPoP] }, \
          typ: [at+jwt, JWT], user_tokens: { sid: true }, max_lifetime: 1h"
     );
 }
@@ -51,9 +51,9 @@ fn a_profile_is_nothing_but_the_keys_that_it_is_printed_as() {
 fn what_stands_beside_a_profile_counts_more_and_takes_no_mark_away() {
     for (keys, expected) in [
         (json!({"claims": {"roles": "groups"}}), "claims: { client_id: azp, roles: groups }"),
-        (json!({"required_claims": {"azp": "a"}}), "required_claims: { azp: a, typ: Bearer }"),
-        (json!({"required_claims": {"typ": ["Bearer", "DPoP"]}}), "required_claims: { typ: [Bearer, DPoP] }"),
-        (json!({"forbidden_claims": ["nonce"]}), "required_claims: { typ: Bearer }"),
+        (json!({"required_claims": {"azp": "a"}}), "required_claims: { azp: a, typ: [Bearer, DPoP] }"),
+        (json!({"required_claims": {"typ": "Bearer"}}), "required_claims: { typ: Bearer }"),
+        (json!({"forbidden_claims": ["nonce"]}), "required_claims: { typ: [Bearer, DPoP] }"),
         (json!({"optional_claims": ["jti"]}), "optional_claims: [jti]"),
         (json!({"typ": "at+jwt"}), "means claims"),
         (json!({"max_lifetime": "5m"}), "max_lifetime: 5m"),

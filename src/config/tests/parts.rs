@@ -277,7 +277,8 @@ fn access_and_what_belongs_to_it_are_checked() {
         &route("bound"),
         json!("dpop"),
         &[
-            r#"resources[0].routes[1].bound: "dpop" is not supported yet. It arrives with DPoP support. Write "mtls" or "when-bound"."#,
+            "resources[0].routes[1].bound: needs origin of the resource, which proofs of a key name. Write where clients find it: \
+             origin: https://…, or bound: mtls.",
         ],
     );
     says(

@@ -215,7 +215,6 @@ fn no_other_token_of_a_server_passes_for_an_access_token() {
         ("keycloak", Some("JWT"), but(keycloak(), json!({"typ": "Offline"}))),
         ("keycloak", Some("JWT"), but(keycloak(), json!({"typ": "Logout", "events": {}}))),
         ("keycloak", Some("JWT"), but(keycloak(), json!({"typ": ["Bearer"]}))),
-        ("keycloak", Some("JWT"), but(keycloak(), json!({"typ": "DPoP"}))),
         ("keycloak", Some("JWT"), but(keycloak(), json!({"typ": null}))),
         ("keycloak", Some("logout+jwt"), keycloak()),
         ("keycloak", None, keycloak()),

@@ -1,0 +1,201 @@
+//! One proof (RFC 9449 §4.2, §4.3). In: its text, what it has to be about. Out: a [`Proof`] or what is wrong with it.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::binding::dpop::{NonceAge, Nonces, ProofFault};
+use crate::host::Host;
+use crate::http::{HeaderMap, TargetUri};
+use crate::jose::{Algorithm, Compact, EmbeddedKey, JwsFault, KeyThumbprint, Native, base64url};
+use crate::json::{Object, Value};
+use crate::policy::DpopRule;
+use crate::shared::{NotOnce, OnceOnly};
+use crate::time::UnixMillis;
+
+/// The longest proof: one of ML-DSA-87 with its key takes ten thousand bytes.
+const MAX_PROOF: usize = 16 * 1024;
+/// The longest `jti`.
+const MAX_JTI: usize = 256;
+/// With a nonce of ours the client's clock decides nothing; it only must not be quite wrong.
+const WITH_NONCE: Duration = Duration::from_secs(3600);
+
+/// What a proof has to be about.
+pub struct About<'a> {
+    /// The method of the request.
+    pub method: &'a str,
+    /// Its path, as it came.
+    pub path: &'a str,
+    /// Its token, as it came.
+    pub token: &'a [u8],
+    /// The key that the token names.
+    pub key: KeyThumbprint,
+    /// What the resource demands.
+    pub rule: &'a DpopRule,
+    /// The nonces of this proxy.
+    pub nonces: &'a Nonces,
+    /// The moment.
+    pub now: UnixMillis,
+}
+
+/// A proof that is about the request, by a key that has not been shown to be the sender's yet.
+pub struct UnverifiedProof<'p> {
+    jws: Compact<'p>,
+    key: EmbeddedKey,
+    jti: Box<str>,
+    /// From when on nobody accepts it any more.
+    end: UnixMillis,
+    nonce: Option<NonceAge>,
+}
+
+/// A proof by its key, which may have been used before.
+pub struct SignedProof {
+    identity: Vec<u8>,
+    key: KeyThumbprint,
+    end: UnixMillis,
+}
+
+/// Whoever sent the request has the key, and says so for the first time with this proof.
+#[derive(Debug)]
+pub struct Proof {
+    key: KeyThumbprint,
+}
+
+/// The one proof of a request (§4.3, check 1). The proxy keeps fields of one name apart; others join them with commas.
+pub fn presented_proof(fields: &HeaderMap) -> Result<&[u8], ProofFault> {
+    let mut proofs = fields.all("dpop");
+    let proof = proofs.next().ok_or(ProofFault::Missing)?;
+    if proofs.next().is_some() || proof.contains(&b',') { Err(ProofFault::Repeated) } else { Ok(proof) }
+}
+
+impl<'p> UnverifiedProof<'p> {
+    /// Reads a proof and holds it to what it has to be about: all of §4.3 but the signature.
+    pub fn read(proof: &'p [u8], about: &About<'_>) -> Result<Self, ProofFault> {
+        if proof.len() > MAX_PROOF {
+            return Err(ProofFault::TooLarge);
+        }
+        let (jws, key) = Compact::parse_with_key(proof).map_err(fault)?;
+        let typ = jws.header.typ.as_deref();
+        let is_proof =
+            |typ: &str| typ.eq_ignore_ascii_case("dpop+jwt") || typ.eq_ignore_ascii_case("application/dpop+jwt");
+        if !typ.is_some_and(is_proof) {
+            return Err(ProofFault::Typ);
+        }
+        let algorithm = jws.header.algorithm;
+        if !about.rule.algorithms.contains(&algorithm) || !key.key.fits(algorithm) {
+            return Err(ProofFault::Algorithm);
+        }
+        let claims = &jws.payload;
+        let jti = text(claims, "jti")?;
+        if jti.is_empty() || jti.len() > MAX_JTI {
+            return Err(ProofFault::Claim("jti"));
+        }
+        if text(claims, "htm")? != about.method {
+            return Err(ProofFault::Method);
+        }
+        let target = TargetUri::parse(text(claims, "htu")?).ok_or(ProofFault::Claim("htu"))?;
+        if target != about.rule.origin.at(about.path) {
+            return Err(ProofFault::Target);
+        }
+        let issued = claims.get("iat").and_then(Value::as_number).and_then(UnixMillis::from_numeric_date);
+        let issued = issued.ok_or(ProofFault::Claim("iat"))?;
+        let token = base64url::encode(&Sha256::digest(about.token));
+        if text(claims, "ath")? != token {
+            return Err(ProofFault::Token);
+        }
+        if key.thumbprint != about.key {
+            return Err(ProofFault::Key);
+        }
+        let (nonce, end) = timely(claims, issued, about)?;
+        let jti = jti.into();
+        Ok(Self { jws, key, jti, end, nonce })
+    }
+
+    /// What it is signed with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.jws.header.algorithm
+    }
+
+    /// How its nonce stands, where it needs one.
+    pub fn nonce(&self) -> Option<NonceAge> {
+        self.nonce
+    }
+
+    /// What is remembered of it: not its text, of which a stranger can make others with the same meaning.
+    fn identity(&self) -> Vec<u8> {
+        [self.key.thumbprint.as_bytes(), self.jti.as_bytes()].concat()
+    }
+
+    /// Whether it was used before, as far as is known without any work.
+    pub fn is_fresh(&self, used: &OnceOnly, host: &dyn Host, now: UnixMillis) -> Result<(), ProofFault> {
+        if used.has_happened(&self.identity(), host, now) { Err(ProofFault::Replayed) } else { Ok(()) }
+    }
+
+    /// Verifies the signature.
+    pub fn verify(self, host: &dyn Host, native: Native) -> Result<SignedProof, ProofFault> {
+        if !self.key.key.verify(&self.jws, host, native) {
+            return Err(ProofFault::Signature);
+        }
+        Ok(SignedProof { identity: self.identity(), key: self.key.thumbprint, end: self.end })
+    }
+}
+
+impl SignedProof {
+    /// Uses it up: no worker takes it again.
+    pub fn use_up(self, used: &OnceOnly, host: &dyn Host, now: UnixMillis) -> Result<Proof, ProofFault> {
+        match used.happens(&self.identity, self.end, host, now) {
+            Ok(()) => Ok(Proof { key: self.key }),
+            Err(NotOnce::Again) => Err(ProofFault::Replayed),
+            Err(NotOnce::NoRoom) => Err(ProofFault::NoRoom),
+        }
+    }
+}
+
+impl Proof {
+    /// Whose key it is of.
+    pub fn key(&self) -> KeyThumbprint {
+        self.key
+    }
+}
+
+/// Whether it was made just now: by its nonce where it needs one, else by the client's clock. And from when on it is too old.
+fn timely(
+    claims: &Object,
+    issued: UnixMillis,
+    about: &About<'_>,
+) -> Result<(Option<NonceAge>, UnixMillis), ProofFault> {
+    let (rule, now) = (about.rule, about.now);
+    let (past, future) = if rule.nonce { (WITH_NONCE, WITH_NONCE) } else { (rule.max_age, rule.leeway) };
+    if issued > now.plus(future) {
+        return Err(ProofFault::Future);
+    }
+    let end = issued.plus(past);
+    if now >= end {
+        return Err(ProofFault::Old);
+    }
+    if !rule.nonce {
+        return Ok((None, end));
+    }
+    let nonce = claims.get("nonce").and_then(Value::as_text).unwrap_or_default();
+    match about.nonces.age(nonce, &rule.origin.to_string(), now) {
+        (NonceAge::Unknown, _) => Err(ProofFault::Nonce),
+        (age, nonce_end) => Ok((Some(age), nonce_end.min(end))),
+    }
+}
+
+fn text<'c>(claims: &'c Object, name: &'static str) -> Result<&'c str, ProofFault> {
+    claims.get(name).and_then(Value::as_text).ok_or(ProofFault::Claim(name))
+}
+
+fn fault(fault: JwsFault) -> ProofFault {
+    match fault {
+        JwsFault::Algorithm => ProofFault::Algorithm,
+        JwsFault::Parts
+        | JwsFault::Json
+        | JwsFault::Critical
+        | JwsFault::OfferedKey
+        | JwsFault::NoKey
+        | JwsFault::OtherForm
+        | JwsFault::Member => ProofFault::Form,
+    }
+}

@@ -1,0 +1,55 @@
+//! Proof of possession in a request: what it is held to, and who pays for the work. In: a token that names a key, the request, its
+//! source. Out: the bound token or a refusal; and, for the answer, the nonce that the client lacks.
+//! Not here: the checks of a proof (`binding`).
+
+use crate::binding::dpop::{About, NonceAge, ProofFault, UnverifiedProof, presented_proof};
+use crate::binding::{Bound, ByKey};
+use crate::exchange::caller::Caller;
+use crate::exchange::{Exchange, RETRY, RoutedRequest, Stop, Surroundings};
+use crate::reason::Reason;
+use crate::token::RawToken;
+use crate::verdict::Refusal;
+
+impl Exchange {
+    /// Holds the sender to the key that its token names.
+    pub(super) fn prove(
+        &mut self,
+        by_key: ByKey,
+        raw: RawToken<'_>,
+        request: &RoutedRequest,
+        source: &Caller<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Bound, Stop> {
+        let Some(rule) = &request.resource.dpop else { return Err(Reason::ConfirmationUnusable.into()) };
+        let (head, now, nonces) = (&request.head, around.now.wall, around.worker.nonces());
+        if rule.nonce {
+            self.facts.nonce = Some(nonces.current(&rule.origin.to_string(), now).into());
+        }
+        let (method, path, token, key) = (head.method(), head.path().as_str(), raw.as_bytes(), by_key.key());
+        let about = About { method, path, token, key, rule, nonces, now };
+        let used = around.worker.proofs();
+        let read = presented_proof(head.fields()).and_then(|proof| UnverifiedProof::read(proof, &about));
+        let read = read.and_then(|read| read.is_fresh(used, around.host, now).map(|()| read));
+        let read = read.map_err(|fault| self.fault(fault))?;
+        if read.nonce() == Some(NonceAge::Current) {
+            self.facts.nonce = None;
+        }
+        let native = around.worker.native();
+        if !native.verifies(read.algorithm()) {
+            return Err(Reason::FilterUnavailable.into());
+        }
+        source.look_at_source(around)?;
+        let signed = source.venture(around, || read.verify(around.host, native).ok())?;
+        let signed = signed.ok_or(ProofFault::Signature).map_err(|fault| self.fault(fault))?;
+        let proof = signed.use_up(used, around.host, now).map_err(|fault| self.fault(fault))?;
+        Ok(by_key.proved(&proof)?)
+    }
+
+    fn fault(&mut self, fault: ProofFault) -> Refusal {
+        self.facts.proof_fault = Some(fault);
+        match fault.reason() {
+            Reason::ProofsCrowded => Refusal::unavailable(Reason::ProofsCrowded, RETRY),
+            reason => reason.into(),
+        }
+    }
+}

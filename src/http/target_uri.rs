@@ -1,0 +1,167 @@
+//! The URI of a request without query and fragment, to be compared with what a client says that it is (`htu`, RFC 9449 §4.3). In:
+//! text, or what the resource is called outside and the path of a request. Out: one spelling for each, by RFC 3986 §6.2.2
+//! and §6.2.3. Only https is one: proofs of other schemes are for nobody here.
+//! Not here: what paths are accepted at all (`path`).
+
+use std::fmt;
+
+use crate::http::Authority;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetUri {
+    authority: Authority,
+    /// Begins with a slash.
+    path: Box<str>,
+}
+
+impl TargetUri {
+    /// Reads one. Query and fragment are left out.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case("https") {
+            return None;
+        }
+        let rest = rest.split(['?', '#']).next()?;
+        let (host, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
+        let authority = Authority::parse(host.as_bytes()).ok()?;
+        Some(Self { authority, path: normal(path).into() })
+    }
+
+    /// What is at `path` below this one.
+    pub fn at(&self, path: &str) -> Self {
+        let prefix = self.path.strip_suffix('/').unwrap_or(&self.path);
+        Self { authority: self.authority.clone(), path: normal(&format!("{prefix}{path}")).into() }
+    }
+}
+
+impl fmt::Display for TargetUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.authority, self.path.strip_suffix('/').unwrap_or(&self.path))
+    }
+}
+
+/// Escapes of unreserved characters resolved, the digits of others in upper case, no dot segments, at least a slash.
+fn normal(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len().saturating_add(1));
+    let mut rest = path.chars();
+    while let Some(letter) = rest.next() {
+        let behind = rest.as_str();
+        let digits = behind.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.filter(|_| letter == '%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                rest = behind.get(2..).unwrap_or_default().chars();
+                match byte {
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => plain.push(char::from(byte)),
+                    _ => {
+                        plain.push('%');
+                        plain.extend(
+                            behind.get(..2).unwrap_or_default().chars().map(|digit| digit.to_ascii_uppercase()),
+                        );
+                    }
+                }
+            }
+            None => plain.push(letter),
+        }
+    }
+    without_dots(plain.strip_prefix('/').unwrap_or(&plain))
+}
+
+/// RFC 3986 §5.2.4, of a path without its first slash.
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if segments.peek().is_none() {
+                    kept.push("");
+                }
+            }
+            other => kept.push(other),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> TargetUri {
+        TargetUri::parse(text).unwrap_or_else(|| panic!("{text}"))
+    }
+
+    #[test]
+    fn spellings_that_mean_the_same_are_one() {
+        let at = |path: &str| read("https://rs.example").at(path);
+        for (path, htu) in [
+            ("/a", "https://rs.example/a"),
+            ("/a", "HTTPS://RS.Example:443/a"),
+            ("/a", "https://rs.example/a?x=1"),
+            ("/a", "https://rs.example/a#f"),
+            ("/a", "https://rs.example/a?x=https://other.example/b#f"),
+            ("/", "https://rs.example"),
+            ("/", "https://rs.example?x"),
+            ("/~me", "https://rs.example/%7Eme"),
+            ("/%7eme", "https://rs.example/~me"),
+            ("/a%2fb", "https://rs.example/a%2Fb"),
+            ("/caf%c3%a9", "https://rs.example/caf%C3%A9"),
+            ("/a/b", "https://rs.example/x/../a/./b"),
+            ("/a/", "https://rs.example/a/b/.."),
+            ("/a/", "https://rs.example/a/%2e"),
+        ] {
+            assert_eq!(read(htu), at(path), "{htu}");
+        }
+    }
+
+    #[test]
+    fn another_scheme_host_port_or_path_is_another() {
+        let target = read("https://rs.example").at("/~me/A/B");
+        for htu in [
+            "https://rs.example/~me/A%2FB",
+            "https://rs.example/~me/A/B/",
+            "https://rs.example/~me/a/B",
+            "https://rs.example:8443/~me/A/B",
+            "https://other.example/~me/A/B",
+            "https://rs.example//~me/A/B",
+            "https://rs.example/~me/A/B%20",
+            "https://rs.example/%25~me/A/B",
+        ] {
+            assert_ne!(read(htu), target, "{htu}");
+        }
+        for htu in [
+            "http://rs.example/~me/A/B",
+            "//rs.example/a",
+            "rs.example/a",
+            "/a",
+            "",
+            "https://u@rs.example/a",
+            "https:///a",
+        ] {
+            assert_eq!(TargetUri::parse(htu), None, "{htu}");
+        }
+    }
+
+    #[test]
+    fn an_origin_may_have_a_path_that_a_hop_in_front_takes_away() {
+        for origin in ["https://rs.example/svc2", "https://rs.example/svc2/"] {
+            assert_eq!(read(origin).at("/my-api"), read("https://rs.example/svc2/my-api"));
+            assert_eq!(read(origin).to_string(), "https://rs.example/svc2");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_is_answered_and_one_spelling_stays_itself(path in "(/|[a-zA-Z0-9%._~é]|%2[eEfF]){0,20}") {
+            let read = TargetUri::parse(&format!("https://rs.example/{path}")).unwrap();
+            prop_assert!(read.path.starts_with('/'));
+            prop_assert_eq!(&TargetUri::parse(&format!("https://rs.example{}", read.path)).unwrap().authority, &read.authority);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What a resource demands of proofs of possession (RFC 9449). Plain data.
+//! Not here: keeping to it (`binding`), which routes take tokens that need a proof (`route`).
+
+use std::time::Duration;
+
+use crate::http::TargetUri;
+use crate::jose::Algorithm;
+
+/// The rule for proofs of one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DpopRule {
+    /// Where clients find the resource: what `htu` begins with.
+    pub origin: TargetUri,
+    /// What proofs may be signed with.
+    pub algorithms: Vec<Algorithm>,
+    /// Whether a proof needs a nonce of ours.
+    pub nonce: bool,
+    /// How old a proof may be, by its `iat`.
+    pub max_age: Duration,
+    /// How far in the future its `iat` may lie.
+    pub leeway: Duration,
+    /// Whether the proof goes upstream.
+    pub forward: bool,
+}
