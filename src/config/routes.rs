@@ -57,6 +57,7 @@ pub(super) fn compile(
     resource: &str,
     limits: &Defined<Limit>,
     keys: Option<&Rc<ApiKeys>>,
+    metadata: Option<Route>,
     findings: &mut Findings,
 ) -> Routes {
     let at = table.at.key("routes");
@@ -75,6 +76,9 @@ pub(super) fn compile(
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
+    }
+    if let Some(Err(conflict)) = metadata.map(|metadata| builder.add(metadata)) {
+        report(&conflict, findings);
     }
     let (routes, conflicts) = builder.finish();
     for conflict in conflicts {
@@ -153,6 +157,7 @@ fn route(
         body: bodies::of_route(table, findings),
         limits,
         preflight: table.preflight,
+        document: None,
     })
 }
 
