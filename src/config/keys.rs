@@ -309,7 +309,9 @@ config_table! {
         api_key_header: HeaderName = default(HeaderName("x-api-key".into())),
         /// The `realm` of challenges (RFC 6750). Without it: the first host that is no wildcard.
         realm: Label = optional,
-        /// The `resource_metadata` of challenges (RFC 9728).
+        /// The identifier of the resource (RFC 9728), under which the filter serves its metadata, made of the rules written here.
+        metadata: HttpsUrl = optional,
+        /// The `resource_metadata` of challenges (RFC 9728), where somebody else serves it.
         resource_metadata: MetadataUrl = optional,
         /// Where clients find it, as their proofs of possession say (`htu`, RFC 9449): https, host, and the path that a hop in front
         /// takes away. With it, tokens may be bound to a key.

@@ -2,7 +2,7 @@
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
 //! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `bodies`, `limits`, `overrides`, `services`, `resources`, `hosts`, `fapi`, `routes` and `uses` check
+//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `bodies`, `limits`, `overrides`, `services`, `resources`, `hosts`, `metadata`, `fapi`, `routes` and `uses` check
 //! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
 //! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`, `clusters`,
 //! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
@@ -38,6 +38,7 @@ mod issuers;
 mod jwks;
 mod keys;
 mod limits;
+mod metadata;
 mod moment;
 mod objects;
 mod order;
@@ -166,6 +167,8 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     }
     slips::check(config, findings);
     doubts::check(config, findings);
+    let hosts = Hosts::of(&resources);
+    metadata::check(config, &hosts, findings);
     let limits = limits.into_used(findings);
     let api_keys = api_keys.into_used(findings);
     if findings.is_empty() {
@@ -175,7 +178,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),
         needs_identities: matches!(*peer, PeerSource::Hop(_))
             || resources.iter().any(|resource| resource.needs_identities()),
-        hosts: Hosts::of(&resources),
+        hosts,
         mode: config.mode.mode(),
         resources,
         issuers: issuers.into_used(findings),

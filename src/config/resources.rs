@@ -12,6 +12,7 @@ use crate::config::fapi;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::hosts::Claims;
 use crate::config::keys::{ConfigTable, ForwardTable, ResourceTable};
+use crate::config::metadata;
 use crate::config::peer;
 use crate::config::routes;
 use crate::config::table::{At, Mistake, Named, TextKey};
@@ -132,7 +133,9 @@ fn resource(
     let realm = realm(table, name, &hosts, takes_tokens || keys.is_some(), findings);
     let peer = peer::of_resource(table, whole.peer, findings);
     peer::check(table, &peer, findings);
-    let routes = routes::compile(table, name, limits, keys.as_ref(), findings);
+    let metadata = metadata::of_resource(table, name, &trusted, &peer, takes_tokens, findings);
+    let (metadata, metadata_url) = metadata.map(|served| (served.route, served.url)).unzip();
+    let routes = routes::compile(table, name, limits, keys.as_ref(), metadata, findings);
     let of_hops = whole.conveyed.iter().flat_map(|header| header.fields());
     let of_hops = of_hops.map(|header| (*header, "is read as the word of trusted hops, and never goes on"));
     let of_keys = keys.iter().map(|keys| (&*keys.header, "carries API keys, and never goes on"));
@@ -148,7 +151,7 @@ fn resource(
         peer,
         require_tls: table.require_tls.map(TlsFloorSetting::floor),
         realm,
-        resource_metadata: table.resource_metadata.as_ref().map(|url| url.0.text.clone()),
+        resource_metadata: metadata_url.or(table.resource_metadata.as_ref().map(|url| url.0.text.clone())),
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
         unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
         issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),

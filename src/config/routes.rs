@@ -58,6 +58,7 @@ pub(super) fn compile(
     resource: &str,
     limits: &Defined<Limit>,
     keys: Option<&Rc<ApiKeys>>,
+    metadata: Option<Route>,
     findings: &mut Findings,
 ) -> Routes {
     let at = table.at.key("routes");
@@ -76,6 +77,9 @@ pub(super) fn compile(
         if let Err(conflict) = builder.add(route) {
             report(&conflict, findings);
         }
+    }
+    if let Some(Err(conflict)) = metadata.map(|metadata| builder.add(metadata)) {
+        report(&conflict, findings);
     }
     let (routes, conflicts) = builder.finish();
     for conflict in conflicts {
@@ -154,6 +158,7 @@ fn route(
         body: bodies::of_route(table, findings),
         limits,
         preflight: table.preflight,
+        document: None,
     })
 }
 

@@ -13,6 +13,7 @@ mod introspection;
 mod issuers;
 mod jwks;
 mod limits;
+mod metadata;
 mod objects;
 mod order;
 mod parts;

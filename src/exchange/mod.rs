@@ -387,7 +387,7 @@ impl Exchange {
             return Err(Stop::WaitForPermits(grant));
         };
         self.facts.shadowed = shadowed;
-        Ok(Forward::new(grant, permits, upstream))
+        Ok(Forward::new(grant, permits, upstream).serving(request.route.document.clone()))
     }
 
     /// Whether the caller may use the route; `told`: what the issuer said of its token, if that was waited for. The order is the

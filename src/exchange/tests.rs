@@ -14,6 +14,7 @@ mod hops;
 mod introspection;
 mod issuers;
 mod limits;
+mod metadata;
 mod objects;
 mod peers;
 mod principals;

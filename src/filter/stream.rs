@@ -267,6 +267,13 @@ impl Stream {
         let verdict = carried_out(verdict, &self.policy.mark, engine);
         engine.metrics.decided(&verdict);
         set_filter_state(&self.policy.mark.audit, &audit_record(&facts, (&verdict).into()));
+        let served = match &verdict {
+            Verdict::Forward(forward) => forward.document().map(Answer::serve),
+            Verdict::Report(..) | Verdict::Refuse(_) => None,
+        };
+        if let Some(document) = served {
+            return send(&document);
+        }
         match verdict {
             Verdict::Forward(forward) => {
                 let grpc = facts.form == AnswerForm::Grpc;
@@ -335,6 +342,7 @@ fn poll(exchange: &mut Exchange, engine: &Engine, now: Now) -> Option<Decided> {
 /// on. What the request held is given back then.
 fn carried_out(verdict: Verdict, mark: &Mark, engine: &Engine) -> Verdict {
     let sent = match &verdict {
+        Verdict::Forward(forward) if forward.document().is_some() => Ok(()),
         Verdict::Forward(forward) => send_upstream(forward.upstream(), mark),
         Verdict::Report(_, upstream) => send_upstream(upstream, mark),
         Verdict::Refuse(_) => Ok(()),
@@ -381,8 +389,11 @@ fn request_bytes() -> Option<u64> {
 }
 
 fn answer(refusal: &Refusal, form: AnswerForm, dialects: Dialects) -> State {
-    let answer: Answer = refusal.answer(form, dialects, now().wall);
-    if abi::stream::send_local_response(&answer).is_err() {
+    send(&refusal.answer(form, dialects, now().wall))
+}
+
+fn send(answer: &Answer) -> State {
+    if abi::stream::send_local_response(answer).is_err() {
         log::error!("the proxy did not take an answer; the request stays refused by the interlock");
     }
     State::Answered

@@ -89,6 +89,8 @@ struct Record<'a> {
 pub enum Decision<'v> {
     /// It went upstream.
     Forwarded,
+    /// It was answered here.
+    Answered,
     /// It was refused.
     Refused(&'v Refusal),
     /// It went upstream, and would have been refused.
@@ -98,6 +100,7 @@ pub enum Decision<'v> {
 impl<'v> From<&'v Verdict> for Decision<'v> {
     fn from(verdict: &'v Verdict) -> Self {
         match verdict {
+            Verdict::Forward(forward) if forward.document().is_some() => Decision::Answered,
             Verdict::Forward(_) => Decision::Forwarded,
             Verdict::Refuse(refusal) => Decision::Refused(refusal),
             Verdict::Report(refusal, _) => Decision::Reported(refusal),
@@ -112,6 +115,7 @@ pub fn audit_record(facts: &AuditFacts, decision: Decision<'_>) -> String {
     let key = facts.api_key.as_deref();
     let (decision, refusal) = match decision {
         Decision::Forwarded => ("forwarded", None),
+        Decision::Answered => ("answered", None),
         Decision::Refused(refusal) => ("refused", Some(refusal)),
         Decision::Reported(refusal) => ("reported", Some(refusal)),
     };

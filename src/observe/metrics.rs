@@ -12,6 +12,9 @@ use crate::worker::{Counter, Gauge};
 pub fn decision_index(verdict: &Verdict) -> usize {
     let row = |refusal: &Refusal| (refusal.reason as usize).saturating_add(1);
     match verdict {
+        Verdict::Forward(forward) if forward.document().is_some() => {
+            Reason::ALL.len().saturating_mul(2).saturating_add(1)
+        }
         Verdict::Forward(_) => 0,
         Verdict::Refuse(refusal) => row(refusal),
         Verdict::Report(refusal, _) => row(refusal).saturating_add(Reason::ALL.len()),
@@ -27,6 +30,7 @@ pub fn decision_names() -> impl Iterator<Item = String> {
     std::iter::once(String::from("boundgate.requests.decision.forwarded.reason.none"))
         .chain(of("refused"))
         .chain(of("reported"))
+        .chain([String::from("boundgate.requests.decision.answered.reason.none")])
 }
 
 /// The name of an event's counter.
@@ -56,12 +60,18 @@ pub fn gauge_name(gauge: Gauge) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Upstream;
+    use crate::authz::Grant;
+    use crate::limit::Permits;
+    use crate::verdict::{Forward, Upstream};
 
     #[test]
     fn every_verdict_has_the_counter_of_its_name() {
         let names: Vec<String> = decision_names().collect();
-        assert_eq!(names.len(), 2 * Reason::ALL.len() + 1);
+        assert_eq!(names.len(), 2 * Reason::ALL.len() + 2);
+        let forward = || Forward::new(Grant::public(), Permits::none(), Upstream::default());
+        assert_eq!(decision_index(&Verdict::Forward(forward())), 0);
+        let served = Verdict::Forward(forward().serving(Some("{}".into())));
+        assert!(names[decision_index(&served)].ends_with("answered.reason.none"));
         for reason in Reason::ALL {
             let reported = Verdict::Report(Refusal::from(*reason), Upstream::default());
             assert!(names[decision_index(&reported)].ends_with(&format!("reported.reason.{}", reason.slug())));

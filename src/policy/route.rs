@@ -25,6 +25,8 @@ pub struct Route {
     pub limits: Charges,
     /// Whether a CORS preflight for it passes without a token.
     pub preflight: bool,
+    /// What the filter itself answers with, instead of the upstream: JSON.
+    pub document: Option<Rc<str>>,
 }
 
 impl Route {

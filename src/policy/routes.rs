@@ -230,6 +230,7 @@ mod tests {
             limits: Charges::default(),
             body: crate::policy::BodyRule::default(),
             preflight: false,
+            document: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! A refusal as bytes for the caller: status, headers, problem document or gRPC message. One function for HTTP, gRPC and
+//! An answer as bytes for the caller; of a refusal: status, headers, problem document or gRPC message. One function for HTTP, gRPC and
 //! gRPC-Web, so that all come from the same row.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::time::{UnixMillis, whole_seconds_up};
 use crate::verdict::challenge::challenges;
 use crate::verdict::{Detail, Refusal};
 
-/// A complete answer to a refused request.
+/// A complete answer to a request that does not go upstream.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     /// HTTP status; 200 for gRPC, whose status is a header.
@@ -42,6 +42,19 @@ struct Problem<'a> {
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 const ABNORMAL_USAGE: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
+
+impl Answer {
+    /// With a document that anybody may have and keep for an hour, pages of other origins too.
+    pub fn serve(document: &str) -> Self {
+        let headers = [
+            ("content-type", "application/json"),
+            ("cache-control", "public, max-age=3600"),
+            ("access-control-allow-origin", "*"),
+        ];
+        let headers = headers.map(|(name, value)| (name, value.to_owned())).into();
+        Self { status: 200, details: "boundgate:metadata".to_owned(), headers, body: document.as_bytes().to_vec() }
+    }
+}
 
 impl Refusal {
     /// The answer. `dialects`: which fields of limits are wanted.

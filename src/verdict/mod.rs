@@ -26,7 +26,7 @@ use crate::token::Scheme;
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It goes upstream.
+    /// It goes upstream, or to what the filter itself serves.
     Forward(Forward),
     /// It is answered here.
     Refuse(Refusal),
@@ -40,12 +40,23 @@ pub struct Forward {
     grant: Grant,
     permits: Permits,
     upstream: Upstream,
+    document: Option<Rc<str>>,
 }
 
 impl Forward {
     /// From the proof of authorisation, the proof that the limits were charged, and what the upstream may learn.
     pub fn new(grant: Grant, permits: Permits, upstream: Upstream) -> Self {
-        Self { grant, permits, upstream }
+        Self { grant, permits, upstream, document: None }
+    }
+
+    /// Instead of the upstream, the filter answers: with the document of the route, if it has one.
+    pub fn serving(self, document: Option<Rc<str>>) -> Self {
+        Self { document, ..self }
+    }
+
+    /// What the filter answers with.
+    pub fn document(&self) -> Option<&str> {
+        self.document.as_deref()
     }
 
     /// Who was let in, and why.

@@ -42,9 +42,9 @@ const SILENCE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
-    authority: String,
+    pub(crate) authority: String,
     tls: Option<Tls>,
-    http2: bool,
+    pub(crate) http2: bool,
     kept: Option<Arc<Mutex<Option<Connection>>>>,
 }
 
@@ -178,7 +178,7 @@ impl Client {
         self
     }
 
-    async fn connect(&self) -> io::Result<(Box<dyn Stream>, Link)> {
+    pub(crate) async fn connect(&self) -> io::Result<(Box<dyn Stream>, Link)> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let client = stream.local_addr()?;

@@ -26,6 +26,7 @@ mod server;
 mod signing;
 mod steps;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub use answer::Answer;
@@ -47,3 +48,4 @@ pub use server::Timeout;
 pub use signing::{Algorithm, SigningKeys};
 pub use steps::Steps;
 pub use upstream::{Received, Upstream};
+pub use websocket::Socket;

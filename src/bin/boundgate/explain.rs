@@ -298,6 +298,9 @@ impl Answer {
     fn decision(&self) -> (&'static str, String) {
         let status = |reason: Reason| format!("{} {}: {}", reason.row().status, reason.slug(), reason.meaning().trim());
         match &self.verdict {
+            Verdict::Forward(forward) if forward.document().is_some() => {
+                ("answered", "the filter itself answers it, with the metadata of the resource.".to_owned())
+            }
             Verdict::Forward(_) => match self.checks.iter().any(Told::depends) {
                 true => ("forwarded", "it goes upstream, unless a limit is spent.".to_owned()),
                 false => ("forwarded", "it goes upstream.".to_owned()),

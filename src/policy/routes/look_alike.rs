@@ -201,6 +201,7 @@ mod tests {
                     body: BodyRule::default(),
                     limits,
                     preflight: false,
+                    document: None,
                 })
                 .unwrap();
         }
@@ -421,7 +422,7 @@ mod tests {
                 let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: text.as_str().into(), path: "".into() };
                 let limits = Charges::default();
-                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false });
+                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false, document: None });
             }
             let routes = builder.finish().0;
             let Ok(canonical) = CanonicalPath::parse(path.as_bytes()) else { return Ok(()) };
@@ -448,7 +449,7 @@ mod tests {
                 let access = Access::Token(TokenRule { scopes, ..TokenRule::default() });
                 let origin = Origin { name: number.to_string().into(), path: "".into() };
                 let limits = Charges::default();
-                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false });
+                let _ = builder.add(Route { origin, identity: "".into(), pattern, methods: MethodSet::Any, access, body: BodyRule::default(), limits, preflight: false, document: None });
             }
             let routes = builder.finish().0;
             let changed = changes.iter().fold(path.clone(), |path, change| changed(&path, *change));
