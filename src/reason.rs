@@ -99,7 +99,9 @@ reasons! {
     IssuedTooEarly = "issued-too-early",
     /// The token is for another resource.
     AudienceMismatch = "audience-mismatch",
-    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate.
+    /// What the token says of its status (`status.status_list`) is malformed, or names a list or a place that its issuer does not have.
+    StatusUnusable = "status-unusable",
+    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate, or its status list says so.
     TokenRevoked = "token-revoked",
     /// The route demands a bound token and this one has no `cnf`.
     TokenUnbound = "token-unbound",
@@ -216,6 +218,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable
@@ -311,6 +314,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable

@@ -19,6 +19,7 @@ mod principals;
 mod report;
 mod revocation;
 mod signed_introspection;
+mod status_list;
 mod subjects;
 mod trust;
 mod waiting;

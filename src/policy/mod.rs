@@ -25,6 +25,7 @@ mod revocation;
 mod route;
 mod routes;
 mod service;
+mod status_lists;
 mod tls_floor;
 mod token_form;
 
@@ -57,6 +58,7 @@ pub use revocation::{OnStale, RevocationRule, RevocationSource};
 pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, SubjectRule, TokenRule};
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
+pub use status_lists::StatusListRule;
 pub use tls_floor::TlsFloor;
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, SubjectKind, TokenForm, TypRule};
 

@@ -104,6 +104,7 @@ impl Check {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             // Read with the other claims.
             | Reason::ConfirmationUnusable

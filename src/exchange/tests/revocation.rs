@@ -125,7 +125,8 @@ fn a_token_that_is_revoked_while_its_request_waits_does_not_pass() {
 #[test]
 fn a_token_that_the_issuer_was_asked_about_is_looked_for_like_others() {
     let mut config = revocation(fetched());
-    config["issuers"]["main"]["introspection"] = json!({"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "10m"});
+    config["issuers"]["main"]["introspection"] =
+        json!({"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "10m"});
     let mut scene = Scene::new(&config);
     publish(&mut scene, 0.0, &json!({"jti": ["1"]}));
     let active = introspection::active().to_string().into_bytes();
