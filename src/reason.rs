@@ -101,7 +101,9 @@ reasons! {
     IssuedTooEarly = "issued-too-early",
     /// The token is for another resource.
     AudienceMismatch = "audience-mismatch",
-    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate.
+    /// What the token says of its status (`status.status_list`) is malformed, or names a list or a place that its issuer does not have.
+    StatusUnusable = "status-unusable",
+    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate, or its status list says so.
     TokenRevoked = "token-revoked",
     /// The route demands a token that is bound as its `bound` says, and this one is not.
     TokenUnbound = "token-unbound",
@@ -254,6 +256,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable
@@ -370,6 +373,7 @@ impl Reason {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             | Reason::TokenUnbound
             | Reason::ConfirmationUnusable

@@ -82,6 +82,11 @@ pub(super) fn binding(route: &RouteTable, resource: &ResourceTable, findings: &m
         let remedy = "Write where clients find it: origin: https://…, or bound: mtls.";
         findings.add(&route.at.key("bound"), "needs origin of the resource, which proofs of a key name", remedy);
     }
+    bound(route, takes_proofs)
+}
+
+/// The same of a route that is right.
+pub(super) fn bound(route: &RouteTable, takes_proofs: bool) -> BindingRule {
     match route.bound {
         Some(BoundSetting::Mtls) => BindingRule::Mtls,
         Some(BoundSetting::Dpop) => BindingRule::Dpop,

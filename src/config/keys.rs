@@ -280,8 +280,25 @@ config_table! {
         on_stale: OnStaleSetting = default(OnStaleSetting::Refuse),
         /// Revocations that stand here, in the form of a document of them.
         entries: Entries = optional,
+        /// The status lists that tokens name.
+        status_lists: StatusListsTable = optional,
     }
-    later { "status_lists" }
+    later {}
+}
+
+config_table! {
+    /// Token Status Lists (draft-ietf-oauth-status-list).
+    StatusListsTable {
+        /// The cluster of Envoy that the fetches go to.
+        cluster: Cluster = required,
+        /// What the `uri` of each list begins with, with a slash at its end. Tokens that name another list are refused.
+        uri: HttpsUrl = required,
+        /// The longest list that is read, once it is unpacked.
+        max_bytes: Size<1024, 16_777_216> = default(Size::kibibytes(1024)),
+        /// How many lists each worker keeps.
+        max_lists: Count<1, 256> = default(Count(16)),
+    }
+    later {}
 }
 
 config_table! {

@@ -6,12 +6,15 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::access::{AccessSetting, BoundSetting};
+use crate::config::access::AccessSetting;
+use crate::config::dpop;
 use crate::config::finding::{Findings, Place, quoted};
 use crate::config::keys::{ConfigTable, ResourceTable};
 use crate::config::table::At;
 use crate::http::HttpsUrl;
-use crate::policy::{Access, BodyRule, Charges, Hosts, Issuer, MethodSet, Origin, Pattern, PeerSource, Route};
+use crate::policy::{
+    Access, BindingRule, BodyRule, Charges, DpopRule, Hosts, Issuer, MethodSet, Origin, Pattern, PeerSource, Route,
+};
 
 /// RFC 9728 §3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -28,6 +31,7 @@ pub(super) fn of_resource(
     name: &str,
     issuers: &[(&Place, Rc<Issuer>)],
     peer: &PeerSource,
+    proofs: Option<&DpopRule>,
     takes_tokens: bool,
     findings: &mut Findings,
 ) -> Option<Served> {
@@ -66,7 +70,7 @@ pub(super) fn of_resource(
         body: BodyRule::default(),
         limits: Charges::default(),
         preflight: false,
-        document: Some(document(table, identifier, issuers, peer).to_string().into()),
+        document: Some(document(table, identifier, issuers, peer, proofs).to_string().into()),
     };
     Some(Served { route, url: format!("https://{}{path}", identifier.authority).into() })
 }
@@ -77,6 +81,7 @@ fn document(
     identifier: &HttpsUrl,
     issuers: &[(&Place, Rc<Issuer>)],
     peer: &PeerSource,
+    proofs: Option<&DpopRule>,
 ) -> Value {
     let routes = || table.routes.iter().flatten().map(|route| &route.value);
     let of_tokens = || routes().filter(|route| route.access == AccessSetting::Token);
@@ -93,11 +98,16 @@ fn document(
         members.insert("scopes_supported".into(), scopes.into());
     }
     members.insert("bearer_methods_supported".into(), json!(["header"]));
-    let binds = |bound: BoundSetting| match bound {
-        BoundSetting::Mtls | BoundSetting::WhenBound => *peer != PeerSource::MeshPrincipal,
-    };
-    if of_tokens().any(|route| binds(route.bound)) {
+    let rules = || of_tokens().map(|route| dpop::bound(route, proofs.is_some()));
+    let by_certificate = |rule: BindingRule| rule != BindingRule::Dpop && *peer != PeerSource::MeshPrincipal;
+    if rules().any(by_certificate) {
         members.insert("tls_client_certificate_bound_access_tokens".into(), true.into());
+    }
+    if let Some(proofs) = proofs.filter(|_| rules().any(|rule| rule != BindingRule::Mtls)) {
+        let names: Vec<&str> = proofs.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        members.insert("dpop_signing_alg_values_supported".into(), names.into());
+        let always = rules().all(|rule| rule == BindingRule::Dpop);
+        members.insert("dpop_bound_access_tokens_required".into(), always.into());
     }
     Value::Object(members)
 }

@@ -133,13 +133,13 @@ fn resource(
     let realm = realm(table, name, &hosts, takes_tokens || keys.is_some(), findings);
     let peer = peer::of_resource(table, whole.peer, findings);
     peer::check(table, &peer, findings);
-    let metadata = metadata::of_resource(table, name, &trusted, &peer, takes_tokens, findings);
+    let dpop = dpop::compile(table, profile, findings);
+    let metadata = metadata::of_resource(table, name, &trusted, &peer, dpop.as_ref(), takes_tokens, findings);
     let (metadata, metadata_url) = metadata.map(|served| (served.route, served.url)).unzip();
     let routes = routes::compile(table, name, limits, keys.as_ref(), metadata, findings);
     let of_hops = whole.conveyed.iter().flat_map(|header| header.fields());
     let of_hops = of_hops.map(|header| (*header, "is read as the word of trusted hops, and never goes on"));
     let of_keys = keys.iter().map(|keys| (&*keys.header, "carries API keys, and never goes on"));
-    let dpop = dpop::compile(table, profile, findings);
     let mut forward = forward(&table.forward, &of_hops.chain(of_keys).collect::<Vec<_>>(), findings);
 
     forward.proof = dpop.as_ref().is_none_or(|rule| rule.forward);

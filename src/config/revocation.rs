@@ -4,10 +4,10 @@
 use serde_json::json;
 
 use crate::config::finding::{Findings, Place};
-use crate::config::keys::RevocationTable;
+use crate::config::keys::{RevocationTable, StatusListsTable};
 use crate::config::table::{Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word};
 use crate::json::Value;
-use crate::policy::{Endpoint, OnStale, RevocationRule, RevocationSource};
+use crate::policy::{Endpoint, OnStale, RevocationRule, RevocationSource, StatusListRule};
 use crate::revocation::Listed;
 
 config_settings! {
@@ -62,37 +62,34 @@ pub(super) fn rule(table: Option<&RevocationTable>, findings: &mut Findings) -> 
     let Some(table) = table else { return RevocationRule::default() };
     let source = source(table, findings);
     let listed = table.entries.as_ref().map(|entries| entries.0.clone()).unwrap_or_default();
-    RevocationRule { listed, source }
+    let status_lists = table.status_lists.as_ref().and_then(|lists| status_lists(lists, table, findings));
+    RevocationRule { listed, source, status_lists }
 }
 
 fn source(table: &RevocationTable, findings: &mut Findings) -> Option<RevocationSource> {
-    const OF_SOURCE: [&str; 6] = ["cluster", "refresh", "max_stale", "timeout", "max_bytes", "on_stale"];
+    const OF_SOURCE: [&str; 2] = ["cluster", "max_bytes"];
+    const OF_FETCHES: [&str; 4] = ["refresh", "max_stale", "timeout", "on_stale"];
+    check_times(table, findings);
     if !table.wrote("uri") {
-        for key in OF_SOURCE.iter().filter(|key| table.wrote(key)) {
+        let idle = OF_FETCHES.iter().filter(|_| !table.wrote("status_lists"));
+        for key in OF_SOURCE.iter().chain(idle).filter(|key| table.wrote(key)) {
             findings.add(
                 &table.at.key(key),
                 "means nothing without uri",
                 "Write uri: https://..., where the document of revocations is, or remove this.",
             );
         }
-        if !table.wrote("entries") && !findings.touch(&table.at) {
+        if !table.wrote("entries") && !table.wrote("status_lists") && !findings.touch(&table.at) {
             findings.add(
                 &table.at,
-                "has neither uri nor entries",
-                "Write cluster and uri of a document of revocations, or entries, or remove it.",
+                "has neither uri nor entries nor status_lists",
+                "Write cluster and uri of a document of revocations, or one of these, or remove it.",
             );
         }
         return None;
     }
     if !table.wrote("cluster") {
         findings.add(&table.at.key("cluster"), "missing", "Write the cluster of Envoy that leads to uri.");
-    }
-    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
-        findings.add(
-            &table.at.key("max_stale"),
-            "shorter than refresh, so that the document would be stale before it is fetched anew",
-            "Raise max_stale or lower refresh.",
-        );
     }
     let uri = table.uri.as_ref()?;
     let at = Endpoint {
@@ -107,9 +104,46 @@ fn source(table: &RevocationTable, findings: &mut Findings) -> Option<Revocation
         max_stale: table.max_stale.0,
         timeout: table.timeout.0,
         max_bytes: usize::try_from(table.max_bytes.0).unwrap_or(usize::MAX),
-        on_stale: match table.on_stale {
+        on_stale: table.on_stale.rule(),
+    })
+}
+
+fn check_times(table: &RevocationTable, findings: &mut Findings) {
+    if table.max_stale.0 < table.refresh.0 && !findings.touch(&table.at) {
+        findings.add(
+            &table.at.key("max_stale"),
+            "shorter than refresh, so that everything would be stale before it is fetched anew",
+            "Raise max_stale or lower refresh.",
+        );
+    }
+}
+
+impl OnStaleSetting {
+    fn rule(self) -> OnStale {
+        match self {
             OnStaleSetting::Refuse => OnStale::Refuse,
             OnStaleSetting::Allow => OnStale::Allow,
-        },
+        }
+    }
+}
+
+fn status_lists(lists: &StatusListsTable, table: &RevocationTable, findings: &mut Findings) -> Option<StatusListRule> {
+    let uri = lists.uri.as_ref()?;
+    if !uri.path.ends_with('/') || uri.path.contains('?') {
+        findings.add(
+            &lists.at.key("uri"),
+            "does not end with a slash, so that it is no folder of lists",
+            "Write what the uri of each list begins with, up to and with a slash.",
+        );
+    }
+    let cluster = lists.cluster.as_ref()?.0.clone();
+    Some(StatusListRule {
+        below: Endpoint { cluster, authority: uri.authority.as_str().into(), path: uri.path.clone() },
+        refresh: table.refresh.0,
+        max_stale: table.max_stale.0,
+        timeout: table.timeout.0,
+        on_stale: table.on_stale.rule(),
+        max_bytes: usize::try_from(lists.max_bytes.0).unwrap_or(usize::MAX),
+        max_lists: usize::try_from(lists.max_lists.0).unwrap_or(usize::MAX),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::config::fapi;
 use crate::config::profiles::meaning;
 use crate::limit::TableMemory;
-use crate::policy::{Fact, Policy, RevocationSource, TableSize};
+use crate::policy::{Fact, Policy, RevocationSource, StatusListRule, TableSize};
 
 impl Policy {
     /// What the profile of each issuer means, in the keys that say the same, and what that of each resource demands.
@@ -42,7 +42,11 @@ impl Policy {
             ),
         };
         let sources = self.issuers.iter().filter_map(|issuer| issuer.revocation.source.as_ref());
-        let most = sources.map(RevocationSource::memory).fold(0, usize::saturating_add);
+        let lists = self.issuers.iter().filter_map(|issuer| issuer.revocation.status_lists.as_ref());
+        let most = sources
+            .map(RevocationSource::memory)
+            .chain(lists.map(StatusListRule::memory))
+            .fold(0, usize::saturating_add);
         let revocations = match most {
             0 => String::new(),
             bytes => format!("; revocations at most {:.1} MiB in each worker", bytes as f64 / f64::from(1 << 20)),

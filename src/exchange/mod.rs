@@ -49,7 +49,7 @@ use crate::binding::{Binding, bind};
 use crate::host::{Connection, ConnectionProperty, Host};
 use crate::http::{AnswerForm, Authority, Head, HeadFault, HeaderMap, PathFault};
 use crate::peer::{Noticed, Peer, PeerIdentity};
-use crate::policy::{Access, Fact, Issuer, KeyRule, Mode, Policy, Profile, Resource, Route, RouteMatch};
+use crate::policy::{Access, Fact, Issuer, KeyRule, Mode, Policy, Profile, Resource, Route, RouteMatch, TrustId};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::introspection::{asked_about, is_opaque};
@@ -89,7 +89,9 @@ pub struct Exchange {
     facts: AuditFacts,
     /// Whether more than the head belongs to the request.
     body_follows: bool,
-    /// When it first had to wait for keys.
+    /// Whether it may wait for what tells its token's standing.
+    may_wait: bool,
+    /// When it first had to wait for keys or a status list.
     waits_since: Option<MonoNanos>,
 }
 
@@ -132,6 +134,8 @@ impl RoutedRequest {
 enum Stop {
     Refuse(Refusal),
     WaitForKeys(Rc<Issuer>),
+    /// Of a status list, so long.
+    WaitForList(TrustId, Duration),
     WaitForAnswer(Rc<Issuer>, QuestionId),
     WaitForPermits(Grant),
 }
@@ -154,7 +158,8 @@ impl<R: Into<Refusal>> From<R> for Stop {
 impl Exchange {
     /// A request with the header map `head`, to be judged by `policy` however long it waits; `body_follows`: more than the head belongs to it.
     pub fn new(id: ExchangeId, policy: Rc<Policy>, head: HeaderMap, body_follows: bool) -> Self {
-        Self { id, policy, stage: Stage::Fresh(head), facts: AuditFacts::default(), body_follows, waits_since: None }
+        let (stage, facts) = (Stage::Fresh(head), AuditFacts::default());
+        Self { id, policy, stage, facts, body_follows, may_wait: false, waits_since: None }
     }
 
     /// What was found out about the request, for the audit record.
@@ -196,6 +201,7 @@ impl Exchange {
             Stage::Judged => return Step::Done(Verdict::Refuse(Reason::FilterUnavailable.into())),
         };
         fleet.answered(settled);
+        self.may_wait = !too_late && request.resource.mode == Mode::Enforce;
         let refusal = match self.judge(&request, proved, &mut fleet, around) {
             Ok(forward) => return Step::Done(Verdict::Forward(forward)),
             Err(Stop::WaitForPermits(grant)) => {
@@ -218,6 +224,15 @@ impl Exchange {
                 Some(room) => {
                     let since = *self.waits_since.get_or_insert(around.now.mono);
                     around.worker.wait_for_keys(self.id, room, &issuer, since);
+                    self.stage = Stage::WaitsForKeys(request);
+                    return Step::Wait;
+                }
+                None => Reason::Overloaded.into(),
+            },
+            Err(Stop::WaitForList(list, timeout)) => match around.worker.room_for_keys(request.size()) {
+                Some(room) => {
+                    let since = *self.waits_since.get_or_insert(around.now.mono);
+                    around.worker.wait_for_list(self.id, room, list, since.plus(timeout));
                     self.stage = Stage::WaitsForKeys(request);
                     return Step::Wait;
                 }
@@ -421,7 +436,7 @@ impl Exchange {
         };
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
-        not_revoked(&token, request, around)?;
+        not_revoked(&token, request, self.may_wait, around)?;
         let peer = request.holder.as_ref().and_then(Holder::peer);
         let bound = match bind(token, raw.scheme(), peer.as_ref(), rule.binding, &request.resource)? {
             Binding::Holds(bound) => bound,
@@ -548,22 +563,29 @@ fn find_route(resource: &Resource, head: &Head) -> Result<(Rc<Route>, bool), Ref
 }
 
 /// Whether its issuer took a token back, also one that is known.
-fn not_revoked(token: &AccessToken, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<(), Refusal> {
-    match around.worker.standing(token, &request.resource, around.now) {
+fn not_revoked(
+    token: &AccessToken,
+    request: &RoutedRequest,
+    may_wait: bool,
+    around: &mut Surroundings<'_>,
+) -> Result<(), Stop> {
+    match around.worker.standing(token, &request.resource, may_wait, around.host, around.now) {
         Standing::Good => Ok(()),
         Standing::Revoked => Err(Reason::TokenRevoked.into()),
-        Standing::Unknown => Err(Refusal::unavailable(Reason::RevocationStale, RETRY)),
+        Standing::Malformed => Err(Reason::StatusUnusable.into()),
+        Standing::Pending(list, timeout) => Err(Stop::WaitForList(list, timeout)),
+        Standing::Unknown => Err(Refusal::unavailable(Reason::RevocationStale, RETRY).into()),
     }
 }
 
 /// What time can undo of a grant.
-fn still_stands(grant: Grant, request: &RoutedRequest, around: &Surroundings<'_>) -> Result<Grant, Refusal> {
+fn still_stands(grant: Grant, request: &RoutedRequest, around: &mut Surroundings<'_>) -> Result<Grant, Stop> {
     if let Some(token) = grant.access_token() {
         token.acceptable(&request.resource, around.now)?;
         if !around.worker.vouches(token, around.now) {
             return Err(Reason::KeyUnknown.into());
         }
-        not_revoked(token, request, around)?;
+        not_revoked(token, request, false, around)?;
     }
     if grant.api_key().is_some_and(|key| key.is_over(around.now.wall)) {
         return Err(Reason::ApiKeyExpired.into());

@@ -23,6 +23,7 @@ mod report;
 mod revocation;
 mod signed_introspection;
 mod source_ip;
+mod status_list;
 mod step_up;
 mod subjects;
 mod trust;

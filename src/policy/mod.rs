@@ -28,6 +28,7 @@ mod route;
 mod routes;
 mod service;
 mod source_ip;
+mod status_lists;
 mod step_up;
 mod tls_floor;
 mod token_form;
@@ -64,6 +65,7 @@ pub use route::{Access, BindingRule, KeyRule, MethodSet, Route, ScopeRule, Subje
 pub use routes::{Pattern, PatternFault, RouteConflict, RouteMatch, Routes, RoutesBuilder, Segment};
 pub use service::{FleetLimit, Kind, OnError, Service};
 pub use source_ip::SourceIp;
+pub use status_lists::StatusListRule;
 pub use step_up::StepUp;
 pub use tls_floor::TlsFloor;
 pub use token_form::{ClaimPlace, OptionalClaim, RequiredClaim, Says, ScopePlaces, SubjectKind, TokenForm, TypRule};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::policy::Endpoint;
+use crate::policy::{Endpoint, StatusListRule};
 use crate::revocation::Listed;
 
 /// See the module.
@@ -12,6 +12,8 @@ pub struct RevocationRule {
     pub listed: Listed,
     /// A document that is fetched.
     pub source: Option<RevocationSource>,
+    /// Lists that tokens name.
+    pub status_lists: Option<StatusListRule>,
 }
 
 /// A document of revocations that is fetched.

@@ -4,9 +4,11 @@
 mod digests;
 mod document;
 mod listed;
+mod status_list;
 
 pub use document::{Revocations, RevocationsFault};
 pub use listed::Listed;
+pub use status_list::{STATUS_LIST_TYP, StatusList, StatusReference};
 
 use crate::jose::base64url;
 use crate::time::UnixMillis;

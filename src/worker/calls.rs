@@ -49,6 +49,8 @@ pub(super) enum For {
     Introspection(QuestionId),
     /// A document of revocations, by its id.
     Revocations(Box<str>),
+    /// A status list.
+    StatusList(TrustId),
     /// Permits of a service.
     Permits(LeaseCallId),
 }

@@ -32,6 +32,8 @@ pub(super) enum Sought {
     Answer,
     /// A document of revocations, at `uri`.
     Revocations,
+    /// A status list, where a token says.
+    StatusList,
 }
 
 impl Sought {
@@ -39,6 +41,7 @@ impl Sought {
     fn place(self) -> &'static str {
         match self {
             Sought::Keys | Sought::Answer | Sought::Revocations => "\"uri\"",
+            Sought::StatusList => "the \"uri\" in the issuer's tokens",
             Sought::DiscoveredKeys => "the \"jwks_uri\" of the issuer's metadata",
             Sought::Metadata => "\"discovery\"",
         }
@@ -53,6 +56,7 @@ impl fmt::Display for Sought {
             Sought::Metadata => "metadata",
             Sought::Answer => "the answer about a token",
             Sought::Revocations => "revocations",
+            Sought::StatusList => "status list",
         })
     }
 }
@@ -73,6 +77,7 @@ pub(super) enum FetchFault {
     Metadata(MetadataFault),
     Answer(AnswerFault),
     Revocations(RevocationsFault, String),
+    StatusList(&'static str),
 }
 
 impl FetchFault {
@@ -192,10 +197,12 @@ impl fmt::Display for WaitEnd<'_> {
             FetchFault::Redirect(to) => {
                 let remedy = match self.sought {
                     Sought::DiscoveredKeys => "Have the metadata name",
+                    Sought::StatusList => "Have tokens name",
                     Sought::Keys | Sought::Metadata | Sought::Answer | Sought::Revocations => "Write into \"uri\"",
                 };
                 let what = match self.sought {
                     Sought::Revocations => "the revocations are",
+                    Sought::StatusList => "the list is",
                     Sought::Answer => "tokens are asked about",
                     Sought::Keys | Sought::DiscoveredKeys | Sought::Metadata => "the keys are",
                 };
@@ -243,6 +250,7 @@ impl fmt::Display for WaitEnd<'_> {
             }
             FetchFault::Metadata(fault) => fault.fmt(f),
             FetchFault::Answer(fault) => fault.fmt(f),
+            FetchFault::StatusList(fault) => write!(f, "{fault}. See what the server signs for {place}"),
             FetchFault::Revocations(fault, body) => {
                 write!(f, "{fault}. Is {place} right? The answer begins with \"{body}\"")
             }

@@ -22,6 +22,8 @@ mod news;
 mod question;
 mod refresh;
 mod revocations;
+mod standing;
+mod status_lists;
 mod tally;
 mod waits;
 
@@ -33,6 +35,7 @@ pub use calls::{Answered, Call, CallId, Message};
 pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
 pub use introspections::{Inquiry, QuestionId, Told};
 pub use key_store::KeyLookup;
+pub use standing::Standing;
 pub use tally::{Counter, Gauge, Tally};
 pub use waits::{Batch, Room, WaitEnd, Woken};
 
@@ -41,7 +44,8 @@ use calls::{Calls, For};
 use document::Outcome;
 use introspections::Introspections;
 use key_store::{IssuerKeys, Part};
-use revocations::{Named, RevocationDocuments};
+use revocations::RevocationDocuments;
+use status_lists::StatusLists;
 use waits::{On, Waits};
 
 use crate::binding::dpop::Nonces;
@@ -50,9 +54,7 @@ use crate::jose::{Header, Native};
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Budget, CallFailed as AskFailed, Leases, Settled, Waiter};
 use crate::peer::KnownPeers;
-use crate::policy::{
-    FilterId, Issuer, KeySource, OnStale, Policy, Resource, RevocationRule, TokenCacheBounds, TrustId,
-};
+use crate::policy::{FilterId, Issuer, KeySource, Policy, Resource, TokenCacheBounds, TrustId};
 use crate::reason::Reason;
 use crate::shared::{Marks, OnceOnly};
 use crate::time::{MonoNanos, Now};
@@ -78,6 +80,7 @@ pub struct Worker {
     native: Native,
     keys: BTreeMap<TrustId, IssuerKeys>,
     revocations: RevocationDocuments,
+    status_lists: StatusLists,
     tokens: TokenCache,
     introspections: Introspections,
     peers: KnownPeers,
@@ -107,6 +110,7 @@ impl Worker {
             native: Native::probe(host),
             keys: BTreeMap::new(),
             revocations: RevocationDocuments::new(host),
+            status_lists: StatusLists::default(),
             tokens: TokenCache::new(seed, policy.token_cache),
             introspections: Introspections::default(),
             peers: KnownPeers::new(host),
@@ -177,6 +181,7 @@ impl Worker {
         let sources =
             || live.iter().flat_map(|policy| &policy.issuers).filter_map(|issuer| issuer.revocation.source.as_ref());
         self.revocations.retain(|id| sources().any(|source| *source.id == *id));
+        self.status_lists.retain(|trust| used.contains(trust));
         self.set_token_bounds();
     }
 
@@ -218,26 +223,6 @@ impl Worker {
             KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
             KeySource::None => None,
         })
-    }
-
-    /// Whether a token was taken back before its time, as far as is known now, by the rules of its issuer as `resource` trusts it: nothing is
-    /// fetched, nobody waits.
-    pub fn standing(&self, token: &AccessToken, resource: &Resource, now: Now) -> Standing {
-        let Some(issuer) = token.trusted_by(resource) else { return Standing::Revoked };
-        let RevocationRule { listed, source } = &issuer.revocation;
-        if !listed.is_empty() && listed.name(&token.revocable()) {
-            return Standing::Revoked;
-        }
-        let Some(source) = source else { return Standing::Good };
-        match self.revocations.name(source, token.cleared(), || token.revocable(), now.mono) {
-            Named::Yes => Standing::Revoked,
-            Named::No(edition) => {
-                token.clear(edition);
-                Standing::Good
-            }
-            Named::Unknown if source.on_stale == OnStale::Allow => Standing::Good,
-            Named::Unknown => Standing::Unknown,
-        }
     }
 
     /// Remembers a token that was just verified, beside what is known of it under other trusts.
@@ -449,6 +434,7 @@ impl Worker {
                 });
                 self.introspected(question, answer, host, now);
             }
+            Some(For::StatusList(id)) => self.list_fetched(&id, http(answer), host, now),
             Some(For::Permits(call)) => {
                 let answer = match answer {
                     Ok(Answered::Grpc(message)) => Ok(message),
@@ -475,6 +461,7 @@ impl Worker {
             For::Keys(trust, part) => self.keys.get(trust).is_none_or(|keys| keys.is_lost(*part, now.mono)),
             For::Introspection(question) => self.introspections.is_lost(*question, now.mono),
             For::Revocations(id) => self.revocations.is_lost(id, now.mono),
+            For::StatusList(id) => self.status_lists.is_lost(id, now.mono),
             For::Permits(call) => !self.leases.awaits(*call),
         };
         let lost: Vec<CallId> =
@@ -488,6 +475,9 @@ impl Worker {
             self.fetch(&trust, self.wants_keys(&trust), host, now.mono);
         }
         self.give_up_held(now);
+        for id in self.status_lists.due(now.mono) {
+            self.fetch_list(&id, self.waits.wants_keys(&id), host, now.mono);
+        }
         for id in self.revocations.due(now.mono) {
             if let Some(fetch) = self.revocations.begin(&id, host, now.mono) {
                 self.calls.send(For::Revocations(id), Message::Fetch(fetch));
@@ -618,17 +608,6 @@ fn http(answer: Result<Answered, FetchFailed>) -> Result<HttpAnswer, FetchFailed
         Answered::Http(answer) => Ok(answer),
         Answered::Grpc(_) => Err(FetchFailed::NoAnswer),
     }
-}
-
-/// Whether a token that its issuer vouches for was taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It was not.
-    Good,
-    /// It was.
-    Revoked,
-    /// Nobody knows, and the operator wants such tokens refused.
-    Unknown,
 }
 
 /// A token as all workers know it: under a trust.

@@ -11,6 +11,7 @@ use crate::worker::refresh::Trouble;
 const KEYS: &str = "boundgate/keys/2/";
 const METADATA: &str = "boundgate/metadata/2/";
 const REVOCATIONS: &str = "boundgate/revocations/1/";
+const STATUS_LIST: &str = "boundgate/status-list/1/";
 /// So often a worker tries to tell the others: as often as it may lose against all of them at once.
 const TELLINGS: usize = 16;
 
@@ -42,6 +43,11 @@ impl NewsOf {
     /// A document of revocations.
     pub(super) fn revocations(id: &str) -> Self {
         Self(format!("{REVOCATIONS}{id}"))
+    }
+
+    /// A status list.
+    pub(super) fn status_list(id: &TrustId) -> Self {
+        Self(format!("{STATUS_LIST}{id}"))
     }
 
     pub(super) fn read(&self, host: &dyn Host) -> News {

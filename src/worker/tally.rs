@@ -42,6 +42,10 @@ counters! {
     RevocationFetchOk = "revocation_fetch_ok",
     /// A fetch of revocations failed, or brought nothing that is understood.
     RevocationFetchFailed = "revocation_fetch_failed",
+    /// A status list was fetched.
+    StatusListFetchOk = "status_list_fetch_ok",
+    /// A fetch of a status list failed, or brought none that may be believed.
+    StatusListFetchFailed = "status_list_fetch_failed",
     /// A newcomer to a full slot of the limit table took over another identity's debt.
     LimitInherited = "limit_inherited",
     /// A rate-limit service was called.

@@ -107,6 +107,7 @@ impl Check {
             | Reason::LifetimeTooLong
             | Reason::IssuedTooEarly
             | Reason::AudienceMismatch
+            | Reason::StatusUnusable
             | Reason::TokenRevoked
             // Read with the other claims.
             | Reason::ConfirmationUnusable

@@ -44,6 +44,28 @@ fn the_document_says_what_is_enforced_and_challenges_name_where_it_is() {
 }
 
 #[test]
+fn the_document_says_how_proofs_are_signed_where_routes_take_tokens_that_are_bound_to_a_key() {
+    let proofs = |bound: &str| {
+        let mut config = with("/resources/0/metadata", json!("https://api.example.com"));
+        put(&mut config, "/resources/0/origin", json!("https://api.example.com"));
+        put(&mut config, "/resources/0/dpop", json!({ "algorithms": ["ES256"] }));
+        put(&mut config, "/resources/0/routes/1/bound", json!(bound));
+        let policy = policy(&config).unwrap();
+        let route = policy.resources[0].routes.iter().find(|route| route.document.is_some()).unwrap();
+        let document: Value = serde_json::from_str(route.document.as_deref().unwrap()).unwrap();
+        [
+            "dpop_signing_alg_values_supported",
+            "dpop_bound_access_tokens_required",
+            "tls_client_certificate_bound_access_tokens",
+        ]
+        .map(|member| document[member].clone())
+    };
+    assert_eq!(proofs("any"), [json!(["ES256"]), json!(false), json!(true)]);
+    assert_eq!(proofs("dpop"), [json!(["ES256"]), json!(true), Value::Null]);
+    assert_eq!(proofs("mtls"), [Value::Null, Value::Null, json!(true)]);
+}
+
+#[test]
 fn a_document_that_could_not_be_found_is_told() {
     says(
         "/resources/0/metadata",

@@ -47,7 +47,7 @@ fn revocation_is_a_document_or_entries_and_each_in_full() {
         AT,
         json!({}),
         &[
-            "issuers.main.revocation: has neither uri nor entries. Write cluster and uri of a document of revocations, or entries, or remove it.",
+            "issuers.main.revocation: has neither uri nor entries nor status_lists. Write cluster and uri of a document of revocations, or one of these, or remove it.",
         ],
     );
     says(
@@ -66,7 +66,7 @@ fn revocation_is_a_document_or_entries_and_each_in_full() {
         AT,
         json!({"cluster": "as", "uri": "https://as.example.com/revoked", "refresh": "10m"}),
         &[
-            "issuers.main.revocation.max_stale: shorter than refresh, so that the document would be stale before it is fetched anew. Raise max_stale or lower refresh.",
+            "issuers.main.revocation.max_stale: shorter than refresh, so that everything would be stale before it is fetched anew. Raise max_stale or lower refresh.",
         ],
     );
 }

@@ -121,3 +121,24 @@ fn a_token_that_is_revoked_while_its_request_waits_does_not_pass() {
         Step::Wait => panic!("it waits on"),
     }
 }
+
+#[test]
+fn a_token_that_the_issuer_was_asked_about_is_looked_for_like_others() {
+    let mut config = revocation(fetched());
+    config["issuers"]["main"]["introspection"] =
+        json!({"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "10m"});
+    let mut scene = Scene::new(&config);
+    publish(&mut scene, 0.0, &json!({"jti": ["1"]}));
+    let active = introspection::active().to_string().into_bytes();
+    let verdict = scene.told(&introspection::bearer("opaque"), introspection::said(200, active));
+    assert_eq!(refused(verdict).reason, Reason::TokenRevoked);
+    publish(&mut scene, 30.0, &json!({}));
+    let active = introspection::active().to_string().into_bytes();
+    forwarded(scene.told(&introspection::bearer("opaque2"), introspection::said(200, active)));
+    publish(&mut scene, 60.0, &json!({"sub": ["alice"]}));
+    assert_eq!(
+        refused(scene.run(&introspection::bearer("opaque2"))).reason,
+        Reason::TokenRevoked,
+        "known, and refused"
+    );
+}

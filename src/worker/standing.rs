@@ -1,0 +1,129 @@
+//! Whether a token that its issuer vouches for was taken back before its time. In: a token, the resource it is for. Out: [`Standing`]. Not here: the
+//! documents and lists that say so (`revocations`, `status_lists`).
+
+use std::time::Duration;
+
+use crate::host::Host;
+use crate::jose::KeySet;
+use crate::policy::{Issuer, KeySource, OnStale, Resource, RevocationRule, StatusListRule, TrustId};
+use crate::revocation::StatusReference;
+use crate::time::{MonoNanos, Now};
+use crate::token::AccessToken;
+use crate::worker::revocations::Named;
+use crate::worker::status_lists::Looked;
+use crate::worker::waits::On;
+use crate::worker::{Counter, ExchangeId, FetchFailed, For, HttpAnswer, Message, Room, Worker};
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not.
+    Good,
+    /// It was.
+    Revoked,
+    /// What it says of its status is not understood, or leads nowhere.
+    Malformed,
+    /// A fetch tells, which may take so long.
+    Pending(TrustId, Duration),
+    /// Nobody knows, and the operator wants such tokens refused.
+    Unknown,
+}
+
+impl Standing {
+    fn unknown(on_stale: OnStale) -> Self {
+        match on_stale {
+            OnStale::Refuse => Standing::Unknown,
+            OnStale::Allow => Standing::Good,
+        }
+    }
+}
+
+impl Worker {
+    /// Whether a token was taken back, as far as is known now, by the rules of its issuer as `resource` trusts it. May queue the fetch of a
+    /// status list; `Pending` only where the request `may_wait`.
+    pub fn standing(
+        &mut self,
+        token: &AccessToken,
+        resource: &Resource,
+        may_wait: bool,
+        host: &dyn Host,
+        now: Now,
+    ) -> Standing {
+        let Some(issuer) = token.trusted_by(resource) else { return Standing::Revoked };
+        let RevocationRule { listed, source, status_lists } = &issuer.revocation;
+        if !listed.is_empty() && listed.name(&token.revocable()) {
+            return Standing::Revoked;
+        }
+        let mut standing = Standing::Good;
+        if let Some(source) = source {
+            match self.revocations.name(source, token.cleared(), || token.revocable(), now.mono) {
+                Named::Yes => return Standing::Revoked,
+                Named::No(edition) => token.clear(edition),
+                Named::Unknown => standing = Standing::unknown(source.on_stale),
+            }
+        }
+        match (status_lists, token.claims().claim("status")) {
+            (Some(rule), Some(status)) if standing == Standing::Good => match StatusReference::read(status) {
+                Some(reference) => self.listed_standing(issuer, rule, reference, may_wait, host, now),
+                // Another mechanism, or none that is understood: it may say no.
+                None => Standing::Malformed,
+            },
+            _ => standing,
+        }
+    }
+
+    fn listed_standing(
+        &mut self,
+        issuer: &std::rc::Rc<Issuer>,
+        rule: &StatusListRule,
+        reference: StatusReference<'_>,
+        may_wait: bool,
+        host: &dyn Host,
+        now: Now,
+    ) -> Standing {
+        match self.status_lists.look_up(issuer, rule, reference, self.seed, now) {
+            Looked::State(0) => Standing::Good,
+            Looked::State(_) => Standing::Revoked,
+            Looked::Nowhere => Standing::Malformed,
+            Looked::Pending(id) => {
+                self.fetch_list(&id, may_wait, host, now.mono);
+                if may_wait { Standing::Pending(id, rule.timeout) } else { Standing::unknown(rule.on_stale) }
+            }
+            Looked::Unknown => Standing::unknown(rule.on_stale),
+        }
+    }
+
+    /// Lets an exchange wait for a status list, no longer than one fetch may take, from when it first had to.
+    pub fn wait_for_list(&mut self, exchange: ExchangeId, room: Room, id: TrustId, until: MonoNanos) {
+        self.waits.park(exchange, room, On::Keys(id, until));
+    }
+
+    /// Queues the fetch of a status list, if it is due and may start.
+    pub(super) fn fetch_list(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: MonoNanos) {
+        if let Some(fetch) = self.status_lists.begin(id, waited_for, host, now) {
+            self.calls.send(For::StatusList(id.clone()), Message::Fetch(fetch));
+        }
+    }
+
+    /// The fetch of a status list ended. Who waits for it goes on once it is there.
+    pub(super) fn list_fetched(
+        &mut self,
+        id: &TrustId,
+        answer: Result<HttpAnswer, FetchFailed>,
+        host: &dyn Host,
+        now: Now,
+    ) {
+        let Some(issuer) = self.status_lists.issuer(id) else { return };
+        let keys: Option<&KeySet> = match &issuer.keys {
+            KeySource::Inline(set) => Some(set),
+            KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
+            KeySource::None => None,
+        };
+        let outcome = self.status_lists.answer(id, answer, keys, self.native, host, now);
+        let loaded = matches!(outcome, Some(super::Outcome::Loaded));
+        self.count_fetch(outcome, Counter::StatusListFetchOk, Counter::StatusListFetchFailed);
+        if loaded {
+            self.waits.keys(id);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The status lists that tokens name. In: the list and the place of a token, ends of fetches, time. Out: the state there, the fetches to send. Not
+//! here: what a list is (`revocation`), where one may be (`policy`), what a state means for a token (`standing`).
+//!
+//! Only verified tokens name lists, and only below what their issuer's configuration says. There are so many as `max_lists`; one more takes
+//! the place of that which was asked for longest ago. A list that nobody asks for is not fetched again.
+
+use std::rc::Rc;
+
+use crate::host::Host;
+use crate::jose::{Compact, KeySet, Native};
+use crate::policy::{Endpoint, Issuer, StatusListRule, TrustId};
+use crate::revocation::{STATUS_LIST_TYP, StatusList, StatusReference};
+use crate::time::{MonoNanos, Now};
+use crate::worker::document::{Document, Fetched, Outcome};
+use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
+use crate::worker::fetch_fault::{FetchFault, Sought, told};
+use crate::worker::news::NewsOf;
+use crate::worker::refresh::Schedule;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct StatusLists(Vec<List>);
+
+struct List {
+    id: TrustId,
+    uri: Box<str>,
+    at: Endpoint,
+    /// Whose tokens it is about. The rules of the newest configuration count.
+    issuer: Rc<Issuer>,
+    rule: StatusListRule,
+    document: Document<StatusList>,
+    asked: MonoNanos,
+}
+
+/// What a list says of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// This state; 0 is valid.
+    State(u8),
+    /// The token names a list that is not its issuer's, or a place behind the end.
+    Nowhere,
+    /// A fetch is under way that may tell.
+    Pending(TrustId),
+    /// The list is stale or could not be fetched.
+    Unknown,
+}
+
+fn schedule(rule: &StatusListRule) -> Schedule {
+    Schedule { refresh: rule.refresh, max_stale: rule.max_stale, timeout: rule.timeout }
+}
+
+impl StatusLists {
+    /// The state at the place that a token of `issuer` names. `Pending` and `Unknown` may need a fetch to [begin](Self::begin).
+    pub(super) fn look_up(
+        &mut self,
+        issuer: &Rc<Issuer>,
+        rule: &StatusListRule,
+        reference: StatusReference<'_>,
+        seed: u64,
+        now: Now,
+    ) -> Looked {
+        let Some(at) = rule.endpoint(reference.uri) else { return Looked::Nowhere };
+        let ours = |list: &List| *list.uri == *reference.uri && list.issuer.trust == issuer.trust && list.at == at;
+        let list = match self.0.iter_mut().position(|list| ours(list)) {
+            Some(known) => self.0.get_mut(known),
+            None => {
+                self.make_room(rule.max_lists);
+                let id = TrustId::of(&format!("status list {} {} {at}", issuer.trust, at.cluster));
+                let document = Document::new(NewsOf::status_list(&id), schedule(rule), seed);
+                let uri = reference.uri.into();
+                self.0.push(List {
+                    id,
+                    uri,
+                    at,
+                    issuer: issuer.clone(),
+                    rule: rule.clone(),
+                    document,
+                    asked: now.mono,
+                });
+                self.0.last_mut()
+            }
+        };
+        let Some(list) = list else { return Looked::Unknown };
+        list.asked = now.mono;
+        if !Rc::ptr_eq(&list.issuer, issuer) {
+            list.issuer = issuer.clone();
+            list.rule = rule.clone();
+            list.document.follow(schedule(rule));
+        }
+        let usable =
+            |content: &&StatusList| content.expires.is_none_or(|expires| now.wall < expires.plus(issuer.leeway));
+        match list.document.content(now.mono).filter(usable) {
+            Some(content) => content.state(reference.index).map_or(Looked::Nowhere, Looked::State),
+            // What was revoked stays so.
+            None => match list.document.last().and_then(|last| last.state(reference.index)) {
+                Some(state) if state != 0 => Looked::State(state),
+                _ if list.document.is_under_way() || list.document.last().is_none() => Looked::Pending(list.id.clone()),
+                _ => Looked::Unknown,
+            },
+        }
+    }
+
+    /// Takes away those that were asked for longest ago, so that one more is `most`. An answer for one of them is nobody's.
+    fn make_room(&mut self, most: usize) {
+        while self.0.len() >= most.max(1) {
+            let oldest = self.0.iter().enumerate().min_by_key(|(_, list)| list.asked).map(|(at, _)| at);
+            let Some(oldest) = oldest else { return };
+            self.0.swap_remove(oldest);
+        }
+    }
+
+    /// Drops those of trusts that are not used any more.
+    pub(super) fn retain(&mut self, used: impl Fn(&TrustId) -> bool) {
+        self.0.retain(|list| used(&list.issuer.trust));
+    }
+
+    /// Those that are due, but for those that nobody asked for since they were fetched last. What nobody asks for until it is stale is
+    /// dropped.
+    pub(super) fn due(&mut self, now: MonoNanos) -> Vec<TrustId> {
+        self.0.retain(|list| list.document.is_under_way() || now.since(list.asked) <= list.rule.max_stale);
+        let due = self.0.iter().filter(|list| list.document.is_due(now));
+        due.map(|list| list.id.clone()).collect()
+    }
+
+    /// Whether the fetch of this one will never end.
+    pub(super) fn is_lost(&self, id: &TrustId, now: MonoNanos) -> bool {
+        self.0.iter().find(|list| list.id == *id).is_none_or(|list| list.document.is_lost(now))
+    }
+
+    /// The fetch that starts now, if its turn has come.
+    pub(super) fn begin(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: MonoNanos) -> Option<Fetch> {
+        let list = self.0.iter_mut().find(|list| list.id == *id)?;
+        if !list.document.is_due(now) || !list.document.claims_turn(waited_for, host, now) {
+            return None;
+        }
+        list.document.started(now);
+        // In base64url twice, a third longer each time, beside what else is in the token.
+        let max_bytes = list.rule.max_bytes.saturating_mul(2).saturating_add(4096);
+        Some(Fetch::get(&list.at, "application/statuslist+jwt", &[], list.rule.timeout, max_bytes))
+    }
+
+    /// Whose list this is.
+    pub(super) fn issuer(&self, id: &TrustId) -> Option<Rc<Issuer>> {
+        Some(self.0.iter().find(|list| list.id == *id)?.issuer.clone())
+    }
+
+    /// The fetch of this one ended; `keys`: those of its issuer, if there are any. `None` if nobody needs it any more.
+    pub(super) fn answer(
+        &mut self,
+        id: &TrustId,
+        answer: Result<HttpAnswer, FetchFailed>,
+        keys: Option<&KeySet>,
+        native: Native,
+        host: &dyn Host,
+        now: Now,
+    ) -> Option<Outcome> {
+        let list = self.0.iter_mut().find(|list| list.id == *id)?;
+        let read = FetchFault::or_body(answer)
+            .and_then(|body| read(&body, list, keys, native, host, now).map_err(FetchFault::StatusList));
+        let fetched = read.map(|content| Fetched { digest: 0, max_age: content.ttl, content });
+        let place = format!("{}.revocation.status_lists", list.issuer.origin.path);
+        let at = &list.at;
+        Some(list.document.ended(fetched, host, now.mono, |fault| told(&place, Sought::StatusList, Some(at), fault)))
+    }
+}
+
+/// The list in a token that one of the issuer's keys signed.
+fn read(
+    body: &[u8],
+    list: &List,
+    keys: Option<&KeySet>,
+    native: Native,
+    host: &dyn Host,
+    now: Now,
+) -> Result<StatusList, &'static str> {
+    let jws = Compact::parse(body.trim_ascii()).map_err(|fault| fault.told())?;
+    let typ = jws.header.typ.as_deref().unwrap_or_default();
+    if !typ.strip_prefix("application/").unwrap_or(typ).eq_ignore_ascii_case(STATUS_LIST_TYP) {
+        return Err("its typ is not statuslist+jwt");
+    }
+    if !list.issuer.algorithms.contains(&jws.header.algorithm) {
+        return Err("its alg is none of the issuer's algorithms");
+    }
+    let keys = keys.ok_or("there are no keys of the issuer yet")?;
+    let mut fitting = keys.candidates(jws.header.kid.as_deref(), jws.header.algorithm);
+    if !fitting.any(|key| key.verify(&jws, host, native)) {
+        return Err("no key of the issuer made its signature");
+    }
+    StatusList::read(&jws.payload, &list.uri, list.rule.max_bytes, now.wall, list.issuer.leeway)
+}
