@@ -134,6 +134,9 @@ async fn where_refusals_are_only_reported_every_rule_is_told_and_nobody_is_refus
     .await;
     let alice = bed.client("alice");
     let token = bed.authority.claims().bound_to(alice.identity().expect("a certificate")).sign();
+    // Nobody waits for keys there.
+    while recorded(&bed, &alice.get("/a").token(&token).send().await).await["reason"] == "keys-unavailable" {}
+    let before = bed.upstream.count();
     for (number, (path, reason, rule)) in [
         ("/a", "claim-refused", "resources[0].routes[0].claims.tenant"),
         ("/b", "subject-refused", "resources[0].routes[1].subject"),
@@ -145,7 +148,7 @@ async fn where_refusals_are_only_reported_every_rule_is_told_and_nobody_is_refus
     .enumerate()
     {
         let answer = alice.get(path).token(&token).send().await;
-        assert_eq!((answer.status, bed.upstream.count()), (200, number + 1), "{path}");
+        assert_eq!((answer.status, bed.upstream.count()), (200, before + number + 1), "{path}");
         let record = recorded(&bed, &answer).await;
         assert_eq!(
             (&record["decision"], &record["reason"], &record["rule"]),
