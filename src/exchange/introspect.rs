@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::exchange::caller::Caller;
 use crate::exchange::verify::make_known;
-use crate::exchange::{RETRY, Stop, Surroundings};
+use crate::exchange::{Awaited, RETRY, Stop, Surroundings};
 use crate::policy::{Issuer, Policy};
 use crate::reason::Reason;
 use crate::token::introspection::Rejected;
@@ -39,7 +39,7 @@ pub(super) fn ask(
             around.worker.ask_about(raw, issuer, around.host, around.now).map_err(refusal)?
         }
     };
-    Err(Stop::WaitForAnswer(issuer.clone(), question))
+    Err(Stop::WaitFor(Awaited::Answer(issuer.clone(), question)))
 }
 
 /// What the issuer said, as a token or a refusal; and what is wrong with its answer, for the audit record.

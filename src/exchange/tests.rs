@@ -40,9 +40,10 @@ use super::*;
 use crate::config;
 use crate::fake::{FakeConnection, FakeHost, at};
 use crate::host::ConnectionProperty;
-use crate::http::encode;
+use crate::http::{AnswerForm, encode};
 use crate::jose::base64url;
 use crate::policy::{Dialects, FilterId};
+use crate::verdict::Forward;
 use crate::worker::{
     AnswerFields, Answered, Batch, Call, CallId, Counter, FetchFailed, Gauge, HttpAnswer, Message, Pace,
 };
@@ -566,7 +567,7 @@ fn a_resource_that_only_reports_refuses_nothing_and_vouches_for_nobody() {
     {
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
-        let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
+        let record = crate::observe::audit_record(exchange.facts(), (&verdict).into());
         assert!(record.contains(r#""decision":"reported""#) && record.contains(reason.slug()), "{record}");
         let Verdict::Report(_, upstream) = verdict else { panic!("{verdict:?}") };
         assert_eq!((upstream.set.len(), &upstream.remove[..]), (0, &["x-client-id".to_owned()][..]));

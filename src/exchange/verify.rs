@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use crate::exchange::caller::Caller;
-use crate::exchange::{Stop, Surroundings};
+use crate::exchange::{Awaited, Stop, Surroundings};
 use crate::policy::{Policy, Resource};
 use crate::reason::Reason;
 use crate::token::{AccessToken, RawToken, Unverified};
@@ -40,7 +40,7 @@ pub(super) fn verify(
     }
     let keys = match around.worker.keys(&issuer, unverified.header(), around.host, around.now) {
         KeyLookup::Found(keys) => keys,
-        KeyLookup::Wait => return Err(Stop::WaitForKeys(issuer)),
+        KeyLookup::Wait => return Err(Stop::WaitFor(Awaited::Keys(issuer))),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
     };
     if source.pays_for_verifications() && !around.worker.is_known(raw, &issuer, around.host, around.now) {

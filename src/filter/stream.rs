@@ -206,7 +206,7 @@ impl Stream {
     /// Puts the number of the interaction on the response, whether it is the upstream's, the proxy's or our own.
     fn number_interaction(&self) {
         let waiting = || match &self.state {
-            State::Paused(exchange) => exchange.seen().interaction.as_ref(),
+            State::Paused(exchange) => exchange.facts().interaction.as_ref(),
             State::Forwarded(..) | State::Reported | State::Refused(..) | State::Answered => None,
         };
         if let Some(interaction) = self.interaction.as_ref().or_else(waiting) {

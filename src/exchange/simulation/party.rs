@@ -235,7 +235,7 @@ impl Life<'_> {
         match verdict {
             Verdict::Forward(forward) => {
                 self.forwards.insert(id, forward);
-                let shadowed = &exchange.seen().shadowed;
+                let shadowed = &exchange.facts().shadowed;
                 Said::Passes { shadowed: shadowed.iter().map(|limit| limit.origin.name.to_string()).collect() }
             }
             Verdict::Refuse(refusal) | Verdict::Report(refusal, _) => {

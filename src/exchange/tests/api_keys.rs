@@ -155,7 +155,7 @@ fn the_record_names_the_key_and_never_holds_it() {
     let mut record = |request: Request| {
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-        let text = audit_record(exchange.seen(), (&verdict).into());
+        let text = audit_record(exchange.facts(), (&verdict).into());
         assert!(
             !text.contains(SHOP) && !text.contains(&digest(SHOP)) && !format!("{verdict:?}").contains(SHOP),
             "{text}"

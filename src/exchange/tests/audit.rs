@@ -7,7 +7,7 @@ use crate::observe::audit_record;
 fn record(scene: &mut Scene, request: &Request) -> Value {
     let mut exchange = scene.exchange(request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-    serde_json::from_str(&audit_record(exchange.seen(), (&verdict).into())).unwrap()
+    serde_json::from_str(&audit_record(exchange.facts(), (&verdict).into())).unwrap()
 }
 
 fn of(token: &Token) -> Value {
@@ -130,7 +130,7 @@ fn a_token_whose_keys_are_missing_names_its_issuer() {
         }
         scene.tick();
         if let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) {
-            let record = audit_record(exchange.seen(), (&verdict).into());
+            let record = audit_record(exchange.facts(), (&verdict).into());
             let record: Value = serde_json::from_str(&record).unwrap();
             assert_eq!(record["reason"], "keys-unavailable");
             assert_eq!(record["unverified"]["iss"], "https://as.example.com");

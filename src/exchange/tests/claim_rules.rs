@@ -153,7 +153,7 @@ fn rules_of_the_resource_hold_on_every_route_that_takes_tokens_and_the_record_na
         let request = get(path).peer(ALICE).token(&token);
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
-        let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
+        let record = crate::observe::audit_record(exchange.facts(), (&verdict).into());
         assert!(!record.contains("secretive") && !record.contains("acme"), "{record}");
         let record: Value = serde_json::from_str(&record).unwrap();
         assert_eq!((&record["reason"], &record["rule"]), (&"claim-refused".into(), &rule.into()));

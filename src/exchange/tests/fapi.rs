@@ -97,8 +97,8 @@ fn numbered(config: &Value, request: &Request) -> (Option<String>, Option<String
     let mut scene = Scene::new(config);
     let mut exchange = scene.exchange(request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-    let number = exchange.seen().interaction.as_ref().map(|interaction| interaction.text().to_string());
-    let record = audit_record(exchange.seen(), Decision::from(&verdict));
+    let number = exchange.facts().interaction.as_ref().map(|interaction| interaction.text().to_string());
+    let record = audit_record(exchange.facts(), Decision::from(&verdict));
     let told = match &verdict {
         Verdict::Forward(forward) => Some(forward.upstream()),
         Verdict::Report(_, upstream) => Some(upstream),

@@ -217,7 +217,7 @@ fn a_hop_may_be_known_by_the_pin_of_its_certificate() {
 fn recorded(scene: &mut Scene, request: &Request) -> Value {
     let mut exchange = scene.exchange(request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-    serde_json::from_str(&crate::observe::audit_record(exchange.seen(), (&verdict).into())).unwrap()
+    serde_json::from_str(&crate::observe::audit_record(exchange.facts(), (&verdict).into())).unwrap()
 }
 
 #[test]

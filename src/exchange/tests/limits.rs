@@ -76,7 +76,7 @@ fn a_shadow_limit_counts_and_reports_and_never_refuses() {
     let mut exchange = scene.exchange(&get("/limited").peer(ALICE).token(&token()));
     let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!() };
     assert!(
-        crate::observe::audit_record(exchange.seen(), (&verdict).into()).contains(r#""shadow_limits":["per-client"]"#)
+        crate::observe::audit_record(exchange.facts(), (&verdict).into()).contains(r#""shadow_limits":["per-client"]"#)
     );
     assert!(told(&forwarded(verdict)).is_empty(), "callers are not told");
 }
@@ -168,7 +168,7 @@ fn a_refusal_that_raises_an_event_says_so_in_its_record() {
     let mut records = (0..3).map(|_| {
         let mut exchange = scene.exchange(&get("/limited").token(&token()));
         let Step::Done(verdict) = scene.poll(&mut exchange, Some(BOB)) else { panic!() };
-        crate::observe::audit_record(exchange.seen(), (&verdict).into())
+        crate::observe::audit_record(exchange.facts(), (&verdict).into())
     });
     assert!(records.by_ref().take(2).all(|record| !record.contains("events")));
     assert!(records.next().unwrap().contains(r#""events":["brute-force"]"#));
@@ -437,7 +437,7 @@ fn shadow_limits_are_reported_each_by_itself() {
         .map(|_| {
             let mut exchange = scene.exchange(&request);
             assert!(matches!(scene.poll(&mut exchange, Some(ALICE)), Step::Done(Verdict::Forward(_))));
-            exchange.seen().shadowed.iter().map(|limit| limit.origin.name.to_string()).collect()
+            exchange.facts().shadowed.iter().map(|limit| limit.origin.name.to_string()).collect()
         })
         .collect();
     assert_eq!(shadowed, [&[][..], &["one"], &["one"], &["one", "three"], &["one", "three"]]);

@@ -23,7 +23,7 @@ fn it_is_served_to_everybody_whatever_the_mode_and_the_record_says_by_whom() {
             let request = request(method, PATH);
             let mut exchange = scene.exchange(&request);
             let Step::Done(verdict) = scene.poll(&mut exchange, None) else { panic!("it waits") };
-            let record: Value = serde_json::from_str(&audit_record(exchange.seen(), (&verdict).into())).unwrap();
+            let record: Value = serde_json::from_str(&audit_record(exchange.facts(), (&verdict).into())).unwrap();
             assert_eq!((&record["decision"], &record["route"]), (&"answered".into(), &"metadata".into()));
             let document: Value = serde_json::from_str(forwarded(verdict).document().unwrap()).unwrap();
             assert_eq!(document["scopes_supported"], json!(["a", "admin", "b", "read:orders"]));

@@ -233,7 +233,7 @@ fn a_caller_learns_neither_whether_the_object_exists_nor_which_rule_refuses_and_
     let request = ask("/users/18", &[], &alice());
     let mut exchange = scene.exchange(&request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
-    let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
+    let record = crate::observe::audit_record(exchange.facts(), (&verdict).into());
     let refusal = refused(verdict);
     let answer = refusal.answer(AnswerForm::Problem, TOLD, at(0.0).wall);
     let problem: Value = serde_json::from_slice(&answer.body).unwrap();

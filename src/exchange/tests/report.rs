@@ -14,7 +14,7 @@ fn reporting(config: Value) -> Value {
 fn reported(scene: &mut Scene, request: &Request) -> (Reason, Upstream) {
     let mut exchange = scene.exchange(request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-    let record: Value = serde_json::from_str(&audit_record(exchange.seen(), (&verdict).into())).unwrap();
+    let record: Value = serde_json::from_str(&audit_record(exchange.facts(), (&verdict).into())).unwrap();
     let Verdict::Report(refusal, upstream) = verdict else { panic!("{verdict:?}") };
     assert_eq!((&record["decision"], &record["reason"]), (&json!("reported"), &json!(refusal.reason.slug())));
     (refusal.reason, upstream)

@@ -121,7 +121,7 @@ fn a_route_says_in_the_record_whom_it_is_for_and_why_it_refuses() {
     let mut exchange = scene.exchange(&request);
     let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!() };
     let record: Value =
-        serde_json::from_str(&crate::observe::audit_record(exchange.seen(), (&verdict).into())).unwrap();
+        serde_json::from_str(&crate::observe::audit_record(exchange.facts(), (&verdict).into())).unwrap();
     assert_eq!(
         (&record["reason"], &record["because"]),
         (&"subject-refused".into(), &"the token is the client's own".into())

@@ -86,7 +86,7 @@ fn what_a_token_says_of_kids_stands_in_the_record_escaped_and_as_unverified_only
         let request = bearing(&token().header("kid", json!(kid)).text());
         let mut exchange = scene.exchange(&request);
         let Step::Done(verdict) = scene.poll(&mut exchange, request.peer) else { panic!("it waits") };
-        let record = crate::observe::audit_record(exchange.seen(), (&verdict).into());
+        let record = crate::observe::audit_record(exchange.facts(), (&verdict).into());
         assert!(!record.contains('\u{2028}') && record.contains("key-unknown"), "{record}");
         let mut record: Value = serde_json::from_str(&record).unwrap();
         let told = record["unverified"].as_object_mut().unwrap().remove("kid").unwrap();
