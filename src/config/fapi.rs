@@ -91,8 +91,9 @@ pub(super) fn meaning(resource: &Resource) -> Option<String> {
         format!("tokens of {name}{signed}, leeway {leeway}")
     };
     let issuers = resource.issuers.iter().map(issuer);
+    let bound = if resource.dpop.is_some() { "bound: any, mtls or dpop" } else { "bound: mtls" };
     let all = issuers.chain([
-        "bound: mtls on every route that takes tokens".to_owned(),
+        format!("{bound} on every route that takes tokens"),
         format!("{} on every answer", Profile::INTERACTION_ID),
     ]);
     Some(format!("{}: profile fapi2 means {}", resource.origin.path, all.collect::<Vec<_>>().join("; ")))
