@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use boundgate::config::documents::{Document, documents};
+use boundgate::config::files::documents::{Document, documents};
 use boundgate::config::{Finding, Position, schema};
 use boundgate::policy::{ForwardRule, Policy};
 use clap::{Parser, Subcommand};

@@ -1,82 +1,36 @@
 //! What the operator writes, made into a [`Policy`]. In: the bytes that the proxy hands over, or a document of a file.
 //! Out: the policy, or everything that is wrong with it at once, each finding with its place and what to do.
 //!
-//! `keys` declares every key once; `table` is how they are declared; `values`, `addresses`, `access`, `caller`, `moment`,
-//! `peer`, `token_form` and `trust` are the types of values; `issuers`, `introspection`, `profiles`, `api_keys`, `bodies`, `limits`, `overrides`, `services`, `resources`, `hosts`, `metadata`, `fapi`, `routes` and `uses` check
-//! what belongs together and compile it; `idle`, `slips` and `doubts` are about what can be read and is rarely meant, `elsewhere` about keys in the wrong table; `defined` knows what a name means; `order` sorts
-//! findings. `yaml`, with `scalars` and `syntax`, reads text, `structured` what is none, `spots` knows lines and columns; `documents` finds configurations in files, `chains`, `clusters`,
-//! `escaped_slashes`, `removed_header` and `buffers` what is wrong around them.
+//! From a key to its code in one step: `issuers.<name>.…` is in `issuer`, `resources[].…` in `resource`, `….routes[].…` in `route`, `limits`
+//! and `services` in `limit`, `peer` in `peer`, and the few others in `keys` here. In each of these rooms `keys` declares the keys, `mod` checks what belongs
+//! together and compiles it, and a file of its own has what has rules of its own (`issuer/revocation`, `route/objects`).
+//! `reading` is how tables are declared and read, whatever the keys; `text` is what a document says before anybody knows keys, and where it
+//! stands; `files` finds configurations in files of Envoy and Istio, and what is wrong around them. `slips` is about what is rarely meant.
 //! Not here: what the rules mean for a request (`exchange` and its rooms).
 
-mod access;
-mod addresses;
-mod api_keys;
-mod bodies;
 #[cfg(feature = "cli")]
-mod buffers;
-mod caller;
-#[cfg(feature = "cli")]
-mod chains;
-mod claims;
-#[cfg(feature = "cli")]
-mod clusters;
-mod defined;
-#[cfg(feature = "cli")]
-pub mod documents;
-mod doubts;
-mod dpop;
-mod elsewhere;
-mod environment;
-#[cfg(feature = "cli")]
-mod escaped_slashes;
-mod fapi;
-mod finding;
-mod hosts;
-mod idle;
-mod introspection;
-mod issuers;
-mod jwks;
+pub mod files;
+mod issuer;
 mod keys;
-mod limits;
-mod metadata;
-mod moment;
-mod objects;
-mod order;
-mod overrides;
+mod limit;
 mod peer;
-mod peer_text;
-mod profiles;
-#[cfg(feature = "cli")]
-mod removed_header;
-mod resources;
-mod revocation;
-mod routes;
-mod scalars;
-mod services;
+mod reading;
+mod resource;
+mod route;
 mod slips;
-mod source_ip;
-mod spots;
-mod step_up;
-mod structured;
 mod summary;
-mod syntax;
-mod table;
 #[cfg(test)]
 mod tests;
-mod token_form;
-mod trust;
-mod uses;
-mod values;
-mod yaml;
+mod text;
 
-pub use finding::{Finding, Findings};
-pub use introspection::check_secrets;
-pub use spots::Position;
+pub use issuer::introspection::check_secrets;
+pub use reading::finding::{Finding, Findings};
+pub use text::spots::Position;
 
-use crate::config::finding::Place;
 use crate::config::keys::ConfigTable;
-use crate::config::table::{Key, Table, not_what};
-use crate::config::yaml::Read;
+use crate::config::reading::finding::Place;
+use crate::config::reading::table::{Key, Table, not_what};
+use crate::config::text::yaml::Read;
 use crate::json::{Bounds, Value};
 use crate::policy::{AwaitedBody, Dialects, Hosts, Mark, PeerSource, Policy, TableSize, TokenCacheBounds, unrouted};
 
@@ -95,7 +49,7 @@ pub fn load(bytes: &[u8]) -> Result<Policy, Findings> {
     }
     // Every entry of a Struct has the tag 0x12 before its value, and neither YAML nor JSON has that byte.
     if bytes.contains(&0x12) {
-        let value = structured::decode(bytes).map_err(|fault| {
+        let value = text::structured::decode(bytes).map_err(|fault| {
             Findings::single(
                 format!("no google.protobuf.Struct: {fault}"),
                 "Write the configuration as YAML or JSON text in a google.protobuf.StringValue.",
@@ -111,7 +65,7 @@ pub fn load(bytes: &[u8]) -> Result<Policy, Findings> {
 
 /// The policy of a configuration that is written as text.
 fn load_text(text: &str) -> Result<Policy, Findings> {
-    let mut documents = yaml::read(text, Bounds::CONFIG, scalars::plain).map_err(Findings::of)?.into_iter();
+    let mut documents = text::yaml::read(text, Bounds::CONFIG, text::scalars::plain).map_err(Findings::of)?.into_iter();
     match (documents.next(), documents.next()) {
         (None, _) => Err(Findings::single("there is none", "Write keys and values, like resources: [...].")),
         (Some(read), None) => compile(&read),
@@ -135,9 +89,9 @@ fn judge(value: &Value, mut findings: Findings) -> Result<Policy, Findings> {
     let config = ConfigTable::read_members(members, &Place::root(), &mut findings);
     let policy = policy(&config, &mut findings);
     if !findings.is_empty() {
-        return Err(order::sorted(findings.once_each(), value));
+        return Err(reading::order::sorted(findings.once_each(), value));
     }
-    let doubts = order::sorted(doubts::unanswered(&config, findings.into_doubts()), value);
+    let doubts = reading::order::sorted(reading::doubts::unanswered(&config, findings.into_doubts()), value);
     Ok(Policy { doubts: doubts.iter().map(ToString::to_string).collect(), ..policy })
 }
 
@@ -153,26 +107,26 @@ pub fn schema() -> serde_json::Value {
 
 /// What `config` says, as far as it could be understood.
 fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
-    let issuers = issuers::compile(config.issuers.as_ref(), findings);
-    let api_keys = api_keys::compile(config.api_keys.as_ref(), findings);
-    let services = services::compile(config.services.as_ref(), findings);
+    let issuers = issuer::compile(config.issuers.as_ref(), findings);
+    let api_keys = resource::api_keys::compile(config.api_keys.as_ref(), findings);
+    let services = limit::services::compile(config.services.as_ref(), findings);
     let size = TableSize::for_identities(config.limit_table.identities.0);
-    let limits = limits::compile(config.limits.as_ref(), &services, size, findings);
+    let limits = limit::compile(config.limits.as_ref(), &services, size, findings);
     services.into_used(findings);
-    services::check_leases(config, findings);
+    limit::services::check_leases(config, findings);
     let peer = peer::default(config, findings);
-    let resources = resources::compile(config, &peer, &issuers, &api_keys, &limits, findings);
+    let resources = resource::compile(config, &peer, &issuers, &api_keys, &limits, findings);
     if limits.uses_are_clear() {
-        uses::check(config, findings);
+        limit::uses::check(config, findings);
     }
     slips::check(config, findings);
-    doubts::check(config, findings);
+    reading::doubts::check(config, findings);
     let hosts = Hosts::of(&resources);
-    metadata::check(config, &hosts, findings);
+    resource::metadata::check(config, &hosts, findings);
     let limits = limits.into_used(findings);
     let api_keys = api_keys.into_used(findings);
     if findings.is_empty() {
-        idle::check(&resources, &limits, findings);
+        limit::idle::check(&resources, &limits, findings);
     }
     Policy {
         unrouted: unrouted(resources.iter().flat_map(|resource| &resource.unrouted)),

@@ -6,12 +6,16 @@ use std::collections::BTreeSet;
 
 use strsim::osa_distance;
 
-use crate::config::access::{Method, PathText};
-use crate::config::doubts::DoubtSetting;
-use crate::config::finding::{Findings, Place, quoted};
-use crate::config::keys::{ConfigTable, IssuerTable, LimitTable, ResourceTable, RouteTable};
-use crate::config::routes::USUAL_METHODS;
-use crate::config::table::At;
+use crate::config::issuer::keys::IssuerTable;
+use crate::config::keys::ConfigTable;
+use crate::config::limit::keys::LimitTable;
+use crate::config::reading::doubts::DoubtSetting;
+use crate::config::reading::finding::{Findings, Place, quoted};
+use crate::config::reading::table::At;
+use crate::config::resource::keys::ResourceTable;
+use crate::config::route::USUAL_METHODS;
+use crate::config::route::access::{Method, PathText};
+use crate::config::route::keys::RouteTable;
 use crate::policy::{Pattern, Segment};
 
 pub(super) fn check(config: &ConfigTable, findings: &mut Findings) {

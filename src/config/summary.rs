@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::config::fapi;
-use crate::config::profiles::meaning;
+use crate::config::issuer::profiles::meaning;
+use crate::config::resource::fapi;
 use crate::limit::TableMemory;
 use crate::policy::{Fact, Policy, RevocationSource, StatusListRule, TableSize};
 

@@ -29,7 +29,8 @@ mod wrong;
 
 use serde_json::{Value, json};
 
-use crate::config::{Findings, load};
+use crate::config::Findings;
+use crate::config::load;
 use crate::policy::Policy;
 
 /// A configuration with a part of every kind; nothing is wrong with it.

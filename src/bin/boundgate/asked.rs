@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use boundgate::authz::{missing_scopes, scopes_missing_of_key};
 use boundgate::config::Position;
-use boundgate::config::documents::Places;
+use boundgate::config::files::documents::Places;
 use boundgate::exchange::AuditFacts;
 use boundgate::policy::{Access, Charge, Issuer, KeyRule, PeerRule, Policy, Resource, Route, TokenRule};
 use boundgate::reason::Reason;

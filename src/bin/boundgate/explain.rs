@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use boundgate::config::documents::Document;
+use boundgate::config::files::documents::Document;
 use boundgate::exchange::{AuditFacts, Exchange, Step, Surroundings};
 use boundgate::http::{HeaderMap, encode};
 use boundgate::jose::KeySet;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use boundgate::config::Position;
-use boundgate::config::documents::{Document, Places};
+use boundgate::config::files::documents::{Document, Places};
 use boundgate::policy::{Access, Mode, Policy, Resource, Route, TlsFloor};
 use clap::Args;
 use serde::Serialize;

@@ -125,7 +125,7 @@ fn signed_answers_need_keys_and_somebody_whom_they_are_for() {
 #[test]
 #[cfg(feature = "cli")]
 fn a_file_whose_vm_does_not_get_the_variable_of_a_secret_is_a_finding() {
-    use crate::config::documents::documents;
+    use crate::config::files::documents::documents;
 
     let config = asked(&with_secret());
     let said = |file: &Value| {

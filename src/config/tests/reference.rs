@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{policy, with};
 
-use crate::config::documents::documents;
+use crate::config::files::documents::documents;
 use crate::config::schema;
 
 fn root() -> &'static Path {

@@ -62,8 +62,6 @@ fn unknown_keys_are_found_with_the_one_that_was_meant() {
         &[r#"issuers.main.jwks.clustr: unknown key. Did you mean "cluster"?"#],
     );
     says("/limit_table", json!({ "size": 5 }), &["limit_table.size: unknown key. Known here: identities."]);
-    says(&route("fields"), json!(["a"]), &["resources[0].routes[1].fields: not supported yet. Leave it out."]);
-    says("/sources", json!({}), &["sources: not supported yet. Leave it out."]);
     says("/limits/everyone/windows", json!(true), &["limits.everyone.windows: not supported yet. Leave it out."]);
 }
 
