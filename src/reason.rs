@@ -145,6 +145,8 @@ reasons! {
     ClaimRefused = "claim-refused",
     /// What the request names in its path, query or a header is not what the token's claims say: another's object, or one that cannot be told.
     ObjectMismatch = "object-mismatch",
+    /// The API key is good for the resource and not for this route.
+    ApiKeyNotAllowed = "api-key-not-allowed",
     /// The client of the API key lacks a scope of the route.
     ApiKeyScopeMissing = "api-key-scope-missing",
     /// The user behind the token signed in too long ago, or in another way than the route demands (RFC 9470), or the token does not say.
@@ -299,6 +301,7 @@ impl Reason {
             | Reason::ApiKeyMissing
             | Reason::ApiKeyInvalid
             | Reason::ApiKeyExpired
+            | Reason::ApiKeyNotAllowed
             | Reason::ApiKeyScopeMissing
             | Reason::ProofMissing
             | Reason::ProofRepeated
@@ -417,7 +420,7 @@ impl Reason {
             Reason::ApiKeyInvalid => row(401, UNAUTHENTICATED, ApiKey, "The API key is invalid", Caller),
             // Said to none but its holder.
             Reason::ApiKeyExpired => row(401, UNAUTHENTICATED, ApiKey, "The API key expired", Caller),
-            Reason::ApiKeyScopeMissing => {
+            Reason::ApiKeyNotAllowed | Reason::ApiKeyScopeMissing => {
                 row(403, PERMISSION_DENIED, NO, "The API key does not allow this request", Caller)
             }
             Reason::SourceLockedOut => {

@@ -96,9 +96,12 @@ impl Grant {
         Ok(Self { token: Some(token.clone()), key: None })
     }
 
-    /// For an API key whose client has the route's scopes, and a peer on the lists of the route and of the key.
+    /// For an API key that the route takes, whose client has the route's scopes, and a peer on the lists of the route and of the key.
     pub fn key(rule: &KeyRule, presented: &PresentedKey, peer: Option<&PeerIdentity>) -> Result<Self, Reason> {
         let key = presented.key();
+        if !rule.takes(key) {
+            return Err(Reason::ApiKeyNotAllowed);
+        }
         if !scopes::satisfied(&rule.scopes, &key.scopes) {
             return Err(Reason::ApiKeyScopeMissing);
         }

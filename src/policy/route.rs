@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::policy::{
-    ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SourceIp, StepUp, SubjectKind,
+    ApiKey, ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SourceIp, StepUp,
+    SubjectKind,
 };
 
 /// A compiled route.
@@ -142,6 +143,7 @@ impl Access {
             }
             (Access::Key(mine), Access::Key(theirs)) => {
                 Rc::ptr_eq(&mine.keys, &theirs.keys)
+                    && (theirs.only.is_none() || mine.only == theirs.only)
                     && mine.scopes.demands_all_of(&theirs.scopes)
                     && (theirs.peers.is_none() || mine.peers == theirs.peers)
             }
@@ -179,10 +181,19 @@ pub struct TokenRule {
 pub struct KeyRule {
     /// Those of the resource.
     pub keys: Rc<ApiKeys>,
+    /// Those of them that are good here; `None`: all.
+    pub only: Option<Vec<Rc<ApiKey>>>,
     /// The scopes its client must have.
     pub scopes: ScopeRule,
     /// Which peers may use one; `None`: any.
     pub peers: Option<PeerRule>,
+}
+
+impl KeyRule {
+    /// Whether this key of the resource is good here.
+    pub fn takes(&self, key: &ApiKey) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|one| **one == *key))
+    }
 }
 
 /// Whom a token must be about.

@@ -244,7 +244,12 @@ impl Asked<'_> {
         let identity = (!peers.is_empty()).then(|| self.identity());
         let saw = has.into_iter().chain(identity).collect::<Vec<_>>().join(", ");
         let scopes = rules::scopes(&rule.scopes).unwrap_or_else(|| "none".to_owned());
-        (Outcome::Passed, saw, [self.key(table, "scopes", &scopes)].into_iter().chain(peers).collect())
+        let narrowed = rule.only.is_some().then(|| {
+            let says = format!("api_keys: {}", rules::api_keys(&route.access).join(", "));
+            self.rule(&format!("{table}.api_keys"), says)
+        });
+        let own = narrowed.into_iter().chain([self.key(table, "scopes", &scopes)]);
+        (Outcome::Passed, saw, own.chain(peers).collect())
     }
 
     fn token(&self) -> Part {

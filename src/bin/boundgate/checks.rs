@@ -136,6 +136,7 @@ impl Check {
             | Reason::ClaimRefused
             | Reason::ObjectMismatch
             | Reason::AuthenticationInsufficient
+            | Reason::ApiKeyNotAllowed
             | Reason::ApiKeyScopeMissing
             | Reason::PeerMissing
             | Reason::PeerUnidentified

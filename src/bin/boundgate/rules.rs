@@ -68,8 +68,9 @@ fn object(rule: &ObjectRule) -> String {
 
 /// The names of the API keys that are good.
 pub fn api_keys(access: &Access) -> Vec<String> {
-    let keys = if let Access::Key(rule) = access { &*rule.keys.keys } else { &[] };
-    keys.iter().map(|key| key.origin.name.to_string()).collect()
+    let Access::Key(rule) = access else { return Vec::new() };
+    let keys = rule.keys.keys.iter().filter(|key| rule.takes(key));
+    keys.map(|key| key.origin.name.to_string()).collect()
 }
 
 fn step_up(rule: &StepUp) -> String {

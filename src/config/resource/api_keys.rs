@@ -12,6 +12,7 @@ use crate::config::reading::table::{Key, Named, Written, not_what};
 use crate::config::resource::caller::HeaderName;
 use crate::config::resource::keys::{ApiKeyTable, ResourceTable};
 use crate::config::route::access::AccessSetting;
+use crate::config::route::keys::RouteTable;
 use crate::config::route::{peers, plain};
 use crate::json::Value;
 use crate::policy::{ApiKey, ApiKeys, EnvironmentDigest, Fact, ForwardRule, KeyDigest, KeyDigestSource, Limit};
@@ -125,6 +126,31 @@ pub(in crate::config) fn of_resource(
         findings.add(&at_header, finding, "Choose another name, like x-api-key.");
     }
     Some(Rc::new(ApiKeys { header, keys: named.into_iter().map(|(_, key)| key).collect() }))
+}
+
+/// Of those of its resource, the ones that are good for a route, if it says which.
+pub(in crate::config) fn of_route(
+    table: &RouteTable,
+    keys: &ApiKeys,
+    findings: &mut Findings,
+) -> Option<Vec<Rc<ApiKey>>> {
+    let written = table.api_keys.as_deref()?;
+    let at = table.at.key("api_keys");
+    if written.is_empty() && !findings.touch(&at) {
+        findings.add(&at, "an empty list, so that nobody could pass", "Name API keys of the resource, or remove it.");
+    }
+    let mut only = Vec::new();
+    for name in written {
+        match keys.keys.iter().find(|key| key.origin.name == name.value.0) {
+            Some(key) => only.push(key.clone()),
+            None => findings.add(
+                &name.at,
+                format!("{} is none of the API keys of this resource", quoted(&name.value.0)),
+                "Name it in api_keys of the resource too.",
+            ),
+        }
+    }
+    Some(only)
 }
 
 /// What a limit would tell a rate-limit service.

@@ -7,7 +7,7 @@ use crate::config::reading::finding::{Findings, Place};
 use crate::config::reading::table::{
     At, Key, Named, Reader, Table, Written, config_table, described, not_what, with_default,
 };
-use crate::config::reading::values::{Count, Label, Size, Span};
+use crate::config::reading::values::{Count, Label, Name, Size, Span};
 use crate::config::resource::caller::AddressClaim;
 use crate::config::route::access::{
     AccessSetting, BoundSetting, LimitNames, Method, ParameterName, PathText, Scopes, SubjectSetting,
@@ -38,6 +38,8 @@ config_table! {
         scopes: Scopes = optional,
         /// The peers that may pass: SPIFFE IDs, `dns:`, `subject:`, `serial:`, `sha256:`. Needed with `access: peer`.
         peers: Vec<At<PeerText>> = optional,
+        /// Of the API keys of the resource, those that are good here. Without it: all.
+        api_keys: Vec<At<Name>> = optional,
         /// The claim that names the address from which a token must come.
         source_ip: SourceIpRule = optional,
         /// Whom a token must be about: a user, or the client itself. Without it: either.

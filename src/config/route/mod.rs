@@ -225,6 +225,10 @@ fn access(
     if findings.touch(&table.at.key("access")) {
         return None;
     }
+    if table.access != AccessSetting::Key && table.wrote("api_keys") {
+        let why = "means nothing on a route that takes no API keys";
+        findings.add(&table.at.key("api_keys"), why, "Remove it, or write access: key.");
+    }
     let mut senseless = |others: &[&str], why: &str| {
         for key in OF_TOKENS.iter().chain(others).filter(|key| table.wrote(key)) {
             findings.add(&table.at.key(key), why, "Remove it, or write access: token.");
@@ -270,8 +274,10 @@ fn access(
         })),
         AccessSetting::Key => {
             senseless(&[], "is asked of tokens, and this route takes none");
+            let keys = keys?.clone();
             Some(Access::Key(KeyRule {
-                keys: keys?.clone(),
+                only: api_keys::of_route(table, &keys, findings),
+                keys,
                 scopes: scopes(table),
                 peers: peers(table.peers.as_deref(), &table.at.key("peers"), findings),
             }))

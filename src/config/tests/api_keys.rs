@@ -151,3 +151,29 @@ fn what_is_asked_of_tokens_is_not_asked_of_keys() {
     );
     says("/limits/per-client/overrides", json!([{ "client_id": "shop", "rate": "7/s" }]), &[]);
 }
+
+#[test]
+fn a_route_names_keys_of_its_resource_and_only_where_it_takes_some() {
+    says("/resources/0/routes/3/api_keys", json!(["shop"]), &[]);
+    says(
+        "/resources/0/routes/3/api_keys",
+        json!(["depot"]),
+        &[
+            r#"resources[0].routes[3].api_keys[0]: "depot" is none of the API keys of this resource. Name it in api_keys of the resource too."#,
+        ],
+    );
+    says(
+        "/resources/0/routes/3/api_keys",
+        json!([]),
+        &[
+            "resources[0].routes[3].api_keys: an empty list, so that nobody could pass. Name API keys of the resource, or remove it.",
+        ],
+    );
+    says(
+        "/resources/0/routes/1/api_keys",
+        json!(["shop"]),
+        &[
+            "resources[0].routes[1].api_keys: means nothing on a route that takes no API keys. Remove it, or write access: key.",
+        ],
+    );
+}

@@ -109,6 +109,21 @@ fn a_key_allows_what_its_client_may_and_over_the_connections_that_it_is_for() {
 }
 
 #[test]
+fn a_route_may_take_some_of_the_keys_of_its_resource_and_no_others() {
+    let mut config = keyed();
+    config["resources"][0]["routes"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"path": "/depots", "access": "key", "scopes": ["read:stock"], "api_keys": ["depot"]}));
+    let mut scene = Scene::on(FakeHost::default().with_variables(&[("DEPOT_KEY", &digest(DEPOT))]), &config);
+    forwarded(scene.run(&with_key("/depots", DEPOT).peer(ALICE)));
+    let refusal = refused(scene.run(&with_key("/depots", SHOP)));
+    assert_eq!((refusal.reason, header(&refusal, "www-authenticate")), (Reason::ApiKeyNotAllowed, None));
+    assert_eq!(refusal.answer(AnswerForm::Problem, TOLD, at(0.0).wall).status, 403);
+    forwarded(scene.run(&with_key("/stock", SHOP)));
+}
+
+#[test]
 fn a_key_ends_at_its_moment_and_a_digest_that_is_not_in_the_environment_is_nobodys() {
     let mut scene = scene();
     scene.seconds = 3599.0;
