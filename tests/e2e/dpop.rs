@@ -1,11 +1,7 @@
 //! Tokens that are bound to a key, in a real Envoy with several workers: the client makes proofs with a key of its own.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use boundgate_testbed::{Algorithm, Client, Request, SigningKeys, Testbed};
-use ring::digest::{SHA256, digest};
+use boundgate_testbed::{App, SigningKeys, Testbed};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::expectations::{recorded, refused, with};
@@ -19,46 +15,6 @@ fn by_key(config: &mut Value) {
 fn by_key_with_nonce(config: &mut Value) {
     by_key(config);
     config["resources"][0]["dpop"] = json!({"nonce": true});
-}
-
-/// A client without a certificate, with a key.
-struct App {
-    keys: SigningKeys,
-    token: String,
-}
-
-impl App {
-    /// With a token that names the key.
-    fn new(bed: &Testbed) -> Self {
-        let keys = SigningKeys::new(77);
-        let cnf = json!({ "jkt": jkt(&keys.jwk(Algorithm::Es256)) });
-        let token = bed.authority.claims().client("app").scope("read:orders").set("cnf", cnf).sign();
-        Self { keys, token }
-    }
-
-    fn proof(&self, path: &str, jti: &str, change: impl FnOnce(&mut Value)) -> String {
-        let jwk = self.keys.jwk(Algorithm::Es256);
-        let jwk = json!({"kty": jwk["kty"], "crv": jwk["crv"], "x": jwk["x"], "y": jwk["y"]});
-        let header = json!({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk});
-        let mut claims = json!({
-            "jti": jti, "htm": "GET", "htu": format!("https://api.example.com{path}"),
-            "iat": OffsetDateTime::now_utc().unix_timestamp(),
-            "ath": BASE64.encode(digest(&SHA256, self.token.as_bytes())),
-        });
-        change(&mut claims);
-        self.keys.sign(Algorithm::Es256, &header, &claims)
-    }
-
-    fn get<'c>(&self, client: &'c Client, path: &str, proof: &str) -> Request<'c> {
-        client.get(path).header("authorization", format!("DPoP {}", self.token)).header("dpop", proof)
-    }
-}
-
-/// RFC 7638 of a key of P-256.
-fn jkt(jwk: &Value) -> String {
-    let text = |name: &str| jwk[name].as_str().expect("text");
-    let input = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text("x"), text("y"));
-    BASE64.encode(digest(&SHA256, input.as_bytes()))
 }
 
 #[tokio::test]

@@ -56,6 +56,14 @@ impl PluginConfig {
         Self::Text(value.as_str().expect("the shipped configuration is text").to_owned())
     }
 
+    /// The one in `envoy/boundgate.yaml`, with a change.
+    pub fn shipped_but(change: impl FnOnce(&mut Value)) -> Self {
+        let Self::Text(text) = Self::shipped() else { unreachable!("the shipped configuration is text") };
+        let mut config = yaml(&text);
+        change(&mut config);
+        config.into()
+    }
+
     fn any(&self) -> Value {
         match self {
             Self::Text(text) => json!({ "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text }),

@@ -7,6 +7,7 @@
 //! Start at [`Testbed`]. It panics rather than returning errors, except where a failure is something to test.
 
 mod answer;
+mod app;
 mod authorization_server;
 mod bed;
 mod claims;
@@ -30,6 +31,7 @@ mod websocket;
 mod wire;
 
 pub use answer::Answer;
+pub use app::App;
 pub use authorization_server::{AuthorizationServer, ISSUER, JwksAnswer};
 pub use bed::{AUTHORITY, RESOURCE, Testbed, TokenRequest};
 pub use claims::Claims;
