@@ -82,6 +82,7 @@ const OTHERS: &[(&str, &[(&str, &str)])] = &[
     ("/clients/app-1/x", &[]),
     ("/clients/APP-1/x", &[]),
     ("/clients/App-1%20/x", &[]),
+    ("/files/A%20b%2F%C3%A4", &[]),
     // A number of the token has one spelling.
     ("/numbers/042", &[]),
     ("/numbers/42.0", &[]),
