@@ -5,16 +5,13 @@
 //! never holds for what nobody marked, or beyond its end, up to a chance of 16 in 2^64. Whoever reads the secret of the
 //! process can make one up, as any plugin with the same `vm_id` could.
 //!
-//! A slot's value is up to 16 entries of (tag, end), each a little-endian `u64`.
+//! A slot holds up to 16 entries.
 
-use std::fmt::Write;
-use std::hash::Hasher;
 use std::time::Duration;
-
-use siphasher::sip128::Hasher128;
 
 use crate::host::{Expect, Host};
 use crate::shared::Secret;
+use crate::shared::entries::{Entry, Table, decode, encode};
 use crate::time::MonoNanos;
 
 /// Raised when the meaning of stored bytes changes.
@@ -40,12 +37,6 @@ pub struct Marks {
     secret: Secret,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    tag: u64,
-    end: u64,
-}
-
 impl Marks {
     /// A table for `capacity` marks, when half full. `name` is part of every key: tables of different names know nothing
     /// of each other. Memory, once all slots were used: `2 × capacity / 16`, rounded up to a power of two, slots of
@@ -62,7 +53,7 @@ impl Marks {
         let end = until.min(latest).as_nanos();
         for _ in 0..ATTEMPTS {
             let (mut entries, expect) = read(&key, host);
-            entries.retain(|entry| entry.lasts(now) && entry.end <= latest.as_nanos());
+            entries.retain(|entry| lasts(*entry, now) && entry.end <= latest.as_nanos());
             if entries.iter().any(|entry| entry.tag == tag && entry.end >= end) {
                 return;
             }
@@ -84,49 +75,26 @@ impl Marks {
         let (key, tag) = self.place(what);
         let (entries, _) = read(&key, host);
         let latest = now.plus(LONGEST).as_nanos();
-        entries.iter().any(|entry| entry.tag == tag && entry.lasts(now) && entry.end <= latest)
+        entries.iter().any(|entry| entry.tag == tag && lasts(*entry, now) && entry.end <= latest)
     }
 
     /// The key of its slot, and its tag there.
     fn place(&self, what: &[u8]) -> (String, u64) {
-        let mut hasher = self.secret.hasher(PURPOSE);
-        hasher.write(self.name.as_bytes());
-        hasher.write(&[0]);
-        hasher.write(what);
-        let hash = hasher.finish128();
-        let mut key = String::with_capacity(64);
-        // Writing to a String does not fail.
-        let _ =
-            write!(key, "boundgate/{}/{LAYOUT}.{}/{}", self.name, self.slots, hash.h1 & self.slots.saturating_sub(1));
-        (key, hash.h2)
+        let table = Table { name: self.name, layout: LAYOUT, slots: self.slots, purpose: PURPOSE };
+        table.place(what, &self.secret)
     }
 }
 
-impl Entry {
-    fn lasts(self, now: MonoNanos) -> bool {
-        now.as_nanos() < self.end
-    }
+fn lasts(entry: Entry, now: MonoNanos) -> bool {
+    now.as_nanos() < entry.end
 }
 
 /// The entries of a slot. Other plugins of the proxy may write under our keys: what is no list of entries counts as none.
 fn read(key: &str, host: &dyn Host) -> (Vec<Entry>, Expect) {
     match host.shared_get(key) {
         None => (Vec::new(), Expect::Absent),
-        Some((value, cas)) => (decode(&value).unwrap_or_default(), Expect::Unchanged(cas)),
+        Some((value, cas)) => (decode(&value, WAYS).unwrap_or_default(), Expect::Unchanged(cas)),
     }
-}
-
-fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
-    let (entries, rest) = bytes.as_chunks::<16>();
-    let entry = |entry: &[u8; 16]| match entry.as_chunks::<8>().0 {
-        [tag, end] => Some(Entry { tag: u64::from_le_bytes(*tag), end: u64::from_le_bytes(*end) }),
-        _ => None,
-    };
-    if !rest.is_empty() || entries.len() > WAYS { None } else { entries.iter().map(entry).collect() }
-}
-
-fn encode(entries: &[Entry]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| [entry.tag, entry.end]).flat_map(u64::to_le_bytes).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! proxy may write under our keys: nothing read here is believed beyond what its reader says.
 //! Not here: what is kept for limits (`limit`).
 
+mod entries;
 mod marks;
 mod presence;
 mod replay;

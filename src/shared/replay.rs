@@ -5,17 +5,14 @@
 //! wrong about anything else, up to a chance of 64 in 2^64. Ends are of the wall clock, because it decides whether a proof could
 //! still be good: if that clock goes back, what is good again is remembered again.
 //!
-//! A slot's value is up to 64 entries of (tag, end), each a little-endian `u64`. The number of slots is fixed: with another one, what
+//! A slot holds up to 64 entries. The number of slots is fixed: with another one, what
 //! was remembered would be looked for in other places.
 
-use std::fmt::Write;
-use std::hash::Hasher;
 use std::time::Duration;
-
-use siphasher::sip128::Hasher128;
 
 use crate::host::{Expect, Host};
 use crate::shared::Secret;
+use crate::shared::entries::{Entry, Table, decode, encode};
 use crate::time::UnixMillis;
 
 /// Raised when the meaning of stored bytes changes.
@@ -43,12 +40,6 @@ pub enum NotOnce {
     Again,
     /// Whether it has would not be known the next time: there is no room, or others were faster each time.
     NoRoom,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    tag: u64,
-    end: u64,
 }
 
 impl OnceOnly {
@@ -95,15 +86,8 @@ impl OnceOnly {
 
     /// The key of its slot, and its tag there.
     fn place(&self, what: &[u8]) -> (String, u64) {
-        let mut hasher = self.secret.hasher(PURPOSE);
-        hasher.write(self.name.as_bytes());
-        hasher.write(&[0]);
-        hasher.write(what);
-        let hash = hasher.finish128();
-        let mut key = String::with_capacity(64);
-        // Writing to a String does not fail.
-        let _ = write!(key, "boundgate/{}/{LAYOUT}.{SLOTS}/{}", self.name, hash.h1 & (SLOTS - 1));
-        (key, hash.h2)
+        let table = Table { name: self.name, layout: LAYOUT, slots: SLOTS, purpose: PURPOSE };
+        table.place(what, &self.secret)
     }
 }
 
@@ -113,7 +97,7 @@ fn read(key: &str, host: &dyn Host, now: UnixMillis) -> (Vec<Entry>, Expect) {
     let Some((value, cas)) = host.shared_get(key) else { return (Vec::new(), Expect::Absent) };
     let latest = now.plus(OnceOnly::LONGEST).as_millis();
     let expect = Expect::Unchanged(cas);
-    match decode(&value) {
+    match decode(&value, WAYS) {
         Some(mut entries) => {
             entries.retain(|entry| now.as_millis() < entry.end && entry.end <= latest);
             (entries, expect)
@@ -125,19 +109,6 @@ fn read(key: &str, host: &dyn Host, now: UnixMillis) -> (Vec<Entry>, Expect) {
             (unknown, expect)
         }
     }
-}
-
-fn decode(bytes: &[u8]) -> Option<Vec<Entry>> {
-    let (entries, rest) = bytes.as_chunks::<16>();
-    let entry = |entry: &[u8; 16]| match entry.as_chunks::<8>().0 {
-        [tag, end] => Some(Entry { tag: u64::from_le_bytes(*tag), end: u64::from_le_bytes(*end) }),
-        _ => None,
-    };
-    if !rest.is_empty() || entries.len() > WAYS { None } else { entries.iter().map(entry).collect() }
-}
-
-fn encode(entries: &[Entry]) -> Vec<u8> {
-    entries.iter().flat_map(|entry| [entry.tag, entry.end]).flat_map(u64::to_le_bytes).collect()
 }
 
 #[cfg(test)]

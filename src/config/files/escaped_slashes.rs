@@ -2,7 +2,7 @@
 //! wasm filter in an HTTP connection manager that refuses or resolves them.
 //! Not here: whether a route takes any (`documents`).
 
-use crate::config::files::documents::filters;
+use crate::config::files::managers;
 use crate::config::reading::finding::{Findings, Place};
 use crate::json::{Object, Value};
 
@@ -10,27 +10,7 @@ const KEY: &str = "path_with_escaped_slashes_action";
 
 /// The wasm filters in `value` that never see an escaped slash, each with its finding.
 pub(in crate::config) fn hidden(value: &Value) -> Vec<(&Object, Findings)> {
-    let mut found = Vec::new();
-    managers(value, &mut found);
-    found
-}
-
-/// Looks into `value`, however deep. As deep as the file, which is bounded.
-fn managers<'v>(value: &'v Value, found: &mut Vec<(&'v Object, Findings)>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| managers(item, found)),
-        Value::Object(object) => {
-            if let (Some(action), Some(listed)) = (object.get(KEY), object.get("http_filters"))
-                && !keeps(action)
-            {
-                let mut inside = Vec::new();
-                filters(listed, &mut inside);
-                found.extend(inside.into_iter().map(|filter| (filter, finding())));
-            }
-            object.members().for_each(|(_, member)| managers(member, found));
-        }
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
-    }
+    managers::each(value, &|manager| manager.get(KEY).is_some_and(|action| !keeps(action)).then(finding))
 }
 
 /// The two values that leave them alone, by name or by number; the first one means the second, unless the runtime says
@@ -52,19 +32,13 @@ fn finding() -> Findings {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::files::documents::documents;
+    use crate::config::files::managers;
 
     fn said(action: &str, slash_in: &str) -> String {
         let config = format!(
             r#"{{ "resources": [{{ "hosts": ["a"], "routes": [{{ "path": "/p/{{id}}", "access": "public"{slash_in} }}] }}] }}"#
         );
-        let file = format!(
-            r#"{{ "static_resources": {{ "listeners": [{{ "typed_config": {{ {action} "http_filters": [{{ "typed_config": {{
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {{ "name": "boundgate",
-                "configuration": {{ "@type": "type.googleapis.com/google.protobuf.Struct", "value": {config} }} }} }} }}] }} }}] }} }}"#
-        );
-        let document = documents(&file).unwrap().documents.pop().unwrap();
-        document.policy().err().map(|findings| findings.to_string()).unwrap_or_default()
+        managers::tests::said(action, &config)
     }
 
     #[test]

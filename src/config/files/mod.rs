@@ -6,4 +6,5 @@ pub(in crate::config) mod chains;
 pub(in crate::config) mod clusters;
 pub mod documents;
 pub(in crate::config) mod escaped_slashes;
+pub(in crate::config) mod managers;
 pub(in crate::config) mod removed_header;

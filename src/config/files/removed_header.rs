@@ -2,7 +2,7 @@
 //! filter in an HTTP connection manager that removes the header, as it does by default, or writes its own in its place.
 //! Not here: whether the document reads the header (`documents`).
 
-use crate::config::files::documents::filters;
+use crate::config::files::managers;
 use crate::config::reading::finding::{Findings, Place};
 use crate::json::{Object, Value};
 
@@ -10,25 +10,7 @@ const KEY: &str = "forward_client_cert_details";
 
 /// The wasm filters in `value` that never see what a hop wrote, each with its finding.
 pub(in crate::config) fn hidden(value: &Value) -> Vec<(&Object, Findings)> {
-    let mut found = Vec::new();
-    managers(value, &mut found);
-    found
-}
-
-/// Looks into `value`, however deep. As deep as the file, which is bounded.
-fn managers<'v>(value: &'v Value, found: &mut Vec<(&'v Object, Findings)>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| managers(item, found)),
-        Value::Object(object) => {
-            if let Some(listed) = object.get("http_filters").filter(|_| !passes(object)) {
-                let mut inside = Vec::new();
-                filters(listed, &mut inside);
-                found.extend(inside.into_iter().map(|filter| (filter, finding())));
-            }
-            object.members().for_each(|(_, member)| managers(member, found));
-        }
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
-    }
+    managers::each(value, &|manager| (!passes(manager)).then(finding))
 }
 
 /// Whether the header may pass: by name or by number, or by rules for some requests, which are not known here.
@@ -54,19 +36,13 @@ fn finding() -> Findings {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::files::documents::documents;
+    use crate::config::files::managers;
 
     fn said(manager: &str, peer: &str) -> String {
         let config = format!(
             r#"{{ "peer": {{ "from": {peer} }}, "resources": [{{ "hosts": ["a"], "routes": [{{ "path": "/", "access": "public" }}] }}] }}"#
         );
-        let file = format!(
-            r#"{{ "static_resources": {{ "listeners": [{{ "typed_config": {{ {manager} "http_filters": [{{ "typed_config": {{
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {{ "name": "boundgate",
-                "configuration": {{ "@type": "type.googleapis.com/google.protobuf.Struct", "value": {config} }} }} }} }}] }} }}] }} }}"#
-        );
-        let document = documents(&file).unwrap().documents.pop().unwrap();
-        document.policy().err().map(|findings| findings.to_string()).unwrap_or_default()
+        managers::tests::said(manager, &config)
     }
 
     #[test]
