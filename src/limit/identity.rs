@@ -11,7 +11,7 @@ use siphasher::sip128::Hasher128;
 
 use crate::limit::parts::{KeyValue, Whole, write_key};
 use crate::policy::Fact;
-use crate::shared::Secret;
+use crate::shared::{Purpose, Secret};
 
 /// An identity that is counted: a keyed hash, the same for all limits with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,13 +67,13 @@ impl Secret {
         key: &'k [Fact],
         mut value_of: impl FnMut(&'k Fact) -> KeyValue<'v>,
     ) -> Identity {
-        let mut hasher = self.hasher(b'i');
+        let mut hasher = self.hasher(Purpose::Identity);
         let whole = write_key(&mut hasher, key, Whole::Identity, &mut value_of);
         let hash = hasher.finish128();
         let owner = if whole {
             hash.h1
         } else {
-            let mut hasher = self.hasher(b'o');
+            let mut hasher = self.hasher(Purpose::Owner);
             write_key(&mut hasher, key, Whole::Owner, value_of);
             hasher.finish128().h1
         };

@@ -12,7 +12,7 @@ use siphasher::sip128::Hasher128;
 
 use crate::revocation::digests::Digests;
 use crate::revocation::{ALL, ISSUED_BEFORE, Kind, Revocable};
-use crate::shared::Secret;
+use crate::shared::{Purpose, Secret};
 use crate::time::UnixMillis;
 
 /// Every value needs so many bytes of `max_bytes`: what bounds the memory of a document.
@@ -94,7 +94,7 @@ impl Revocations {
 }
 
 fn digest(secret: &Secret, kind: Kind, value: &[u8]) -> u128 {
-    let mut hasher = secret.hasher(b'r');
+    let mut hasher = secret.hasher(Purpose::Revocation);
     hasher.write(&[kind as u8]);
     hasher.write(value);
     hasher.finish128().as_u128()

@@ -8,7 +8,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::Hasher128;
 
-use crate::shared::Secret;
+use crate::shared::{Purpose, Secret};
 
 /// One thing that is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub(super) struct Table<'n> {
     pub(super) layout: u32,
     /// A power of two.
     pub(super) slots: u64,
-    /// Keeps its hashes apart from others under the same secret.
-    pub(super) purpose: u8,
+    pub(super) purpose: Purpose,
 }
 
 impl Table<'_> {

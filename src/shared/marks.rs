@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use crate::host::{Expect, Host};
-use crate::shared::Secret;
 use crate::shared::entries::{Entry, Table, decode, encode};
+use crate::shared::{Purpose, Secret};
 use crate::time::MonoNanos;
 
 /// Raised when the meaning of stored bytes changes.
@@ -19,9 +19,6 @@ const LAYOUT: u32 = 1;
 
 /// Entries of one slot.
 const WAYS: usize = 16;
-
-/// Keeps these hashes apart from others under the same secret.
-const PURPOSE: u8 = b'm';
 
 /// How often a lost race is run again.
 const ATTEMPTS: usize = 8;
@@ -80,7 +77,7 @@ impl Marks {
 
     /// The key of its slot, and its tag there.
     fn place(&self, what: &[u8]) -> (String, u64) {
-        let table = Table { name: self.name, layout: LAYOUT, slots: self.slots, purpose: PURPOSE };
+        let table = Table { name: self.name, layout: LAYOUT, slots: self.slots, purpose: Purpose::Mark };
         table.place(what, &self.secret)
     }
 }

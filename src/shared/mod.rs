@@ -14,4 +14,4 @@ mod secret;
 pub use marks::Marks;
 pub use presence::{Holder, Presence, is_gone};
 pub use replay::{NotOnce, OnceOnly};
-pub use secret::Secret;
+pub use secret::{Purpose, Secret};

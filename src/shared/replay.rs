@@ -11,8 +11,8 @@
 use std::time::Duration;
 
 use crate::host::{Expect, Host};
-use crate::shared::Secret;
 use crate::shared::entries::{Entry, Table, decode, encode};
+use crate::shared::{Purpose, Secret};
 use crate::time::UnixMillis;
 
 /// Raised when the meaning of stored bytes changes.
@@ -21,8 +21,6 @@ const LAYOUT: u32 = 1;
 const SLOTS: u64 = 8192;
 /// Entries of one slot.
 const WAYS: usize = 64;
-/// Keeps these hashes apart from others under the same secret.
-const PURPOSE: u8 = b'r';
 /// How often a lost race is run again: more workers than that rarely meet in one slot.
 const ATTEMPTS: usize = 32;
 
@@ -86,7 +84,7 @@ impl OnceOnly {
 
     /// The key of its slot, and its tag there.
     fn place(&self, what: &[u8]) -> (String, u64) {
-        let table = Table { name: self.name, layout: LAYOUT, slots: SLOTS, purpose: PURPOSE };
+        let table = Table { name: self.name, layout: LAYOUT, slots: SLOTS, purpose: Purpose::Proof };
         table.place(what, &self.secret)
     }
 }

@@ -8,6 +8,24 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::host::{Expect, Host};
 
+/// What is hashed: keeps the hashes of different things apart. The compiler refuses two with one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Purpose {
+    /// The identity that a limit counts.
+    Identity = b'i',
+    /// Whose budget that is, whatever else its key has.
+    Owner = b'o',
+    /// What a worker found out.
+    Mark = b'm',
+    /// A nonce for proofs of possession.
+    Nonce = b'n',
+    /// A proof that was used.
+    Proof = b'r',
+    /// What an issuer took back.
+    Revocation = b'v',
+}
+
 /// The key of the hash: one for all workers of a process.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(u64, u64);
@@ -41,10 +59,10 @@ impl Secret {
         Self(hash.h1, hash.h2)
     }
 
-    /// A hasher (SipHash-1-3, 128 bits) under this secret. `purpose` keeps hashes of different things apart.
-    pub fn hasher(&self, purpose: u8) -> SipHasher13 {
+    /// A hasher (SipHash-1-3, 128 bits) under this secret.
+    pub fn hasher(&self, purpose: Purpose) -> SipHasher13 {
         let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
-        hasher.write(&[purpose]);
+        hasher.write(&[purpose as u8]);
         hasher
     }
 

@@ -9,14 +9,11 @@ use siphasher::sip128::Hasher128;
 
 use crate::host::Host;
 use crate::jose::base64url;
-use crate::shared::Secret;
+use crate::shared::{Purpose, Secret};
 use crate::time::UnixMillis;
 
 /// A nonce is good for this long at least, and for twice that at most.
 const STRETCH: Duration = Duration::from_secs(180);
-
-/// Keeps these hashes apart from others under the same secret.
-const PURPOSE: u8 = b'n';
 
 /// See the module.
 #[derive(Debug)]
@@ -61,7 +58,7 @@ impl Nonces {
     }
 
     fn of(&self, purpose: &str, stretch: u64) -> String {
-        let mut hasher = self.secret.hasher(PURPOSE);
+        let mut hasher = self.secret.hasher(Purpose::Nonce);
         hasher.write(&stretch.to_le_bytes());
         hasher.write(purpose.as_bytes());
         let hash = hasher.finish128();
