@@ -1,5 +1,7 @@
 //! Tokens that are bound to a key, in a real Envoy with several workers: the client makes proofs with a key of its own.
 
+use std::sync::Arc;
+
 use boundgate_testbed::{App, SigningKeys, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -43,7 +45,7 @@ async fn whoever_lacks_the_key_is_refused_with_the_right_challenge() {
     let app = App::new(&bed);
     let client = bed.anonymous();
     let path = "/orders/7";
-    let thief = App { keys: SigningKeys::new(78), token: app.token.clone() };
+    let thief = App { keys: Arc::new(SigningKeys::new(78)), token: app.token.clone() };
     let good = app.proof(path, "good", |_| {});
     let with_token = || client.get(path).header("authorization", format!("DPoP {}", app.token));
     for (request, reason, error) in [

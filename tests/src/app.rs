@@ -1,6 +1,8 @@
 //! A client without a certificate and with a key of its own, as apps are (RFC 9449). In: the test bed, for a token that names the key.
 //! Out: proofs, and requests that carry them.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::digest::{SHA256, digest};
@@ -15,7 +17,7 @@ use crate::signing::{Algorithm, SigningKeys};
 #[derive(Debug)]
 pub struct App {
     /// Its keys; it uses that of ES256.
-    pub keys: SigningKeys,
+    pub keys: Arc<SigningKeys>,
     /// Its access token.
     pub token: String,
 }
@@ -23,9 +25,8 @@ pub struct App {
 impl App {
     /// With a token that names the key.
     pub fn new(bed: &Testbed) -> Self {
-        let keys = SigningKeys::new(77);
-        let cnf = json!({ "jkt": jkt(&keys.jwk(Algorithm::Es256)) });
-        let token = bed.authority.claims().client("app").scope("read:orders").set("cnf", cnf).sign();
+        let keys = Arc::new(SigningKeys::new(77));
+        let token = bed.authority.claims().client("app").scope("read:orders").bound_to_key(&keys).sign();
         Self { keys, token }
     }
 
@@ -50,7 +51,7 @@ impl App {
 }
 
 /// RFC 7638 of a key of P-256.
-fn jkt(jwk: &Value) -> String {
+pub(crate) fn thumbprint(jwk: &Value) -> String {
     let text = |name: &str| jwk[name].as_str().expect("text");
     let input = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text("x"), text("y"));
     BASE64.encode(digest(&SHA256, input.as_bytes()))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
+use crate::app::thumbprint;
 use crate::authorization_server::ISSUER;
 use crate::bed::RESOURCE;
 use crate::pki::Identity;
@@ -44,6 +45,11 @@ impl Claims {
     /// Binds the token to a certificate (RFC 8705 §3.1).
     pub fn bound_to(self, identity: &Identity) -> Self {
         self.set("cnf", json!({ "x5t#S256": identity.thumbprint() }))
+    }
+
+    /// Binds the token to the key of ES256 of these (RFC 9449 §6.1).
+    pub fn bound_to_key(self, keys: &SigningKeys) -> Self {
+        self.set("cnf", json!({ "jkt": thumbprint(&keys.jwk(Algorithm::Es256)) }))
     }
 
     /// Sets `scope`, space-delimited.

@@ -3,8 +3,10 @@
 //! Not here: sending and measuring.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use boundgate_testbed::{Algorithm, Answer, Client, KeyExchange, PluginConfig, Testbed};
+use boundgate_testbed::{Algorithm, Answer, App, Client, KeyExchange, PluginConfig, SigningKeys, Testbed};
 use serde_json::{Value, json};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -17,6 +19,10 @@ pub enum Case {
     KnownSigned(Algorithm),
     /// Counted once, the token opaque: its issuer was asked about it.
     KnownOpaque,
+    /// Counted once, at an issuer with a document of revocations that does not name it.
+    KnownRevocable,
+    /// Counted once, bound to a key, with a new proof each time.
+    KnownProven,
     /// By its place in `BENCH_MODULE`.
     KnownOther(usize, Counted),
     FirstSeen(Algorithm),
@@ -74,7 +80,7 @@ impl Counted {
     }
 }
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 21] = [
     Case::NoFilter,
     Case::Connection(KeyExchange::X25519),
     Case::Connection(KeyExchange::X25519MlKem768),
@@ -83,6 +89,8 @@ const CASES: [Case; 19] = [
     Case::Known(Counted::WithAnswers),
     Case::KnownSigned(Algorithm::MlDsa65),
     Case::KnownOpaque,
+    Case::KnownRevocable,
+    Case::KnownProven,
     Case::FirstSeen(Algorithm::Es256),
     Case::FirstSeen(Algorithm::Rs256),
     Case::FirstSeen(Algorithm::MlDsa65),
@@ -114,6 +122,8 @@ impl Case {
                 format!("Boundgate, known {} token, one limit, fields on", algorithm.name())
             }
             Self::KnownOpaque => String::from("Boundgate, known opaque token, one limit, fields on"),
+            Self::KnownRevocable => String::from("Boundgate, known revocable token, one limit, fields on"),
+            Self::KnownProven => String::from("Boundgate, known token of a key, new proof, one limit, fields on"),
             Self::KnownOther(number, counted) => {
                 format!("{}, known token, {}", other_modules()[number].display(), counted.name())
             }
@@ -137,7 +147,9 @@ impl Case {
             Self::OverLimit(Refusals::AwaitBody) => Some(Self::OverLimit(Refusals::AtOnce)),
             Self::Connection(_) => Some(Self::Connection(KeyExchange::X25519)),
             Self::Known(_) | Self::KnownOther(..) => Some(Self::OwnChain),
-            Self::KnownSigned(_) | Self::KnownOpaque => Some(Self::Known(Counted::Once)),
+            Self::KnownSigned(_) | Self::KnownOpaque | Self::KnownRevocable => Some(Self::Known(Counted::Once)),
+            // Each takes one signature.
+            Self::KnownProven => Some(Self::FirstSeen(Algorithm::Es256)),
             // The own chain has no ML-DSA.
             Self::FirstSeen(Algorithm::MlDsa65) => Some(Self::FirstSeen(Algorithm::Es256)),
             Self::FirstSeen(algorithm) => Some(Self::OwnChainFirstSeen(algorithm)),
@@ -151,15 +163,20 @@ impl Case {
         listener["name"] = json!(self.name());
         let filters = manager(&mut listener)["http_filters"].as_array_mut().expect("a list");
         match self {
-            Self::Known(_) | Self::KnownSigned(_) | Self::KnownOpaque | Self::FirstSeen(_) | Self::Forged(_) => {}
-            Self::OverLimit(refusals) => {
+            Self::Known(_)
+            | Self::KnownSigned(_)
+            | Self::KnownOpaque
+            | Self::KnownProven
+            | Self::FirstSeen(_)
+            | Self::Forged(_) => {}
+            Self::KnownRevocable => configure(&mut filters[0], |plugin| {
+                plugin["issuers"]["main"]["revocation"] =
+                    json!({"cluster": "as", "uri": "https://as.example.com/documents/revoked"});
+            }),
+            Self::OverLimit(refusals) => configure(&mut filters[0], |plugin| {
                 let await_body = if refusals == Refusals::AwaitBody { "64KiB" } else { "0" };
-                let configuration = &mut filters[0]["typed_config"]["config"]["configuration"]["value"];
-                let text = configuration.as_str().expect("JSON text");
-                let mut plugin: Value = serde_json::from_str(text).expect("JSON text");
                 plugin["refusals"] = json!({"await_body": await_body});
-                *configuration = json!(plugin.to_string());
-            }
+            }),
             Self::KnownOther(number, _) => {
                 filters[0]["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"] =
                     json!(other_modules()[number]);
@@ -200,9 +217,14 @@ impl Case {
         }
     }
 
-    /// Asks once, with this token.
-    pub async fn ask(self, client: &Client, token: &str) -> Answer {
+    /// Asks once, with this token, and a proof of its key where it has one.
+    pub async fn ask(self, client: &Client, token: &str, keys: &Arc<SigningKeys>) -> Answer {
         match self {
+            Self::KnownProven => {
+                let app = App { keys: keys.clone(), token: token.to_owned() };
+                let proof = app.proof(self.path(), &PROOFS.fetch_add(1, Ordering::Relaxed).to_string(), |_| {});
+                app.get(client, self.path(), &proof).send().await
+            }
             Self::OverLimit(_) => client.post(self.path()).token(token).body(vec![b'x'; BODY]).send().await,
             _ => client.get(self.path()).token(token).send().await,
         }
@@ -222,7 +244,7 @@ impl Case {
     }
 
     /// Tokens that nobody has seen.
-    pub fn sign(self, bed: &Testbed, count: usize) -> Vec<String> {
+    pub fn sign(self, bed: &Testbed, keys: &SigningKeys, count: usize) -> Vec<String> {
         let alice = bed.pki.client("alice");
         let algorithm = match self {
             Self::KnownSigned(algorithm)
@@ -231,8 +253,10 @@ impl Case {
             | Self::OwnChainFirstSeen(algorithm) => algorithm,
             _ => Algorithm::Es256,
         };
-        let claims =
-            || bed.authority.claims().algorithm(algorithm).scope("read:orders").lifetime(LIFETIME).bound_to(&alice);
+        let claims = || {
+            let claims = bed.authority.claims().algorithm(algorithm).scope("read:orders").lifetime(LIFETIME);
+            if self == Self::KnownProven { claims.bound_to_key(keys) } else { claims.bound_to(&alice) }
+        };
         let forged = matches!(self, Self::Forged(_));
         let token = |_| match self {
             Self::KnownOpaque => bed.authority.opaque(&claims()),
@@ -241,6 +265,18 @@ impl Case {
         };
         (0..count).map(token).collect()
     }
+}
+
+/// Numbers of proofs, so that no two are alike.
+static PROOFS: AtomicU64 = AtomicU64::new(0);
+
+/// Changes what a listener's filter is configured with.
+fn configure(filter: &mut Value, change: impl FnOnce(&mut Value)) {
+    let configuration = &mut filter["typed_config"]["config"]["configuration"]["value"];
+    let text = configuration.as_str().expect("JSON text");
+    let mut plugin: Value = serde_json::from_str(text).expect("JSON text");
+    change(&mut plugin);
+    *configuration = json!(plugin.to_string());
 }
 
 /// Another signature of the same form.
@@ -266,7 +302,8 @@ pub fn plugin() -> PluginConfig {
             "introspection": {"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "1h", "timeout": "30s"}
         }},
         "resources": [{
-            "hosts": ["api.example.com"], "audiences": ["https://api.example.com"], "issuers": ["main"],
+            "hosts": ["api.example.com"], "origin": "https://api.example.com",
+            "audiences": ["https://api.example.com"], "issuers": ["main"],
             "routes": [
                 {"path": "/orders/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client"]},
                 {"path": "/twice/{id}", "methods": ["GET"], "scopes": ["read:orders"], "limits": ["per-client", "by-hour"]},

@@ -10,7 +10,10 @@
 
 mod cases;
 
-use boundgate_testbed::{Client, EnvoyConfig, KeyExchange, Testbed};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use boundgate_testbed::{Client, EnvoyConfig, KeyExchange, SigningKeys, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -21,6 +24,8 @@ const TOKENS: usize = 1_000;
 /// Requests before anything is measured, per case: connections open, caches full, code compiled.
 const WARM: usize = 16_000;
 const BATCHES: usize = 12;
+/// Tokens that are revoked, none of which is ever sent.
+const REVOKED: usize = 100_000;
 /// Requests in a batch where the tokens are known, and where each token or connection is new.
 const KNOWN: usize = 3_200;
 const NEW: usize = 320;
@@ -48,6 +53,8 @@ fn envoy(cases: &[Case], jwks: &Value) -> EnvoyConfig {
 struct Callers {
     case: Case,
     clients: Vec<Client>,
+    /// Of those who prove that they have one.
+    keys: Arc<SigningKeys>,
     known: Vec<String>,
 }
 
@@ -55,12 +62,13 @@ impl Callers {
     fn of(case: Case, bed: &Testbed) -> Self {
         let client = bed.client("alice").at(bed.envoy.address(&case.name()), "api.example.com");
         let clients = (0..CONNECTIONS).map(|_| case.caller(&client)).collect();
-        Self { case, clients, known: case.sign(bed, TOKENS) }
+        let keys = Arc::new(SigningKeys::new(77));
+        Self { case, clients, known: case.sign(bed, &keys, TOKENS), keys }
     }
 
     /// Microseconds of Envoy's CPU for each request of a batch.
     async fn batch(&mut self, bed: &Testbed) -> f64 {
-        let new = if self.case.has_new_tokens() { self.case.sign(bed, NEW) } else { Vec::new() };
+        let new = if self.case.has_new_tokens() { self.case.sign(bed, &self.keys, NEW) } else { Vec::new() };
         let before = bed.envoy.cpu();
         let requests = match self.case {
             Case::Connection(_) => self.send(None, NEW).await,
@@ -76,9 +84,10 @@ impl Callers {
         let mut calls = JoinSet::new();
         for (number, client) in self.clients.drain(..).enumerate() {
             let tokens: Vec<String> = tokens.iter().skip(number).step_by(CONNECTIONS).cloned().collect();
+            let keys = self.keys.clone();
             calls.spawn(async move {
                 for token in tokens.iter().cycle().take(requests / CONNECTIONS) {
-                    let answer = case.ask(&client, token).await;
+                    let answer = case.ask(&client, token, &keys).await;
                     assert_eq!(answer.status, case.status(), "{}", answer.text());
                 }
                 client
@@ -91,24 +100,34 @@ impl Callers {
 
 /// One Envoy: for each case, the median of its batches.
 async fn measure(cases: &[Case]) -> Vec<f64> {
-    let bed = Testbed::start_with(|authority| envoy(cases, &authority.jwks())).await;
+    let bed = Testbed::start_with(|authority| {
+        authority.publish(&json!({"jti": (0..REVOKED).map(|number| format!("revoked-{number}")).collect::<Vec<_>>()}));
+        envoy(cases, &authority.jwks())
+    })
+    .await;
     // Main thread and worker.
     if cases.iter().any(|case| case.is_filtered()) {
         bed.envoy.stat_reaches("wasmcustom.boundgate.key_fetch_ok", 2).await.expect("the keys are there");
+    }
+    if cases.contains(&Case::KnownRevocable) {
+        bed.envoy.stat_reaches("wasmcustom.boundgate.revocation_fetch_ok", 2).await.expect("the document is there");
     }
     let mut callers: Vec<Callers> = cases.iter().map(|case| Callers::of(*case, &bed)).collect();
     for callers in &mut callers {
         if callers.case.status() == 429 {
             // Spends the budget.
-            callers.case.ask(&callers.clients[0], &callers.known[0]).await;
+            callers.case.ask(&callers.clients[0], &callers.known[0], &callers.keys).await;
         }
         let connections = matches!(callers.case, Case::Connection(_));
         callers.send(None, if connections { WARM / 10 } else { WARM }).await;
     }
     let mut figures = vec![Vec::new(); cases.len()];
-    for _ in 0..BATCHES {
-        for (callers, figures) in callers.iter_mut().zip(&mut figures) {
-            figures.push(callers.batch(&bed).await);
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    for batch in 0..BATCHES {
+        // Who comes after whom counts by up to a tenth: nobody has the same place each time.
+        shuffle(&mut order, batch);
+        for &case in &order {
+            figures[case].push(callers[case].batch(&bed).await);
         }
     }
     figures.iter_mut().map(|figures| median(figures)).collect()
@@ -160,7 +179,7 @@ async fn handshakes(cases: &[Case]) {
     for case in cases {
         let mut callers = Callers::of(*case, &bed);
         // Spends the budget.
-        case.ask(&callers.clients[0], &callers.known[0]).await;
+        case.ask(&callers.clients[0], &callers.known[0], &callers.keys).await;
         let sum = async |stat: &str| bed.envoy.stats(stat).await.values().sum::<u64>();
         let handshakes = async || [sum("0.ssl.handshake").await, sum("0.ssl.session_reused").await];
         let [all, resumed] = handshakes().await;
@@ -182,6 +201,15 @@ async fn wire() {
         let flights: Vec<String> = flights.iter().map(ToString::to_string).collect();
         println!("| {} | {} |", group.name(), flights.join(" | "));
     }
+}
+
+/// Another order for each number, the same in each run.
+fn shuffle(order: &mut [usize], number: usize) {
+    order.sort_by_cached_key(|case| {
+        let mut hasher = DefaultHasher::new();
+        (number, case).hash(&mut hasher);
+        hasher.finish()
+    });
 }
 
 /// Sorts, and takes the middle.
