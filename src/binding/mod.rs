@@ -49,6 +49,11 @@ impl ByKey {
         self.key
     }
 
+    /// The token.
+    pub fn token(&self) -> &AccessToken {
+        &self.token
+    }
+
     /// With the proof of it.
     pub fn proved(self, proof: &Proof) -> Result<Bound, Reason> {
         if proof.key() == self.key { Ok(Bound { token: self.token }) } else { Err(Reason::KeyMismatch) }

@@ -25,21 +25,21 @@ impl Exchange {
         if rule.nonce {
             self.facts.nonce = Some(nonces.current(&rule.origin.to_string(), now).into());
         }
-        let (method, path, token, key) = (head.method(), head.path().as_str(), raw.as_bytes(), by_key.key());
-        let about = About { method, path, token, key, rule, nonces, now };
+        let (method, path, ath, key) = (head.method(), head.path().as_str(), by_key.token().ath(raw), by_key.key());
+        let about = About { method, path, ath, key, rule, nonces, now };
         let used = around.worker.proofs();
         let read = presented_proof(head.fields()).and_then(|proof| UnverifiedProof::read(proof, &about));
-        let read = read.and_then(|read| read.is_fresh(used, around.host, now).map(|()| read));
         let read = read.map_err(|fault| self.fault(fault))?;
         if read.nonce() == Some(NonceAge::Current) {
             self.facts.nonce = None;
         }
+        let unused = read.unused(used, around.host, now).map_err(|fault| self.fault(fault))?;
         let native = around.worker.native();
-        if !native.verifies(read.algorithm()) {
+        if !native.verifies(unused.algorithm()) {
             return Err(Reason::FilterUnavailable.into());
         }
         source.look_at_source(around)?;
-        let signed = source.venture(around, || read.verify(around.host, native).ok())?;
+        let signed = source.venture(around, || unused.verify(around.host, native).ok())?;
         let signed = signed.ok_or(ProofFault::Signature).map_err(|fault| self.fault(fault))?;
         let proof = signed.use_up(used, around.host, now).map_err(|fault| self.fault(fault))?;
         Ok(by_key.proved(&proof)?)

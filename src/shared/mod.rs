@@ -13,5 +13,5 @@ mod secret;
 
 pub use marks::Marks;
 pub use presence::{Holder, Presence, is_gone};
-pub use replay::{NotOnce, OnceOnly};
+pub use replay::{NotOnce, NotYet, OnceOnly};
 pub use secret::{Purpose, Secret};

@@ -31,6 +31,21 @@ pub struct OnceOnly {
     secret: Secret,
 }
 
+/// What had not happened when it was looked for.
+#[derive(Debug)]
+pub struct NotYet {
+    key: String,
+    tag: u64,
+    slot: Slot,
+}
+
+/// What a slot remembered when it was read.
+#[derive(Debug)]
+struct Slot {
+    entries: Vec<Entry>,
+    expect: Expect,
+}
+
 /// Why something may not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotOnce {
@@ -54,32 +69,34 @@ impl OnceOnly {
         Self { name, secret: Secret::agree(host) }
     }
 
-    /// Lets `what` happen if it has not. It must be such that it cannot happen any more from `end` on.
-    pub fn happens(&self, what: &[u8], end: UnixMillis, host: &dyn Host, now: UnixMillis) -> Result<(), NotOnce> {
+    /// `None` if `what` has happened, as far as is known by now.
+    pub fn look(&self, what: &[u8], host: &dyn Host, now: UnixMillis) -> Option<NotYet> {
         let (key, tag) = self.place(what);
+        let slot = read(&key, host, now);
+        let has_happened = slot.entries.iter().any(|entry| entry.tag == tag);
+        (!has_happened).then_some(NotYet { key, tag, slot })
+    }
+
+    /// Lets something happen that had not when it was looked for. It must be such that it cannot happen any more from `end` on.
+    pub fn happens(&self, what: NotYet, end: UnixMillis, host: &dyn Host, now: UnixMillis) -> Result<(), NotOnce> {
+        let NotYet { key, tag, mut slot } = what;
         if end > now.plus(Self::LONGEST) {
             return Err(NotOnce::NoRoom);
         }
         for _ in 0..ATTEMPTS {
-            let (mut entries, expect) = read(&key, host, now);
-            if entries.iter().any(|entry| entry.tag == tag) {
+            if slot.entries.iter().any(|entry| entry.tag == tag) {
                 return Err(NotOnce::Again);
             }
-            if entries.len() >= WAYS {
+            if slot.entries.len() >= WAYS {
                 return Err(NotOnce::NoRoom);
             }
-            entries.push(Entry { tag, end: end.as_millis() });
-            if host.shared_set(&key, &encode(&entries), expect).is_ok() {
+            slot.entries.push(Entry { tag, end: end.as_millis() });
+            if host.shared_set(&key, &encode(&slot.entries), slot.expect).is_ok() {
                 return Ok(());
             }
+            slot = read(&key, host, now);
         }
         Err(NotOnce::NoRoom)
-    }
-
-    /// Whether it has happened, as far as is known by now.
-    pub fn has_happened(&self, what: &[u8], host: &dyn Host, now: UnixMillis) -> bool {
-        let (key, tag) = self.place(what);
-        read(&key, host, now).0.iter().any(|entry| entry.tag == tag)
     }
 
     /// The key of its slot, and its tag there.
@@ -91,20 +108,20 @@ impl OnceOnly {
 
 /// What a slot remembers. Other plugins of the proxy may write under our keys: then nobody knows what stood there, and nothing fits
 /// in until all of that is over.
-fn read(key: &str, host: &dyn Host, now: UnixMillis) -> (Vec<Entry>, Expect) {
-    let Some((value, cas)) = host.shared_get(key) else { return (Vec::new(), Expect::Absent) };
+fn read(key: &str, host: &dyn Host, now: UnixMillis) -> Slot {
+    let Some((value, cas)) = host.shared_get(key) else { return Slot { entries: Vec::new(), expect: Expect::Absent } };
     let latest = now.plus(OnceOnly::LONGEST).as_millis();
     let expect = Expect::Unchanged(cas);
     match decode(&value, WAYS) {
         Some(mut entries) => {
             entries.retain(|entry| now.as_millis() < entry.end && entry.end <= latest);
-            (entries, expect)
+            Slot { entries, expect }
         }
         None => {
             let unknown = vec![Entry { tag: 0, end: latest }; WAYS];
             // Whoever is faster finds the same.
             let _ = host.shared_set(key, &encode(&unknown), expect);
-            (unknown, expect)
+            Slot { entries: unknown, expect }
         }
     }
 }
@@ -122,6 +139,11 @@ mod tests {
         UnixMillis::from_millis(1_767_225_600_000 + 1000 * seconds)
     }
 
+    /// Lets `what` happen if it has not.
+    fn happens(once: &OnceOnly, what: &[u8], end: UnixMillis, host: &dyn Host, now: UnixMillis) -> Result<(), NotOnce> {
+        once.look(what, host, now).ok_or(NotOnce::Again).and_then(|what| once.happens(what, end, host, now))
+    }
+
     /// Something that belongs into the slot of `host`'s only key.
     fn neighbours(once: &OnceOnly, number: usize) -> Vec<[u8; 8]> {
         let (slot, _) = once.place(&0_u64.to_le_bytes());
@@ -133,13 +155,13 @@ mod tests {
     fn something_happens_once_in_all_workers_until_its_end() {
         let host = FakeHost::with_random(1);
         let (one, other) = (OnceOnly::new("proofs", &host), OnceOnly::new("proofs", &host));
-        assert_eq!(one.happens(b"a", at(60), &host, at(0)), Ok(()));
+        assert_eq!(happens(&one, b"a", at(60), &host, at(0)), Ok(()));
         for worker in [&one, &other] {
-            assert_eq!(worker.happens(b"a", at(60), &host, at(59)), Err(NotOnce::Again));
-            assert!(worker.has_happened(b"a", &host, at(59)) && !worker.has_happened(b"b", &host, at(59)));
+            assert_eq!(happens(worker, b"a", at(60), &host, at(59)), Err(NotOnce::Again));
+            assert!(worker.look(b"a", &host, at(59)).is_none() && worker.look(b"b", &host, at(59)).is_some());
         }
-        assert_eq!(other.happens(b"b", at(60), &host, at(59)), Ok(()));
-        assert_eq!(other.happens(b"a", at(120), &host, at(60)), Ok(()));
+        assert_eq!(happens(&other, b"b", at(60), &host, at(59)), Ok(()));
+        assert_eq!(happens(&other, b"a", at(120), &host, at(60)), Ok(()));
     }
 
     /// Eight threads are the workers of one proxy.
@@ -157,7 +179,7 @@ mod tests {
                     let once = OnceOnly::new("proofs", &host);
                     for (round, passed) in passed.iter().enumerate() {
                         start.wait();
-                        match once.happens(&round.to_le_bytes(), at(60), &host, at(0)) {
+                        match happens(&once, &round.to_le_bytes(), at(60), &host, at(0)) {
                             Ok(()) => passed.fetch_add(1, SeqCst),
                             Err(NotOnce::Again) => replayed.fetch_add(1, SeqCst),
                             Err(NotOnce::NoRoom) => panic!("no room in round {round}"),
@@ -178,11 +200,11 @@ mod tests {
         let (last, first) = all.split_last().unwrap();
         for (number, what) in first.iter().enumerate() {
             let end = if number == 7 { at(30) } else { at(60) };
-            assert_eq!(once.happens(what, end, &host, at(0)), Ok(()));
+            assert_eq!(happens(&once, what, end, &host, at(0)), Ok(()));
         }
-        assert_eq!(once.happens(last, at(60), &host, at(0)), Err(NotOnce::NoRoom));
-        assert!(first.iter().all(|what| once.happens(what, at(60), &host, at(29)) == Err(NotOnce::Again)));
-        assert_eq!(once.happens(last, at(90), &host, at(30)), Ok(()));
+        assert_eq!(happens(&once, last, at(60), &host, at(0)), Err(NotOnce::NoRoom));
+        assert!(first.iter().all(|what| happens(&once, what, at(60), &host, at(29)) == Err(NotOnce::Again)));
+        assert_eq!(happens(&once, last, at(90), &host, at(30)), Ok(()));
         assert_eq!(host.keys("boundgate/proofs/").len(), 1);
     }
 
@@ -190,23 +212,23 @@ mod tests {
     fn a_clock_that_goes_back_makes_nothing_happen_again() {
         let host = FakeHost::with_random(1);
         let once = OnceOnly::new("proofs", &host);
-        assert_eq!(once.happens(b"a", at(160), &host, at(100)), Ok(()));
-        assert_eq!(once.happens(b"a", at(160), &host, at(70)), Err(NotOnce::Again));
+        assert_eq!(happens(&once, b"a", at(160), &host, at(100)), Ok(()));
+        assert_eq!(happens(&once, b"a", at(160), &host, at(70)), Err(NotOnce::Again));
     }
 
     #[test]
     fn a_value_that_is_no_slot_lets_nothing_happen_until_all_that_stood_there_is_over() {
         let host = FakeHost::with_random(1);
         let once = OnceOnly::new("proofs", &host);
-        assert_eq!(once.happens(b"a", at(60), &host, at(0)), Ok(()));
+        assert_eq!(happens(&once, b"a", at(60), &host, at(0)), Ok(()));
         let key = once.place(b"a").0;
         for garbage in [&b"x"[..], &[0; 17], &[0xff; 65 * 16]] {
             host.overwrite(&key, garbage);
             let end = OnceOnly::LONGEST.as_secs();
             for second in [0, 59, end - 1] {
-                assert_eq!(once.happens(b"a", at(second + 60), &host, at(second)), Err(NotOnce::NoRoom), "{second}");
+                assert_eq!(happens(&once, b"a", at(second + 60), &host, at(second)), Err(NotOnce::NoRoom), "{second}");
             }
-            assert_eq!(once.happens(b"a", at(end + 60), &host, at(end)), Ok(()));
+            assert_eq!(happens(&once, b"a", at(end + 60), &host, at(end)), Ok(()));
         }
     }
 
@@ -230,22 +252,22 @@ mod tests {
         let host = Refusing(FakeHost::default());
         let once = OnceOnly::new("proofs", &host);
         let before = host.0.calls().0;
-        assert_eq!(once.happens(b"a", at(60), &host, at(0)), Err(NotOnce::NoRoom));
-        assert_eq!(host.0.calls().0 - before, ATTEMPTS);
+        assert_eq!(happens(&once, b"a", at(60), &host, at(0)), Err(NotOnce::NoRoom));
+        assert_eq!(host.0.calls().0 - before, 1 + ATTEMPTS, "looked for once, and again after each lost race");
     }
 
     #[test]
     fn a_million_fill_no_more_memory_than_is_promised() {
         let host = FakeHost::with_random(1);
         let once = OnceOnly::new("proofs", &host);
-        let kept = (0..1_000_000_u64).filter(|what| once.happens(&what.to_le_bytes(), at(60), &host, at(0)).is_ok());
+        let kept = (0..1_000_000_u64).filter(|what| happens(&once, &what.to_le_bytes(), at(60), &host, at(0)).is_ok());
         let kept = kept.count() as u64;
         assert!((OnceOnly::CAPACITY..=2 * OnceOnly::CAPACITY).contains(&kept), "{kept}");
         let keys = host.keys("boundgate/proofs/");
         let bytes: usize = keys.iter().map(|key| key.len() + host.shared_get(key).unwrap().0.len()).sum();
         assert!(keys.len() as u64 <= SLOTS && (bytes as u64) < OnceOnly::MEMORY);
         let refused =
-            (0..OnceOnly::CAPACITY).filter(|what| once.happens(&what.to_le_bytes(), at(60), &host, at(0)).is_ok());
+            (0..OnceOnly::CAPACITY).filter(|what| happens(&once, &what.to_le_bytes(), at(60), &host, at(0)).is_ok());
         assert_eq!(refused.count(), 0, "none is forgotten");
     }
 
@@ -253,7 +275,7 @@ mod tests {
     fn what_would_have_to_be_remembered_too_long_does_not_happen() {
         let host = FakeHost::default();
         let once = OnceOnly::new("proofs", &host);
-        assert_eq!(once.happens(b"a", at(901), &host, at(0)), Err(NotOnce::NoRoom));
-        assert_eq!(once.happens(b"a", at(900), &host, at(0)), Ok(()));
+        assert_eq!(happens(&once, b"a", at(901), &host, at(0)), Err(NotOnce::NoRoom));
+        assert_eq!(happens(&once, b"a", at(900), &host, at(0)), Ok(()));
     }
 }

@@ -2,17 +2,23 @@
 //! [`Unverified::verify`] makes, and an answer of the issuer (`introspection`). What depends on the moment or on the resource is asked of the verified token on
 //! every request, also when it comes from the cache.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use crate::host::Host;
-use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, VerifyingKey, base64url};
 use crate::json::{Object, Value};
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
 use crate::revocation::{Edition, Revocable};
 use crate::time::{MonoNanos, Now};
+use crate::token::RawToken;
 use crate::token::claims::{Claims, MISSING, claimed_issuer};
+
+/// The bytes of an `ath`.
+const ATH: usize = 43;
 
 /// A well-formed token whose signature was not looked at yet.
 pub struct Unverified<'t> {
@@ -54,7 +60,7 @@ impl<'t> Unverified<'t> {
         let algorithm = self.jws.header.algorithm;
         let claims = Claims::parse(self.jws.payload, &self.issuer)?;
         let evidence = Evidence::Signature { key, algorithm };
-        Ok(AccessToken { issuer: self.issuer, evidence, claims, cleared: Cell::default() })
+        Ok(AccessToken { issuer: self.issuer, evidence, claims, cleared: Cell::default(), ath: OnceCell::new() })
     }
 }
 
@@ -83,6 +89,8 @@ pub struct AccessToken {
     claims: Claims,
     /// The document of revocations that it was last looked for in, and not found.
     cleared: Cell<Edition>,
+    /// The digest of its text, once a proof was held to it.
+    ath: OnceCell<Box<str>>,
 }
 
 impl AccessToken {
@@ -98,7 +106,13 @@ impl AccessToken {
 
     /// That `issuer` said of when it was asked at that time.
     pub(super) fn introspected(issuer: Rc<Issuer>, asked: MonoNanos, claims: Claims) -> Self {
-        Self { issuer, evidence: Evidence::Introspected { asked }, claims, cleared: Cell::default() }
+        Self {
+            issuer,
+            evidence: Evidence::Introspected { asked },
+            claims,
+            cleared: Cell::default(),
+            ath: OnceCell::new(),
+        }
     }
 
     /// What it was signed with; `None` if its issuer was asked instead.
@@ -116,6 +130,11 @@ impl AccessToken {
         let introspection = self.trusted_by(resource).and_then(|issuer| issuer.introspection.as_ref());
         introspection.is_some_and(|introspection| now.mono.since(*asked) < introspection.ttl)
             && now.wall < self.claims.expires
+    }
+
+    /// What a proof says that goes with this token, whose text is `raw` (`ath`, RFC 9449 §4.2).
+    pub fn ath(&self, raw: RawToken<'_>) -> &str {
+        self.ath.get_or_init(|| base64url::encode(&Sha256::digest(raw.as_bytes())).into())
     }
 
     /// What of it revocations may name.
@@ -145,7 +164,7 @@ impl AccessToken {
 
     /// The bytes of memory it takes. Issuer and key belong to others.
     pub fn memory(&self) -> usize {
-        size_of::<Self>().saturating_add(self.claims.memory())
+        size_of::<Self>().saturating_add(ATH).saturating_add(self.claims.memory())
     }
 
     /// The issuer of `resource` by whose trust it was verified. With another trust, of the same `iss` too, it counts as

@@ -13,4 +13,4 @@ pub(crate) mod tests;
 
 pub use fault::ProofFault;
 pub use nonce::{NonceAge, Nonces};
-pub use proof::{About, Proof, SignedProof, UnverifiedProof, presented_proof};
+pub use proof::{About, Proof, SignedProof, UnusedProof, UnverifiedProof, presented_proof};

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::binding::dpop::{NonceAge, Nonces, ProofFault};
 use crate::host::Host;
 use crate::http::{HeaderMap, TargetUri};
-use crate::jose::{Algorithm, Compact, EmbeddedKey, JwsFault, KeyThumbprint, Native, base64url};
+use crate::jose::{Algorithm, Compact, EmbeddedKey, JwsFault, KeyThumbprint, Native};
 use crate::json::{Object, Value};
 use crate::policy::DpopRule;
-use crate::shared::{NotOnce, OnceOnly};
+use crate::shared::{NotOnce, NotYet, OnceOnly};
 use crate::time::UnixMillis;
 
 /// The longest proof: one of ML-DSA-87 with its key takes ten thousand bytes.
@@ -26,8 +24,8 @@ pub struct About<'a> {
     pub method: &'a str,
     /// Its path, as it came.
     pub path: &'a str,
-    /// Its token, as it came.
-    pub token: &'a [u8],
+    /// The digest of its token, as it stands in proofs.
+    pub ath: &'a str,
     /// The key that the token names.
     pub key: KeyThumbprint,
     /// What the resource demands.
@@ -48,10 +46,16 @@ pub struct UnverifiedProof<'p> {
     nonce: Option<NonceAge>,
 }
 
-/// A proof by its key, which may have been used before.
+/// The same, and it was not used before.
+pub struct UnusedProof<'p> {
+    read: UnverifiedProof<'p>,
+    unused: NotYet,
+}
+
+/// A proof by its key. Another worker may use it first.
 pub struct SignedProof {
-    identity: Vec<u8>,
     key: KeyThumbprint,
+    unused: NotYet,
     end: UnixMillis,
 }
 
@@ -99,8 +103,7 @@ impl<'p> UnverifiedProof<'p> {
         }
         let issued = claims.get("iat").and_then(Value::as_number).and_then(UnixMillis::from_numeric_date);
         let issued = issued.ok_or(ProofFault::Claim("iat"))?;
-        let token = base64url::encode(&Sha256::digest(about.token));
-        if text(claims, "ath")? != token {
+        if text(claims, "ath")? != about.ath {
             return Err(ProofFault::Token);
         }
         if key.thumbprint != about.key {
@@ -111,39 +114,40 @@ impl<'p> UnverifiedProof<'p> {
         Ok(Self { jws, key, jti, end, nonce })
     }
 
-    /// What it is signed with.
-    pub fn algorithm(&self) -> Algorithm {
-        self.jws.header.algorithm
-    }
-
     /// How its nonce stands, where it needs one.
     pub fn nonce(&self) -> Option<NonceAge> {
         self.nonce
     }
 
-    /// What is remembered of it: not its text, of which a stranger can make others with the same meaning.
-    fn identity(&self) -> Vec<u8> {
-        [self.key.thumbprint.as_bytes(), self.jti.as_bytes()].concat()
+    /// Finds out whether it was used before: that costs less than its signature.
+    pub fn unused(self, used: &OnceOnly, host: &dyn Host, now: UnixMillis) -> Result<UnusedProof<'p>, ProofFault> {
+        // Not its text, of which a stranger can make others with the same meaning.
+        let identity = [self.key.thumbprint.as_bytes(), self.jti.as_bytes()].concat();
+        let unused = used.look(&identity, host, now).ok_or(ProofFault::Replayed)?;
+        Ok(UnusedProof { read: self, unused })
     }
+}
 
-    /// Whether it was used before, as far as is known without any work.
-    pub fn is_fresh(&self, used: &OnceOnly, host: &dyn Host, now: UnixMillis) -> Result<(), ProofFault> {
-        if used.has_happened(&self.identity(), host, now) { Err(ProofFault::Replayed) } else { Ok(()) }
+impl UnusedProof<'_> {
+    /// What it is signed with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.read.jws.header.algorithm
     }
 
     /// Verifies the signature.
     pub fn verify(self, host: &dyn Host, native: Native) -> Result<SignedProof, ProofFault> {
-        if !self.key.key.verify(&self.jws, host, native) {
+        let UnverifiedProof { jws, key, end, .. } = self.read;
+        if !key.key.verify(&jws, host, native) {
             return Err(ProofFault::Signature);
         }
-        Ok(SignedProof { identity: self.identity(), key: self.key.thumbprint, end: self.end })
+        Ok(SignedProof { key: key.thumbprint, unused: self.unused, end })
     }
 }
 
 impl SignedProof {
     /// Uses it up: no worker takes it again.
     pub fn use_up(self, used: &OnceOnly, host: &dyn Host, now: UnixMillis) -> Result<Proof, ProofFault> {
-        match used.happens(&self.identity, self.end, host, now) {
+        match used.happens(self.unused, self.end, host, now) {
             Ok(()) => Ok(Proof { key: self.key }),
             Err(NotOnce::Again) => Err(ProofFault::Replayed),
             Err(NotOnce::NoRoom) => Err(ProofFault::NoRoom),

@@ -32,7 +32,7 @@ impl Client {
         let (x, y) = (base64url::encode(&point.as_bytes()[1..33]), base64url::encode(&point.as_bytes()[33..]));
         let jwk = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
         let issued = at(seconds).wall.as_millis() / 1000;
-        let ath = base64url::encode(&Sha256::digest(token.as_bytes()));
+        let ath = ath(token);
         Self {
             header: json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}),
             claims: json!({"jti": "j1", "htm": "GET", "htu": htu, "iat": issued, "ath": ath}),
@@ -83,6 +83,7 @@ struct Server {
     host: FakeHost,
     used: OnceOnly,
     nonces: Nonces,
+    ath: String,
     seconds: f64,
 }
 
@@ -97,19 +98,25 @@ impl Server {
             leeway: Duration::from_secs(10),
             forward: false,
         };
-        Self { rule, used: OnceOnly::new("proofs", &host), nonces: Nonces::new(&host), host, seconds: 0.0 }
+        Self {
+            rule,
+            used: OnceOnly::new("proofs", &host),
+            nonces: Nonces::new(&host),
+            ath: ath(TOKEN),
+            host,
+            seconds: 0.0,
+        }
     }
 
     fn about<'a>(&'a self, method: &'a str, path: &'a str, key: KeyThumbprint) -> About<'a> {
         let (rule, nonces, now) = (&self.rule, &self.nonces, at(self.seconds).wall);
-        About { method, path, token: TOKEN.as_bytes(), key, rule, nonces, now }
+        About { method, path, ath: &self.ath, key, rule, nonces, now }
     }
 
     fn judge(&self, method: &str, path: &str, key: KeyThumbprint, proof: &str) -> Result<Proof, ProofFault> {
         let now = at(self.seconds).wall;
         let read = UnverifiedProof::read(proof.as_bytes(), &self.about(method, path, key))?;
-        read.is_fresh(&self.used, &self.host, now)?;
-        read.verify(&self.host, NATIVE)?.use_up(&self.used, &self.host, now)
+        read.unused(&self.used, &self.host, now)?.verify(&self.host, NATIVE)?.use_up(&self.used, &self.host, now)
     }
 
     /// `GET /a` with a token for the key of [`honest`].
@@ -120,6 +127,10 @@ impl Server {
     fn nonce(&self) -> String {
         self.nonces.current("https://rs.example", at(self.seconds).wall)
     }
+}
+
+fn ath(token: &str) -> String {
+    base64url::encode(&Sha256::digest(token.as_bytes()))
 }
 
 fn honest() -> Client {
@@ -157,22 +168,22 @@ fn the_proof_of_the_rfc_is_about_its_request_and_by_its_key() {
     let server = Server::new();
     let rule = DpopRule { origin: TargetUri::parse("https://resource.example.org").unwrap(), ..server.rule };
     let now = crate::time::UnixMillis::from_millis(1_562_262_620_000);
-    let about = |path, token| About {
+    let about = |path, ath| About {
         method: "GET",
         path,
-        token,
+        ath,
         key: KeyThumbprint::from_jkt("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I").unwrap(),
         rule: &rule,
         nonces: &server.nonces,
         now,
     };
-    let token = &b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"[..];
-    let read = UnverifiedProof::read(proof.as_bytes(), &about("/protectedresource", token)).unwrap();
-    assert!(read.verify(&server.host, NATIVE).is_ok());
-    for (path, token, fault) in
-        [("/other", token, ProofFault::Target), ("/protectedresource", &token[1..], ProofFault::Token)]
+    let its = ath("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU");
+    let read = UnverifiedProof::read(proof.as_bytes(), &about("/protectedresource", &its)).unwrap();
+    assert!(read.unused(&server.used, &server.host, now).unwrap().verify(&server.host, NATIVE).is_ok());
+    for (path, ath, fault) in
+        [("/other", &its, ProofFault::Target), ("/protectedresource", &ath("z"), ProofFault::Token)]
     {
-        assert_eq!(UnverifiedProof::read(proof.as_bytes(), &about(path, token)).err(), Some(fault));
+        assert_eq!(UnverifiedProof::read(proof.as_bytes(), &about(path, ath)).err(), Some(fault));
     }
 }
 
