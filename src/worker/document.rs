@@ -74,6 +74,11 @@ impl<T> Document<T> {
         self.refresh.is_under_way()
     }
 
+    /// Whether no fetch started for this long.
+    pub(super) fn rested(&self, interval: Duration, now: MonoNanos) -> bool {
+        self.refresh.rested(interval, now)
+    }
+
     /// Whether the fetch under way will never end.
     pub(super) fn is_lost(&self, now: MonoNanos) -> bool {
         self.refresh.is_lost(now)

@@ -475,8 +475,8 @@ impl Worker {
             self.fetch(&trust, self.wants_keys(&trust), host, now.mono);
         }
         self.give_up_held(now);
-        for id in self.status_lists.due(now.mono) {
-            self.fetch_list(&id, self.waits.wants_keys(&id), host, now.mono);
+        for id in self.status_lists.due(now) {
+            self.fetch_list(&id, self.waits.wants_keys(&id), host, now);
         }
         for id in self.revocations.due(now.mono) {
             if let Some(fetch) = self.revocations.begin(&id, host, now.mono) {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::jose::KeySet;
-use crate::policy::{Issuer, KeySource, OnStale, Resource, RevocationRule, StatusListRule, TrustId};
+use crate::jose::Header;
+use crate::policy::{Issuer, OnStale, Resource, RevocationRule, StatusListRule, TrustId};
 use crate::revocation::StatusReference;
 use crate::time::{MonoNanos, Now};
 use crate::token::AccessToken;
@@ -86,7 +86,7 @@ impl Worker {
             Looked::State(_) => Standing::Revoked,
             Looked::Nowhere => Standing::Malformed,
             Looked::Pending(id) => {
-                self.fetch_list(&id, may_wait, host, now.mono);
+                self.fetch_list(&id, may_wait, host, now);
                 if may_wait { Standing::Pending(id, rule.timeout) } else { Standing::unknown(rule.on_stale) }
             }
             Looked::Unknown => Standing::unknown(rule.on_stale),
@@ -99,13 +99,13 @@ impl Worker {
     }
 
     /// Queues the fetch of a status list, if it is due and may start.
-    pub(super) fn fetch_list(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: MonoNanos) {
+    pub(super) fn fetch_list(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: Now) {
         if let Some(fetch) = self.status_lists.begin(id, waited_for, host, now) {
             self.calls.send(For::StatusList(id.clone()), Message::Fetch(fetch));
         }
     }
 
-    /// The fetch of a status list ended. Who waits for it goes on once it is there.
+    /// The fetch of a status list ended. Who waits for it goes on once it is there. A key that nobody knows yet is fetched, as for a token.
     pub(super) fn list_fetched(
         &mut self,
         id: &TrustId,
@@ -113,13 +113,12 @@ impl Worker {
         host: &dyn Host,
         now: Now,
     ) {
-        let Some(issuer) = self.status_lists.issuer(id) else { return };
-        let keys: Option<&KeySet> = match &issuer.keys {
-            KeySource::Inline(set) => Some(set),
-            KeySource::Remote(_) => self.keys.get(&issuer.trust).and_then(|keys| keys.set(now.mono)),
-            KeySource::None => None,
-        };
-        let outcome = self.status_lists.answer(id, answer, keys, self.native, host, now);
+        // Out of the worker meanwhile, which looks for keys itself.
+        let mut lists = std::mem::take(&mut self.status_lists);
+        let native = self.native;
+        let keys = |issuer: &Issuer, header: &Header| self.keys(issuer, header, host, now);
+        let outcome = lists.answer(id, answer, keys, native, host, now);
+        self.status_lists = lists;
         let loaded = matches!(outcome, Some(super::Outcome::Loaded));
         self.count_fetch(outcome, Counter::StatusListFetchOk, Counter::StatusListFetchFailed);
         if loaded {

@@ -5,17 +5,22 @@
 //! the place of that which was asked for longest ago. A list that nobody asks for is not fetched again.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::host::Host;
-use crate::jose::{Compact, KeySet, Native};
+use crate::jose::{Compact, Header, Native};
 use crate::policy::{Endpoint, Issuer, StatusListRule, TrustId};
 use crate::revocation::{STATUS_LIST_TYP, StatusList, StatusReference};
 use crate::time::{MonoNanos, Now};
 use crate::worker::document::{Document, Fetched, Outcome};
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
 use crate::worker::fetch_fault::{FetchFault, Sought, told};
+use crate::worker::key_store::KeyLookup;
 use crate::worker::news::NewsOf;
 use crate::worker::refresh::Schedule;
+
+/// Between two fetches of a list that says itself that it has ended.
+const ENDED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Default)]
@@ -43,6 +48,22 @@ pub(super) enum Looked {
     Pending(TrustId),
     /// The list is stale or could not be fetched.
     Unknown,
+}
+
+impl List {
+    /// What was fetched last, if it may be used now.
+    fn content(&self, now: Now) -> Option<&StatusList> {
+        let leeway = self.issuer.leeway;
+        let lives = |content: &&StatusList| content.expires.is_none_or(|expires| now.wall < expires.plus(leeway));
+        self.document.content(now.mono).filter(lives)
+    }
+
+    /// Whether it is missing, old or at its own end, and no fetch of it is under way. The leeway is time for the next one.
+    fn is_due(&self, now: Now) -> bool {
+        let ended = || self.document.last().and_then(|last| last.expires).is_some_and(|expires| now.wall >= expires);
+        self.document.is_due(now.mono)
+            || (!self.document.is_under_way() && ended() && self.document.rested(ENDED_INTERVAL, now.mono))
+    }
 }
 
 fn schedule(rule: &StatusListRule) -> Schedule {
@@ -87,9 +108,7 @@ impl StatusLists {
             list.rule = rule.clone();
             list.document.follow(schedule(rule));
         }
-        let usable =
-            |content: &&StatusList| content.expires.is_none_or(|expires| now.wall < expires.plus(issuer.leeway));
-        match list.document.content(now.mono).filter(usable) {
+        match list.content(now) {
             Some(content) => content.state(reference.index).map_or(Looked::Nowhere, Looked::State),
             // What was revoked stays so.
             None => match list.document.last().and_then(|last| last.state(reference.index)) {
@@ -116,9 +135,9 @@ impl StatusLists {
 
     /// Those that are due, but for those that nobody asked for since they were fetched last. What nobody asks for until it is stale is
     /// dropped.
-    pub(super) fn due(&mut self, now: MonoNanos) -> Vec<TrustId> {
-        self.0.retain(|list| list.document.is_under_way() || now.since(list.asked) <= list.rule.max_stale);
-        let due = self.0.iter().filter(|list| list.document.is_due(now));
+    pub(super) fn due(&mut self, now: Now) -> Vec<TrustId> {
+        self.0.retain(|list| list.document.is_under_way() || now.mono.since(list.asked) <= list.rule.max_stale);
+        let due = self.0.iter().filter(|list| list.is_due(now));
         due.map(|list| list.id.clone()).collect()
     }
 
@@ -128,28 +147,23 @@ impl StatusLists {
     }
 
     /// The fetch that starts now, if its turn has come.
-    pub(super) fn begin(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: MonoNanos) -> Option<Fetch> {
+    pub(super) fn begin(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: Now) -> Option<Fetch> {
         let list = self.0.iter_mut().find(|list| list.id == *id)?;
-        if !list.document.is_due(now) || !list.document.claims_turn(waited_for, host, now) {
+        if !list.is_due(now) || !list.document.claims_turn(waited_for, host, now.mono) {
             return None;
         }
-        list.document.started(now);
+        list.document.started(now.mono);
         // In base64url twice, a third longer each time, beside what else is in the token.
         let max_bytes = list.rule.max_bytes.saturating_mul(2).saturating_add(4096);
         Some(Fetch::get(&list.at, "application/statuslist+jwt", &[], list.rule.timeout, max_bytes))
     }
 
-    /// Whose list this is.
-    pub(super) fn issuer(&self, id: &TrustId) -> Option<Rc<Issuer>> {
-        Some(self.0.iter().find(|list| list.id == *id)?.issuer.clone())
-    }
-
-    /// The fetch of this one ended; `keys`: those of its issuer, if there are any. `None` if nobody needs it any more.
+    /// The fetch of this one ended; `keys`: those of its issuer that fit a header. `None` if nobody needs it any more.
     pub(super) fn answer(
         &mut self,
         id: &TrustId,
         answer: Result<HttpAnswer, FetchFailed>,
-        keys: Option<&KeySet>,
+        keys: impl FnOnce(&Issuer, &Header) -> KeyLookup,
         native: Native,
         host: &dyn Host,
         now: Now,
@@ -168,7 +182,7 @@ impl StatusLists {
 fn read(
     body: &[u8],
     list: &List,
-    keys: Option<&KeySet>,
+    keys: impl FnOnce(&Issuer, &Header) -> KeyLookup,
     native: Native,
     host: &dyn Host,
     now: Now,
@@ -181,9 +195,13 @@ fn read(
     if !list.issuer.algorithms.contains(&jws.header.algorithm) {
         return Err("its alg is none of the issuer's algorithms");
     }
-    let keys = keys.ok_or("there are no keys of the issuer yet")?;
-    let mut fitting = keys.candidates(jws.header.kid.as_deref(), jws.header.algorithm);
-    if !fitting.any(|key| key.verify(&jws, host, native)) {
+    let fitting = match keys(&list.issuer, &jws.header) {
+        KeyLookup::Found(keys) => keys,
+        // The next attempt comes soon.
+        KeyLookup::Wait => return Err("the keys of the issuer are still being fetched"),
+        KeyLookup::Unknown => Vec::new(),
+    };
+    if !fitting.iter().any(|key| key.verify(&jws, host, native)) {
         return Err("no key of the issuer made its signature");
     }
     StatusList::read(&jws.payload, &list.uri, list.rule.max_bytes, now.wall, list.issuer.leeway)

@@ -43,6 +43,7 @@ mod rollout;
 mod server_names;
 mod shipped;
 mod smoke;
+mod status_lists;
 mod token_rules;
 mod topologies;
 mod upstream;

@@ -23,6 +23,7 @@ use crate::introspection::{Asked, Introspection};
 use crate::pki::{CLIENT_URI, Pki, thumbprint};
 use crate::server::{Body, Server, Service, Tls};
 use crate::signing::{Algorithm, SigningKeys};
+use crate::status_lists::{LISTS, StatusLists};
 
 /// The issuer identifier.
 pub const ISSUER: &str = "https://as.example.com";
@@ -72,6 +73,7 @@ struct State {
     introspection: Introspection,
     document_fetches: AtomicUsize,
     document_answer: watch::Sender<JwksAnswer>,
+    status_lists: StatusLists,
 }
 
 impl AuthorizationServer {
@@ -94,6 +96,7 @@ impl AuthorizationServer {
             introspection: Introspection::default(),
             document_fetches: AtomicUsize::new(0),
             document_answer: watch::Sender::new(JwksAnswer::Status(404)),
+            status_lists: StatusLists::default(),
         };
         Self(Server::start(state, Some(Tls::new(pki)), port).await)
     }
@@ -144,6 +147,11 @@ impl AuthorizationServer {
     /// The same, with this JSON.
     pub fn publish(&self, document: &Value) {
         self.answer_documents_with(JwksAnswer::Bytes("application/json", document.to_string().into_bytes()));
+    }
+
+    /// The lists of the states of its tokens.
+    pub fn status_lists(&self) -> &StatusLists {
+        &self.0.service().status_lists
     }
 
     /// From now on `GET /jwks` is answered so. Requests that are held get this answer too.
@@ -255,6 +263,7 @@ impl Service for State {
                 self.metadata().await
             }
             (&Method::GET, path) if path.starts_with("/documents/") => self.document().await,
+            (&Method::GET, path) if path.starts_with(LISTS) => self.status_lists.answer(&request, &self.keys()).await,
             _ => json_response(404, &json!({ "error": "not_found" })),
         };
         response.map(Full::boxed)

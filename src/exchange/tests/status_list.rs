@@ -143,3 +143,63 @@ fn a_list_that_is_stale_refuses_what_it_refused_and_else_as_configured() {
         }
     }
 }
+
+#[test]
+fn a_list_that_ends_by_itself_is_fetched_anew_and_nobody_is_refused_meanwhile() {
+    let mut config = listing("refuse");
+    config["issuers"]["main"]["revocation"]["refresh"] = json!("1m");
+    let mut scene = Scene::new(&config);
+    let ends_at = |seconds: f64| {
+        let mut list = list();
+        list.claims["exp"] = json!(at(seconds).wall.as_millis() / 1000);
+        list
+    };
+    forwarded(waits_for(&mut scene, &at_place(1), signed(&ends_at(10.0))));
+    scene.seconds = 9.0;
+    scene.tick();
+    assert!(scene.fetch().is_none(), "it is good");
+    scene.seconds = 10.0;
+    scene.tick();
+    let (call, _) = scene.fetch_from().expect("it has ended");
+    forwarded(scene.run(&at_place(1)));
+    scene.answer(call, signed(&ends_at(10.0)));
+    scene.tick();
+    assert!(scene.fetch().is_none(), "not again at once, for the same");
+    scene.seconds = 11.5;
+    scene.tick();
+    let (call, _) = scene.fetch_from().expect("it has ended");
+    scene.answer(call, signed(&ends_at(70.0)));
+    scene.seconds = 45.0;
+    scene.tick();
+    assert!(scene.fetch().is_none());
+    forwarded(scene.run(&at_place(1)));
+}
+
+#[test]
+fn a_list_that_a_new_key_signed_is_believed_once_that_key_is_fetched() {
+    let mut config = remote_keys();
+    config["issuers"]["main"]["revocation"] = listing("refuse")["issuers"]["main"]["revocation"].clone();
+    let mut scene = Scene::new(&config);
+    let request = at_place(1);
+    let mut exchange = scene.exchange(&request);
+    assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Wait));
+    let keys = scene.fetch().unwrap();
+    scene.answer_with_keys(keys, &[jwk("k", 1)]);
+    assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Wait));
+    let (call, _) = scene.fetch_from().unwrap();
+    let mut rotated = list().signed_by(2);
+    rotated.header["kid"] = json!("k2");
+    assert_eq!(scene.answer(call, signed(&rotated)), [], "its key is unknown");
+    let (call, path) = scene.fetch_from().expect("keys");
+    assert_eq!(path, "/jwks");
+    scene.answer_with_keys(call, &[jwk("k", 1), jwk("k2", 2)]);
+    scene.seconds += 0.5;
+    scene.tick();
+    let (call, path) = scene.fetch_from().expect("the list");
+    assert_eq!(path, "/statuslists/1");
+    assert_eq!(scene.answer(call, signed(&rotated)), [ExchangeId(request.id)]);
+    match scene.poll(&mut exchange, request.peer) {
+        Step::Done(verdict) => forwarded(verdict),
+        Step::Wait => panic!("it waits on"),
+    };
+}
