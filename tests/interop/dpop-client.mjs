@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 const [installed, library] = process.argv.slice(2);
-const { issuer, id, secret, parameters, algorithm, url: base, calls } = JSON.parse(readFileSync(0));
+const { issuer, id, secret, grant, parameters, algorithm, url: base, calls } = JSON.parse(readFileSync(0));
 const load = (name) => import(pathToFileURL(join(installed, 'node_modules', name, 'build/index.js')));
 
 // Both libraries call keys of Ed25519 by their new name; others still write EdDSA.
@@ -43,8 +43,8 @@ const libraries = {
       key: async () => oauth.DPoP(client, await oauth.generateKeyPair(made), { [oauth.modifyAssertion]: named }),
       token: (DPoP) => withNonce(async () => {
         const authentication = oauth.ClientSecretBasic(secret);
-        const answer = await oauth.clientCredentialsGrantRequest(server, client, authentication, parameters, { DPoP });
-        return oauth.processClientCredentialsResponse(server, client, answer);
+        const answer = await oauth.genericTokenEndpointRequest(server, client, authentication, grant, parameters, { DPoP });
+        return oauth.processGenericTokenEndpointResponse(server, client, answer);
       }),
       revoke: async (token) => {
         const answer = await oauth.revocationRequest(server, client, oauth.ClientSecretBasic(secret), token);
@@ -61,7 +61,7 @@ const libraries = {
     return {
       key: async () =>
         openid.getDPoPHandle(config, await openid.randomDPoPKeyPair(made), { [openid.modifyAssertion]: named }),
-      token: (DPoP) => openid.clientCredentialsGrant(config, parameters, { DPoP }),
+      token: (DPoP) => openid.genericGrantRequest(config, grant, parameters, { DPoP }),
       revoke: (token) => openid.tokenRevocation(config, token),
       call: (token, DPoP, method, url, body) =>
         openid.fetchProtectedResource(config, token, url, method, body, undefined, { DPoP }),

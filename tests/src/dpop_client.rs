@@ -29,7 +29,9 @@ pub struct Errand {
     pub issuer: String,
     /// The id and the secret of the client there.
     pub client: (&'static str, &'static str),
-    /// What the token request says besides.
+    /// The `grant_type` of the token request.
+    pub grant: &'static str,
+    /// What it says besides.
     pub parameters: Value,
     /// Of the key.
     pub algorithm: &'static str,
@@ -71,7 +73,7 @@ impl DpopClient {
     pub async fn run(&self, pki: &Pki, errand: &Errand) -> Called {
         let (id, secret) = errand.client;
         let input = json!({
-            "issuer": errand.issuer, "id": id, "secret": secret, "parameters": errand.parameters,
+            "issuer": errand.issuer, "id": id, "secret": secret, "grant": errand.grant, "parameters": errand.parameters,
             "algorithm": errand.algorithm, "url": errand.url, "calls": errand.calls
         });
         let (client, ca) = (self.clone(), pki.ca_pem());
