@@ -4,9 +4,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use boundgate_testbed::{Client, EnvoyConfig, Keycloak, Pki, Testbed, Update};
+use boundgate_testbed::{Client, DpopClient, EnvoyConfig, Errand, Keycloak, Pki, Testbed, Update};
 use serde_json::{Value, json};
 
+use crate::apps::{self, Service};
 use crate::tell;
 
 /// Kinds of clients, by the attributes that make them, and the `alg` and `typ` of their tokens.
@@ -81,6 +82,7 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     its_metadata_says_where_its_keys_are(&bed, &keycloak, &client).await;
     a_resource_that_keeps_to_fapi_takes_what_fapi_allows(&bed, &keycloak, &client, &thief).await;
     it_is_asked_about_its_tokens_and_revoked_ones_end(&bed, &keycloak, &client, &thief).await;
+    its_tokens_for_a_key_pass_with_the_proofs_of_libraries(&pki, &keycloak).await;
 }
 
 async fn every_kind_passes_with_its_certificate_only(
@@ -273,6 +275,13 @@ async fn a_resource_that_keeps_to_fapi_takes_what_fapi_allows(
 const ASKING: &str = "https://api.example.com";
 const SECRET: &str = "z/t+ud:X2=";
 
+fn introspection(keycloak: &Keycloak) -> Value {
+    json!({
+        "cluster": "as", "uri": format!("{}/protocol/openid-connect/token/introspect", keycloak.issuer()),
+        "client": {"id": ASKING, "secret": {"env": "INTROSPECTION_SECRET"}}, "tokens": "always", "ttl": "1s", "timeout": "20s"
+    })
+}
+
 /// RFC 7662: of every kind of token, the answer counts.
 async fn it_is_asked_about_its_tokens_and_revoked_ones_end(
     bed: &Testbed,
@@ -283,13 +292,7 @@ async fn it_is_asked_about_its_tokens_and_revoked_ones_end(
     let mut config = config(keycloak);
     let sso = config["issuers"]["sso"].as_object_mut().expect("an issuer is a table");
     sso.retain(|key, _| key == "issuer" || key == "profile");
-    sso.insert(
-        "introspection".into(),
-        json!({
-            "cluster": "as", "uri": format!("{}/protocol/openid-connect/token/introspect", keycloak.issuer()),
-            "client": {"id": ASKING, "secret": {"env": "INTROSPECTION_SECRET"}}, "tokens": "always", "ttl": "1s", "timeout": "20s"
-        }),
-    );
+    sso.insert("introspection".into(), introspection(keycloak));
     assert!(matches!(bed.envoy.config_update(config).await, Ok(Update::Accepted)));
     for (id, ..) in kinds() {
         let answer = keycloak.tokens(client, id, false).await;
@@ -321,6 +324,49 @@ async fn it_is_asked_about_its_tokens_and_revoked_ones_end(
         assert_eq!((refused.status, bed.upstream.count()), (401, before), "{member}");
     }
     tell(&format!("Keycloak: asked about tokens of {} kinds; each passed until it was revoked", kinds().len()));
+}
+
+const APP: (&str, &str) = ("app", "of an app");
+
+/// Of clients and of users; verified with its keys, and asked about.
+async fn its_tokens_for_a_key_pass_with_the_proofs_of_libraries(pki: &Pki, keycloak: &Keycloak) {
+    let clients = match DpopClient::all() {
+        Ok(clients) => clients,
+        Err(why) => return tell(&format!("skipped: Keycloak's tokens for a key: {why}")),
+    };
+    keycloak.add_app(pki, APP.0, APP.1).await;
+    let (name, password) = Keycloak::USER;
+    let grants = [
+        ("client_credentials", json!({})),
+        ("password", json!({"username": name, "password": password, "scope": "openid"})),
+    ];
+    let asked = json!({"issuer": keycloak.issuer(), "profile": "keycloak", "introspection": introspection(keycloak)});
+    for (issuer, is_asked) in [(config(keycloak)["issuers"]["sso"].clone(), false), (asked, true)] {
+        let service = Service::start(issuer, |envoy| {
+            envoy.cluster_at("as", keycloak.address()).variable("INTROSPECTION_SECRET", SECRET)
+        })
+        .await;
+        for client in &clients {
+            for ((grant, parameters), nonce) in grants.iter().zip([true, false]) {
+                let errand = Errand {
+                    issuer: keycloak.issuer(),
+                    client: APP,
+                    grant,
+                    parameters: parameters.clone(),
+                    algorithm: "ES256",
+                    url: String::new(),
+                    calls: apps::all_calls(),
+                };
+                let called = apps::errand_ends_as_it_should(&service, client, &errand, nonce).await;
+                let claims = part(&called.token, 1);
+                assert!(claims["cnf"]["jkt"].is_string() && claims["typ"] == "DPoP", "{claims}");
+                if is_asked {
+                    apps::revoked_ones_end(&service, client, &errand).await;
+                }
+            }
+        }
+    }
+    tell("Keycloak: its tokens for a key passed with the proofs of oauth4webapi and openid-client only");
 }
 
 const INTERACTION: &str = "93bac548-d2de-4546-b106-880a5018460d";

@@ -1,6 +1,8 @@
 //! Authorization servers that are not ours, as they come, in front of the filter in real Envoy. Each test starts a server,
 //! or says in one line what this machine lacks for it.
 
+mod apps;
+mod dpop_clients;
 mod keycloak;
 mod node_signer;
 mod oidc_provider;

@@ -1,5 +1,5 @@
 // The certified authorization server oidc-provider. In: where it is installed, a folder with PEM files, a port. Out: a server over
-// mTLS that issues certificate-bound tokens to one client for each algorithm. Its keys are kept in the folder; with
+// mTLS that issues certificate-bound tokens to one client for each algorithm, and tokens for keys (DPoP) to apps. Its keys are kept in the folder; with
 // `rotate` it makes a new one for ES256, signs with that, and still shows the old one.
 
 import { generateKeyPairSync } from 'node:crypto';
@@ -23,6 +23,11 @@ writeFileSync(kept, JSON.stringify(keys));
 // Asks about opaque tokens; its name and its secret are awkward on purpose.
 const asking = { client_id: '1PpG/Q 1', client_secret: 'z/t+ud:X2=%#', grant_types: [], redirect_uris: [], response_types: [] };
 const algorithms = { rs256: 'RS256', ps256: 'PS256', es256: 'ES256', ed25519: 'Ed25519', eddsa: 'EdDSA' };
+// Whose tokens are for a key of its own: opaque ones, or not.
+const app = (client_id) => ({
+  client_id, client_secret: 'of an app', grant_types: ['client_credentials'], redirect_uris: [], response_types: [],
+  scope: 'openid read:orders', token_endpoint_auth_method: 'client_secret_basic', dpop_bound_access_tokens: true,
+});
 const certificate = (ctx) => ctx.socket.getPeerX509Certificate();
 const provider = new Provider(`https://localhost:${port}`, {
   jwks: { keys },
@@ -32,6 +37,7 @@ const provider = new Provider(`https://localhost:${port}`, {
     token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_uri: 'spiffe://example.org/client/partner-a',
     tls_client_certificate_bound_access_tokens: true,
   })).concat([
+    app('app'), app('opaque-app'),
     { ...asking, token_endpoint_auth_method: 'client_secret_basic' },
     { ...asking, client_id: 'by-post', token_endpoint_auth_method: 'client_secret_post' },
     {
@@ -45,6 +51,7 @@ const provider = new Provider(`https://localhost:${port}`, {
   clientAuthMethods: ['tls_client_auth', 'client_secret_basic', 'client_secret_post'],
   enabledJWA: {
     idTokenSigningAlgValues: Object.values(algorithms), introspectionSigningAlgValues: Object.values(algorithms),
+    dPoPSigningAlgValues: ['ES256', 'ES384', 'PS256', 'RS256', 'Ed25519', 'EdDSA'],
   },
   features: {
     devInteractions: { enabled: false },
@@ -52,6 +59,8 @@ const provider = new Provider(`https://localhost:${port}`, {
     introspection: { enabled: true },
     jwtIntrospection: { enabled: true },
     revocation: { enabled: true },
+    // Its own nonces, which are not those of the resource.
+    dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => true },
     mTLS: {
       enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true, getCertificate: certificate,
       certificateAuthorized: (ctx) => ctx.socket.authorized,
@@ -61,9 +70,9 @@ const provider = new Provider(`https://localhost:${port}`, {
       enabled: true,
       getResourceServerInfo: (_, resource, client) => ({
         audience: resource, scope: 'read:orders', accessTokenTTL: 300,
-        ...(client.clientId === 'opaque'
+        ...(client.clientId.startsWith('opaque')
           ? { accessTokenFormat: 'opaque' }
-          : { accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithms[client.clientId] } } }),
+          : { accessTokenFormat: 'jwt', jwt: { sign: { alg: algorithms[client.clientId] ?? 'ES256' } } }),
       }),
     },
   },

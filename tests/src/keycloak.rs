@@ -148,6 +148,20 @@ impl Keycloak {
         self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
     }
 
+    /// Adds a client whose tokens are bound to a key of its own (RFC 9449), with this secret.
+    pub async fn add_app(&self, pki: &Pki, id: &str, secret: &str) {
+        let client = json!({
+            "clientId": id, "enabled": true, "clientAuthenticatorType": "client-secret", "secret": secret,
+            "publicClient": false, "serviceAccountsEnabled": true, "directAccessGrantsEnabled": true,
+            "standardFlowEnabled": false,
+            "attributes": { "dpop.bound.access.tokens": "true", "access.token.signed.response.alg": "ES256" }
+        });
+        self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
+    }
+
+    /// The name and the password of its user.
+    pub const USER: (&'static str, &'static str) = (USER, USER);
+
     /// Adds a client that asks about tokens and does nothing else, with this secret.
     pub async fn add_asking_client(&self, pki: &Pki, id: &str, secret: &str) {
         let client = json!({

@@ -75,6 +75,9 @@ impl OidcProvider {
     /// certificate of `orders-api` asks `by-certificate`.
     pub const ASKING: (&'static str, &'static str) = ("1PpG/Q 1", "z/t+ud:X2=%#");
 
+    /// The ids of its clients whose tokens are for a key of their own, and their secret; those of the second are opaque.
+    pub const APPS: [(&'static str, &'static str); 2] = [("app", "of an app"), ("opaque-app", "of an app")];
+
     /// Ends a token of [`OPAQUE`](Self::OPAQUE), as its client would (RFC 7009).
     pub async fn revoke(&self, client: &Client, token: &str) {
         let form = form_urlencoded::Serializer::new(String::new())
