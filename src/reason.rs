@@ -103,7 +103,8 @@ reasons! {
     AudienceMismatch = "audience-mismatch",
     /// What the token says of its status (`status.status_list`) is malformed, or names a list or a place that its issuer does not have.
     StatusUnusable = "status-unusable",
-    /// The issuer took the token back: a document of revocations or the configuration names it, its subject, client, session or certificate, or its status list says so.
+    /// The token was taken back: a document of revocations or the configuration, of its issuer or of the resource, names it, its subject, client, session, certificate
+    /// or key, or its status list says so.
     TokenRevoked = "token-revoked",
     /// The route demands a token that is bound as its `bound` says, and this one is not.
     TokenUnbound = "token-unbound",

@@ -70,7 +70,7 @@ pub fn bind(
     resource: &Resource,
 ) -> Result<Binding, Reason> {
     let confirmation = &token.claims().confirmation;
-    let (certificate, key) = (confirmation.certificate(), confirmation.key());
+    let (certificate, key) = (confirmation.certificate(), confirmation.key().copied());
     let fits = match rule {
         BindingRule::Mtls => certificate.is_some(),
         BindingRule::Dpop => key.is_some(),

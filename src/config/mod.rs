@@ -119,6 +119,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     if limits.uses_are_clear() {
         limit::uses::check(config, findings);
     }
+    issuer::revocation::check(config, findings);
     slips::check(config, findings);
     reading::doubts::check(config, findings);
     let hosts = Hosts::of(&resources);

@@ -41,9 +41,16 @@ impl Policy {
                 counted(number, "kind")
             ),
         };
-        let sources = self.issuers.iter().filter_map(|issuer| issuer.revocation.source.as_ref());
-        let lists = self.issuers.iter().filter_map(|issuer| issuer.revocation.status_lists.as_ref());
+        // A document that several of them name is fetched once.
+        let mut sources: Vec<&RevocationSource> = Vec::new();
+        for (_, source) in self.revocation_sources() {
+            if !sources.iter().any(|other| other.id == source.id) {
+                sources.push(source);
+            }
+        }
+        let lists = self.issuers.iter().filter_map(|issuer| issuer.status_lists.as_ref());
         let most = sources
+            .into_iter()
             .map(RevocationSource::memory)
             .chain(lists.map(StatusListRule::memory))
             .fold(0, usize::saturating_add);

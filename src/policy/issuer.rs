@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::jose::{Algorithm, KeySet};
-use crate::policy::{Introspection, Origin, RevocationRule, TokenForm};
+use crate::policy::{Introspection, Origin, RevocationRule, StatusListRule, TokenForm};
 use crate::time::UnixMillis;
 
 /// What decides whether keys and verified tokens of an issuer are good for another configuration or resource: all that
@@ -55,6 +55,8 @@ pub struct Issuer {
     pub not_issued_before: Option<UnixMillis>,
     /// What it takes back before its time.
     pub revocation: RevocationRule,
+    /// Lists that its tokens name, with the state of each.
+    pub status_lists: Option<StatusListRule>,
     /// The longest lifetime (`exp` − `iat`) accepted.
     pub max_lifetime: Duration,
     /// Tolerance for `exp`, `nbf` and `iat`; at most 60 s.

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use crate::http::HostPattern;
-use crate::policy::{Charge, DpopRule, ForwardRule, Issuer, Origin, PeerSource, Profile, Routes, TlsFloor};
+use crate::policy::{
+    Charge, DpopRule, ForwardRule, Issuer, Origin, PeerSource, Profile, RevocationRule, Routes, TlsFloor,
+};
 
 /// A protected resource.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Resource {
     pub audiences: Vec<Box<str>>,
     /// The issuers trusted here.
     pub issuers: Vec<Rc<Issuer>>,
+    /// What it takes back of the tokens that come here, whoever issued them.
+    pub revocation: RevocationRule,
     /// What proofs of possession have to be like, where tokens may need one.
     pub dpop: Option<DpopRule>,
     /// What is served.

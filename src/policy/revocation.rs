@@ -1,8 +1,8 @@
-//! How tokens of an issuer may end before their time. Not here: what is revoked (`revocation`).
+//! How tokens may end before their time: those of an issuer, or those that come to a resource. Not here: what is revoked (`revocation`).
 
 use std::time::Duration;
 
-use crate::policy::{Endpoint, StatusListRule};
+use crate::policy::{Endpoint, Policy};
 use crate::revocation::Listed;
 
 /// See the module.
@@ -12,8 +12,6 @@ pub struct RevocationRule {
     pub listed: Listed,
     /// A document that is fetched.
     pub source: Option<RevocationSource>,
-    /// Lists that tokens name.
-    pub status_lists: Option<StatusListRule>,
 }
 
 /// A document of revocations that is fetched.
@@ -48,6 +46,15 @@ impl RevocationSource {
     /// So many bytes of memory it may come to take in each worker: the document, what was read of it, and what is read of the next one.
     pub fn memory(&self) -> usize {
         self.max_bytes.saturating_mul(4)
+    }
+}
+
+impl Policy {
+    /// All documents of revocations, each with the place of its issuer or resource in the configuration. One may come several times.
+    pub fn revocation_sources(&self) -> impl Iterator<Item = (&str, &RevocationSource)> {
+        let of_issuers = self.issuers.iter().map(|issuer| (&*issuer.origin.path, &issuer.revocation));
+        let of_resources = self.resources.iter().map(|resource| (&*resource.origin.path, &resource.revocation));
+        of_issuers.chain(of_resources).filter_map(|(place, rule)| Some((place, rule.source.as_ref()?)))
     }
 }
 

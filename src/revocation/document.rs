@@ -52,7 +52,7 @@ impl Revocations {
         let whole = Digests::with_room(texts.min(most), false);
         let mut reading = Reading { secret, whole, dated: Vec::new(), kinds: 0, left: most, all_before: None };
         let mut deserializer = serde_json::Deserializer::from_slice(document);
-        let read = Document(&mut reading).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        let read = Part::Document.read(&mut reading).deserialize(&mut deserializer).and_then(|_| deserializer.end());
         read.map_err(|fault| RevocationsFault(fault.to_string()))?;
         let Reading { whole, dated: pending, kinds, all_before, .. } = reading;
         let mut dated = Digests::with_room(pending.len(), true);
@@ -136,7 +136,7 @@ impl Reading<'_> {
     }
 }
 
-/// An object none of whose members occurs twice, by the numbers that `number` gives to their names.
+/// Whether this member, by its bit, is the first of its name in an object. Without a bit it may come again.
 fn once<E: de::Error>(seen: &mut u8, bit: u8, name: &str) -> Result<(), E> {
     let again = *seen & bit != 0;
     *seen |= bit;
@@ -146,40 +146,133 @@ fn once<E: de::Error>(seen: &mut u8, bit: u8, name: &str) -> Result<(), E> {
 /// The bit of the one member that is no kind.
 const OTHER: u8 = 1 << 7;
 
-/// The whole.
-struct Document<'a, 'r>(&'a mut Reading<'r>);
+/// A part of a document, by what it has to be.
+#[derive(Clone, Copy)]
+enum Part {
+    /// The whole.
+    Document,
+    /// A list of values.
+    Values(Kind),
+    /// One of them.
+    Text(Kind),
+    /// Moments by value of a kind; without one, tables of these by kind.
+    Moments(Option<Kind>),
+    /// A NumericDate (RFC 7519 §2).
+    Moment,
+}
 
-impl<'de> DeserializeSeed<'de> for Document<'_, '_> {
-    type Value = ();
+impl Part {
+    fn told(self) -> &'static str {
+        match self {
+            Part::Document => "an object with lists of what is revoked",
+            Part::Values(_) => "a list of texts",
+            Part::Text(_) => "text",
+            Part::Moments(_) => "an object with moments",
+            Part::Moment => "a moment: seconds since 1970",
+        }
+    }
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+    fn read<'a, 'r>(self, reading: &'a mut Reading<'r>) -> PartReader<'a, 'r> {
+        PartReader { part: self, reading }
+    }
+
+    fn expected<E: de::Error>(self) -> Result<Option<UnixMillis>, E> {
+        Err(E::custom(format_args!("expected {}", self.told())))
+    }
+
+    fn moment<E: de::Error>(self, number: f64) -> Result<Option<UnixMillis>, E> {
+        match self {
+            Part::Moment => match UnixMillis::from_numeric_date(number) {
+                None => Err(E::custom("a moment is out of range")),
+                moment => Ok(moment),
+            },
+            _ => self.expected(),
+        }
     }
 }
 
-impl<'de> Visitor<'de> for Document<'_, '_> {
-    type Value = ();
+/// Reads a part; what comes out is its moment, if it is one. One visitor for all parts, and none of those that serde has for a number:
+/// these print numbers, for which the module has no other use and a lot of code.
+struct PartReader<'a, 'r> {
+    part: Part,
+    reading: &'a mut Reading<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for PartReader<'_, '_> {
+    type Value = Option<UnixMillis>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PartReader<'_, '_> {
+    type Value = Option<UnixMillis>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with lists of what is revoked")
+        f.write_str(self.part.told())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        self.part.expected()
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+        self.part.expected()
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.part.moment(number as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        self.part.moment(number as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        self.part.moment(number)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match self.part {
+            Part::Text(kind) => self.reading.add(kind, text, None).map(|()| None),
+            part => part.expected(),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let Part::Values(kind) = self.part else { return self.part.expected() };
+        while items.next_element_seed(Part::Text(kind).read(self.reading))?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let Self { part, reading } = self;
+        if !matches!(part, Part::Document | Part::Moments(_)) {
+            return part.expected();
+        }
         let mut seen = 0;
         while let Some(name) = members.next_key::<String>()? {
-            match Kind::of_member(&name) {
-                Some(kind) => {
-                    once(&mut seen, kind.bit(), &name)?;
-                    members.next_value_seed(Values { kind, reading: self.0 })?;
+            let (bit, inside) = match (part, Kind::of_member(&name)) {
+                // A value that occurs twice has the latest of its moments.
+                (Part::Moments(Some(_)), _) => (0, Part::Moment),
+                (Part::Document, Some(kind)) => (kind.bit(), Part::Values(kind)),
+                (Part::Document, None) if name == ISSUED_BEFORE => (OTHER, Part::Moments(None)),
+                (Part::Moments(None), Some(kind @ (Kind::Subject | Kind::ClientId))) => {
+                    (kind.bit(), Part::Moments(Some(kind)))
                 }
-                None if name == ISSUED_BEFORE => {
-                    once(&mut seen, OTHER, &name)?;
-                    members.next_value_seed(Moments { kind: None, reading: self.0 })?;
-                }
-                None => return Err(unknown(&name)),
+                (Part::Moments(None), None) if name == ALL => (OTHER, Part::Moment),
+                _ => return Err(unknown(&name)),
+            };
+            once(&mut seen, bit, &name)?;
+            let moment = members.next_value_seed(inside.read(reading))?;
+            match (part, moment) {
+                (Part::Moments(Some(kind)), moment @ Some(_)) => reading.add(kind, &name, moment)?,
+                (_, Some(moment)) => reading.all_before = Some(moment),
+                (_, None) => {}
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -188,115 +281,13 @@ fn unknown<E: de::Error>(name: &str) -> E {
     E::custom(format!("unknown member {name:?}"))
 }
 
-/// A list of values.
-struct Values<'a, 'r> {
-    kind: Kind,
-    reading: &'a mut Reading<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for Values<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Values<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of texts")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Text { kind: self.kind, reading: self.reading })?.is_some() {}
-        Ok(())
-    }
-}
-
-/// One value.
-struct Text<'a, 'r> {
-    kind: Kind,
-    reading: &'a mut Reading<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for Text<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Text<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        self.reading.add(self.kind, text, None)
-    }
-}
-
-/// Moments by value of a kind, or tables of these by kind.
-struct Moments<'a, 'r> {
-    kind: Option<Kind>,
-    reading: &'a mut Reading<'r>,
-}
-
-impl<'de> DeserializeSeed<'de> for Moments<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Moments<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with moments")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { kind: outer, reading } = self;
-        let mut seen = 0;
-        while let Some(name) = members.next_key::<String>()? {
-            match (outer, Kind::of_member(&name)) {
-                // A value that occurs twice has the latest of its moments.
-                (Some(kind), _) => {
-                    let moment = moment(members.next_value()?)?;
-                    reading.add(kind, &name, Some(moment))?;
-                }
-                (None, Some(kind @ (Kind::Subject | Kind::ClientId))) => {
-                    once(&mut seen, kind.bit(), &name)?;
-                    members.next_value_seed(Moments { kind: Some(kind), reading })?;
-                }
-                (None, None) if name == ALL => {
-                    once(&mut seen, OTHER, &name)?;
-                    reading.all_before = Some(moment(members.next_value()?)?);
-                }
-                (None, _) => return Err(unknown(&name)),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A NumericDate (RFC 7519 §2).
-fn moment<E: de::Error>(number: f64) -> Result<UnixMillis, E> {
-    UnixMillis::from_numeric_date(number).ok_or_else(|| E::custom("a moment is out of range"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::revocation::KINDS;
 
     const THUMBPRINT: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
+    const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
 
     fn parse(text: &str) -> Result<Revocations, RevocationsFault> {
         Revocations::parse(text.as_bytes(), 65_536, &Secret::fixed(1, 2))
@@ -308,20 +299,30 @@ mod tests {
 
     fn token() -> Revocable<'static> {
         let certificate: &'static [u8] = Vec::leak(crate::jose::base64url::decode(THUMBPRINT.as_bytes()).unwrap());
-        let values = [&b"t1"[..], b"alice", b"app", b"s1", certificate].map(Some);
+        let key: &'static [u8] = Vec::leak(crate::jose::base64url::decode(JKT.as_bytes()).unwrap());
+        let values = [&b"t1"[..], b"alice", b"app", b"s1", certificate, key].map(Some);
         Revocable { values, issued: Some(UnixMillis::from_millis(1_767_225_600_000)) }
     }
 
     #[test]
     fn a_token_is_named_by_each_of_its_values_and_not_by_another_kinds() {
-        let values = [("jti", "t1"), ("sub", "alice"), ("client_id", "app"), ("sid", "s1"), ("x5t#S256", THUMBPRINT)];
+        let values = [
+            ("jti", "t1"),
+            ("sub", "alice"),
+            ("client_id", "app"),
+            ("sid", "s1"),
+            ("x5t#S256", THUMBPRINT),
+            ("jkt", JKT),
+        ];
+        let is_thumbprint = |member: &str| ["x5t#S256", "jkt"].contains(&member);
         for (member, value) in values {
             let named = |member: &str| parse(&format!(r#"{{"{member}":["{value}"]}}"#)).unwrap().name(&token());
             assert!(named(member), "{member}");
-            let others = values.iter().filter(|(other, _)| *other != member && *other != "x5t#S256");
-            assert!(member == "x5t#S256" || others.map(|(other, _)| named(other)).all(|named| !named), "{member}");
+            for (other, _) in values.iter().filter(|(other, _)| *other != member) {
+                assert!(is_thumbprint(other) > is_thumbprint(member) || !named(other), "{member} as {other}");
+            }
         }
-        let nameless = Revocable { values: [None; 5], ..token() };
+        let nameless = Revocable { values: [None; KINDS], ..token() };
         assert!(!parse(r#"{"jti":["t1"]}"#).unwrap().name(&nameless));
     }
 
@@ -374,10 +375,27 @@ mod tests {
             (r#"{"jti":["a"],"iss":["b"]}"#, r#"unknown member "iss""#),
             (r#"{"keys":[]}"#, r#"unknown member "keys""#),
             (r#"{"x5t#S256":["abc"]}"#, r#"a value of "x5t#S256" is no thumbprint"#),
+            (r#"{"jkt":["abc"]}"#, r#"a value of "jkt" is no thumbprint"#),
+            (r#"{"jti":[{}]}"#, "expected text"),
+            (r#"{"jti":[true]}"#, "expected text"),
+            (r#"{"jti":1.5}"#, "expected a list of texts"),
+            (r#"{"jti":{}}"#, "expected a list of texts"),
+            ("1", "expected an object with lists"),
+            ("true", "expected an object with lists"),
+            (r#""jti""#, "expected an object with lists"),
             (r#"{"issued_before":{"jti":{"a":1}}}"#, r#"unknown member "jti""#),
             (r#"{"issued_before":{"all":1,"all":2}}"#, r#"member "all" occurs twice"#),
-            (r#"{"issued_before":{"sub":{"a":"1"}}}"#, "invalid type"),
+            (r#"{"issued_before":{"sub":{"a":"1"}}}"#, "expected a moment"),
+            (r#"{"issued_before":{"sub":{"a":null}}}"#, "expected a moment"),
+            (r#"{"issued_before":{"sub":{"a":[1]}}}"#, "expected a moment"),
+            (r#"{"issued_before":{"sub":{"a":{}}}}"#, "expected a moment"),
             (r#"{"issued_before":{"sub":{"a":-1}}}"#, "a moment is out of range"),
+            (r#"{"issued_before":{"sub":{"a":-0.5}}}"#, "a moment is out of range"),
+            (r#"{"issued_before":{"all":1e20}}"#, "a moment is out of range"),
+            (r#"{"issued_before":{"all":99999999999999999999}}"#, "a moment is out of range"),
+            (r#"{"issued_before":{"all":1e400}}"#, "number out of range"),
+            (r#"{"issued_before":{"sub":5}}"#, "an object with moments"),
+            (r#"{"issued_before":{"sub":{"":1}}}"#, r#"a value of "sub" is empty"#),
             (r#"{"issued_before":5}"#, "an object with moments"),
         ] {
             let fault = fault(text);

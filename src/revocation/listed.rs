@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::json::{Object, Value};
-use crate::revocation::{ALL, ISSUED_BEFORE, Kind, Revocable};
+use crate::revocation::{ALL, ISSUED_BEFORE, KINDS, Kind, Revocable};
 use crate::time::UnixMillis;
 
 /// A value and the moment before which what has it is revoked; without one, all that has it is.
@@ -12,7 +12,7 @@ type Values = BTreeMap<Box<[u8]>, Option<UnixMillis>>;
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Listed {
-    values: [Values; 5],
+    values: [Values; KINDS],
     all_before: Option<UnixMillis>,
 }
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_token_is_named_by_its_values_and_by_its_age() {
-        let values = [Some(&b"t1"[..]), Some(b"alice"), Some(b"app"), None, None];
+        let values = [Some(&b"t1"[..]), Some(b"alice"), Some(b"app"), None, None, None];
         let token = Revocable { values, issued: Some(UnixMillis::from_millis(5000)) };
         for (text, named) in [
             (r#"{"jti":["t1"]}"#, true),
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn everything_that_is_wrong_is_told() {
         let (listed, faults) = read(
-            r#"{"jti":["",1],"sub":"a","other":[],"x5t#S256":["x"],"issued_before":{"sid":{},"all":"x","sub":{"a":null}}}"#,
+            r#"{"jti":["",1],"sub":"a","other":[],"x5t#S256":["x"],"jkt":["x"],"issued_before":{"sid":{},"all":"x","sub":{"a":null}}}"#,
         );
         let expected = [
             "jti has a value that is empty",
@@ -131,6 +131,7 @@ mod tests {
             "sub not a list",
             "other unknown here",
             "x5t#S256 has a value that is no thumbprint: 43 characters of base64url",
+            "jkt has a value that is no thumbprint: 43 characters of base64url",
             "issued_before.sid unknown here",
             "issued_before.all no moment: seconds since 1970, as in tokens",
             "issued_before.sub.a no moment: seconds since 1970, as in tokens",

@@ -1,4 +1,4 @@
-//! What an issuer has taken back before its time. In: documents of revocations, entries of the configuration. Out: whether they name a
+//! What was taken back before its time. In: documents of revocations, entries of the configuration. Out: whether they name a
 //! token. Not here: where documents come from and how long they serve (`worker`), what a token says (`token`).
 
 mod digests;
@@ -16,6 +16,9 @@ use crate::time::UnixMillis;
 /// The longest value by which anything is revoked, in bytes.
 const LONGEST: usize = 1024;
 
+/// How many kinds there are.
+pub const KINDS: usize = 6;
+
 /// What of a token a revocation names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,11 +32,14 @@ pub enum Kind {
     Session,
     /// All tokens bound to a certificate.
     Certificate,
+    /// All tokens bound to a key, of which their senders prove possession (RFC 9449).
+    Key,
 }
 
 impl Kind {
     /// Every kind, in the order in which their values stand in [`Revocable`].
-    pub const ALL: [Kind; 5] = [Kind::TokenId, Kind::Subject, Kind::ClientId, Kind::Session, Kind::Certificate];
+    pub const ALL: [Kind; KINDS] =
+        [Kind::TokenId, Kind::Subject, Kind::ClientId, Kind::Session, Kind::Certificate, Kind::Key];
 
     /// The member of a document that has its values.
     pub const fn member(self) -> &'static str {
@@ -43,6 +49,7 @@ impl Kind {
             Kind::ClientId => "client_id",
             Kind::Session => "sid",
             Kind::Certificate => "x5t#S256",
+            Kind::Key => "jkt",
         }
     }
 
@@ -57,7 +64,7 @@ impl Kind {
     /// What is compared of a written value; why not, if no token can have it.
     fn value(self, written: &str) -> Result<Vec<u8>, &'static str> {
         match self {
-            Kind::Certificate => {
+            Kind::Certificate | Kind::Key => {
                 let bytes = base64url::decode(written.as_bytes()).ok().filter(|bytes| bytes.len() == 32);
                 bytes.ok_or("no thumbprint: 43 characters of base64url")
             }
@@ -66,6 +73,15 @@ impl Kind {
             _ => Ok(written.as_bytes().to_vec()),
         }
     }
+}
+
+/// Who takes tokens back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// The issuer, wherever it is trusted.
+    Issuer,
+    /// The resource, for itself.
+    Resource,
 }
 
 /// One content of one document, told apart from all that a worker ever loaded.
@@ -84,7 +100,7 @@ impl Edition {
 #[derive(Clone, Copy, Debug)]
 pub struct Revocable<'t> {
     /// By each [`Kind`], in the order of [`Kind::ALL`].
-    pub values: [Option<&'t [u8]>; 5],
+    pub values: [Option<&'t [u8]>; KINDS],
     /// When it was issued.
     pub issued: Option<UnixMillis>,
 }

@@ -12,7 +12,7 @@ use crate::jose::{Algorithm, Compact, Header, JwsFault, KeySet, Native, Verifyin
 use crate::json::{Object, Value};
 use crate::policy::{Issuer, RequiredClaim, Resource, Says, TokenForm, TypRule};
 use crate::reason::Reason;
-use crate::revocation::{Edition, Revocable};
+use crate::revocation::{Edition, Revocable, RevokedBy};
 use crate::time::{MonoNanos, Now};
 use crate::token::RawToken;
 use crate::token::claims::{Claims, MISSING, claimed_issuer};
@@ -60,7 +60,7 @@ impl<'t> Unverified<'t> {
         let algorithm = self.jws.header.algorithm;
         let claims = Claims::parse(self.jws.payload, &self.issuer)?;
         let evidence = Evidence::Signature { key, algorithm };
-        Ok(AccessToken { issuer: self.issuer, evidence, claims, cleared: Cell::default(), ath: OnceCell::new() })
+        Ok(AccessToken { issuer: self.issuer, evidence, claims, cleared: Default::default(), ath: OnceCell::new() })
     }
 }
 
@@ -87,8 +87,8 @@ pub struct AccessToken {
     issuer: Rc<Issuer>,
     evidence: Evidence,
     claims: Claims,
-    /// The document of revocations that it was last looked for in, and not found.
-    cleared: Cell<Edition>,
+    /// The documents of revocations that it was last looked for in, and not found: of its issuer, and of a resource.
+    cleared: [Cell<Edition>; 2],
     /// The digest of its text, once a proof was held to it.
     ath: OnceCell<Box<str>>,
 }
@@ -110,7 +110,7 @@ impl AccessToken {
             issuer,
             evidence: Evidence::Introspected { asked },
             claims,
-            cleared: Cell::default(),
+            cleared: Default::default(),
             ath: OnceCell::new(),
         }
     }
@@ -141,6 +141,7 @@ impl AccessToken {
     pub fn revocable(&self) -> Revocable<'_> {
         let claims = &self.claims;
         let certificate = claims.confirmation.certificate().map(|thumbprint| &thumbprint.as_bytes()[..]);
+        let key = claims.confirmation.key().map(|thumbprint| &thumbprint.as_bytes()[..]);
         let session = claims.claim("sid").and_then(Value::as_text).map(str::as_bytes);
         let values = [
             claims.token_id.as_ref().map(|id| id.as_bytes()),
@@ -148,18 +149,28 @@ impl AccessToken {
             Some(claims.client_id.as_bytes()),
             session,
             certificate,
+            key,
         ];
         Revocable { values, issued: claims.issued }
     }
 
-    /// The last edition of revocations that does not name it.
-    pub fn cleared(&self) -> Edition {
-        self.cleared.get()
+    /// The last edition of revocations that does not name it. Editions of several documents differ, so that one of another resource
+    /// clears nothing here.
+    pub fn cleared(&self, by: RevokedBy) -> Edition {
+        self.of(by).get()
     }
 
     /// This edition does not name it: it need not be looked for there again.
-    pub fn clear(&self, edition: Edition) {
-        self.cleared.set(edition);
+    pub fn clear(&self, by: RevokedBy, edition: Edition) {
+        self.of(by).set(edition);
+    }
+
+    fn of(&self, by: RevokedBy) -> &Cell<Edition> {
+        let [issuer, resource] = &self.cleared;
+        match by {
+            RevokedBy::Issuer => issuer,
+            RevokedBy::Resource => resource,
+        }
     }
 
     /// The bytes of memory it takes. Issuer and key belong to others.

@@ -298,6 +298,7 @@ pub(super) mod tests {
             form: TokenForm::default(),
             not_issued_before: None,
             revocation: Default::default(),
+            status_lists: None,
             max_lifetime: Duration::from_secs(900),
             leeway: Duration::from_secs(30),
             trust: TrustId::of("main"),

@@ -50,9 +50,9 @@ impl Confirmation {
     }
 
     /// The key that it names.
-    pub fn key(&self) -> Option<KeyThumbprint> {
+    pub fn key(&self) -> Option<&KeyThumbprint> {
         match self {
-            Confirmation::Key(key) | Confirmation::Both(_, key) => Some(*key),
+            Confirmation::Key(key) | Confirmation::Both(_, key) => Some(key),
             Confirmation::Absent | Confirmation::Certificate(_) => None,
         }
     }
@@ -60,7 +60,7 @@ impl Confirmation {
     /// All that it names, as tokens write it.
     pub fn told(&self) -> Option<String> {
         let certificate = self.certificate().map(|certificate| certificate.to_x5t_s256());
-        let all: Vec<String> = certificate.into_iter().chain(self.key().map(KeyThumbprint::to_jkt)).collect();
+        let all: Vec<String> = certificate.into_iter().chain(self.key().copied().map(KeyThumbprint::to_jkt)).collect();
         (!all.is_empty()).then(|| all.join(" and "))
     }
 }

@@ -147,7 +147,9 @@ impl Worker {
                 let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
                 self.keys.entry(issuer.trust.clone()).or_insert_with(new).follow(&issuer.origin.path, source);
             }
-            self.revocations.follow(issuer, self.seed);
+        }
+        for (place, source) in policy.revocation_sources() {
+            self.revocations.follow(place, source, self.seed);
         }
         self.policies.push(Rc::downgrade(policy));
         self.retire();
@@ -178,9 +180,8 @@ impl Worker {
         self.keys.retain(|trust, _| used.contains(trust));
         self.tokens.retain(|token| used.contains(&token.issuer().trust));
         self.introspections.retain(|trust| used.contains(trust));
-        let sources =
-            || live.iter().flat_map(|policy| &policy.issuers).filter_map(|issuer| issuer.revocation.source.as_ref());
-        self.revocations.retain(|id| sources().any(|source| *source.id == *id));
+        let sources = || live.iter().flat_map(|policy| policy.revocation_sources());
+        self.revocations.retain(|id| sources().any(|(_, source)| *source.id == *id));
         self.status_lists.retain(|trust| used.contains(trust));
         self.set_token_bounds();
     }

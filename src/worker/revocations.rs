@@ -1,4 +1,4 @@
-//! The documents of revocations that issuers publish. In: the sources that policies name, ends of fetches, time. Out: the fetches to send, and
+//! The documents of revocations. In: the sources that policies name, ends of fetches, time. Out: the fetches to send, and
 //! whether a document names a token. Not here: the life of a document (`document`), what is in one (`revocation`), what becomes of tokens
 //! while there is none (`standing`).
 
@@ -8,7 +8,7 @@ use std::hash::Hasher as _;
 use siphasher::sip::SipHasher13;
 
 use crate::host::Host;
-use crate::policy::{Issuer, RevocationSource};
+use crate::policy::RevocationSource;
 use crate::revocation::{Edition, Revocable, Revocations};
 use crate::shared::Secret;
 use crate::time::MonoNanos;
@@ -61,9 +61,8 @@ impl RevocationDocuments {
         Self { documents: BTreeMap::new(), secret: Secret::agree(host), last: Edition::default() }
     }
 
-    /// Goes by what `issuer` says from now on. `seed` is random.
-    pub(super) fn follow(&mut self, issuer: &Issuer, seed: u64) {
-        let Some(source) = &issuer.revocation.source else { return };
+    /// Goes by `source` from now on. `place`: that of its issuer or resource in the configuration; `seed` is random.
+    pub(super) fn follow(&mut self, place: &str, source: &RevocationSource, seed: u64) {
         let new = || RevocationDocument {
             source: source.clone(),
             place: "".into(),
@@ -73,7 +72,7 @@ impl RevocationDocuments {
         };
         let document = self.documents.entry(source.id.clone()).or_insert_with(new);
         document.source = source.clone();
-        document.place = format!("{}.revocation", issuer.origin.path).into();
+        document.place = format!("{place}.revocation").into();
         document.document.follow(schedule(source));
     }
 

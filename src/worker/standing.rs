@@ -1,4 +1,4 @@
-//! Whether a token that its issuer vouches for was taken back before its time. In: a token, the resource it is for. Out: [`Standing`]. Not here: the
+//! Whether a token that its issuer vouches for was taken back before its time, by the issuer or by the resource. In: a token, the resource it is for. Out: [`Standing`]. Not here: the
 //! documents and lists that say so (`revocations`, `status_lists`).
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::host::Host;
 use crate::jose::Header;
 use crate::policy::{Issuer, OnStale, Resource, RevocationRule, StatusListRule, TrustId};
-use crate::revocation::StatusReference;
+use crate::revocation::{RevokedBy, StatusReference};
 use crate::time::{MonoNanos, Now};
 use crate::token::AccessToken;
 use crate::worker::revocations::Named;
@@ -39,8 +39,8 @@ impl Standing {
 }
 
 impl Worker {
-    /// Whether a token was taken back, as far as is known now, by the rules of its issuer as `resource` trusts it. May queue the fetch of a
-    /// status list; `Pending` only where the request `may_wait`.
+    /// Whether a token was taken back, as far as is known now, by the rules of its issuer as `resource` trusts it, and by those of
+    /// `resource`. May queue the fetch of a status list; `Pending` only where the request `may_wait`.
     pub fn standing(
         &mut self,
         token: &AccessToken,
@@ -50,25 +50,45 @@ impl Worker {
         now: Now,
     ) -> Standing {
         let Some(issuer) = token.trusted_by(resource) else { return Standing::Revoked };
-        let RevocationRule { listed, source, status_lists } = &issuer.revocation;
-        if !listed.is_empty() && listed.name(&token.revocable()) {
-            return Standing::Revoked;
-        }
+        let rules = [(RevokedBy::Issuer, &issuer.revocation), (RevokedBy::Resource, &resource.revocation)];
         let mut standing = Standing::Good;
-        if let Some(source) = source {
-            match self.revocations.name(source, token.cleared(), || token.revocable(), now.mono) {
-                Named::Yes => return Standing::Revoked,
-                Named::No(edition) => token.clear(edition),
-                Named::Unknown => standing = Standing::unknown(source.on_stale),
+        // What one of them does not know, the other may.
+        for (by, rule) in rules {
+            match self.document_standing(token, by, rule, now.mono) {
+                Standing::Good => {}
+                Standing::Unknown => standing = Standing::Unknown,
+                other => return other,
             }
         }
-        match (status_lists, token.claims().claim("status")) {
+        match (&issuer.status_lists, token.claims().claim("status")) {
             (Some(rule), Some(status)) if standing == Standing::Good => match StatusReference::read(status) {
                 Some(reference) => self.listed_standing(issuer, rule, reference, may_wait, host, now),
                 // Another mechanism, or none that is understood: it may say no.
                 None => Standing::Malformed,
             },
             _ => standing,
+        }
+    }
+
+    /// The same by entries and a document alone.
+    fn document_standing(
+        &self,
+        token: &AccessToken,
+        by: RevokedBy,
+        RevocationRule { listed, source }: &RevocationRule,
+        now: MonoNanos,
+    ) -> Standing {
+        if !listed.is_empty() && listed.name(&token.revocable()) {
+            return Standing::Revoked;
+        }
+        let Some(source) = source else { return Standing::Good };
+        match self.revocations.name(source, token.cleared(by), || token.revocable(), now) {
+            Named::Yes => Standing::Revoked,
+            Named::No(edition) => {
+                token.clear(by, edition);
+                Standing::Good
+            }
+            Named::Unknown => Standing::unknown(source.on_stale),
         }
     }
 

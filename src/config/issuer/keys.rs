@@ -135,7 +135,7 @@ config_table! {
 }
 
 config_table! {
-    /// What an issuer takes back: a document that is fetched, entries here, or both.
+    /// What is taken back before its time: a document that is fetched, entries here, or both.
     RevocationTable {
         /// The cluster of Envoy that the fetch goes to. Needed with `uri`.
         cluster: Cluster = optional,

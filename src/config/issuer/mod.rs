@@ -28,6 +28,7 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     let (introspection, asked_text) = introspection(table, findings)?;
     let issuer = table.issuer.as_ref()?.0.text.clone();
     let (keys, keys_text) = keys?;
+    let (revocation, status_lists) = revocation::of_issuer(table.revocation.as_ref(), findings);
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
     let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}{asked_text}", names.join(","));
@@ -41,7 +42,8 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
         form,
         max_lifetime: max_lifetime.0,
         not_issued_before: table.not_issued_before.map(|moment| moment.0),
-        revocation: revocation::rule(table.revocation.as_ref(), findings),
+        revocation,
+        status_lists,
         leeway: table.leeway.0,
         trust: TrustId::of(&trust),
     })

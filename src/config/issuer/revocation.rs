@@ -1,13 +1,15 @@
-//! How tokens of an issuer end before their time. In: its table. Out: a [`RevocationRule`]. Not here: the form of what is revoked
-//! (`revocation`).
+//! How tokens of an issuer, or those that come to a resource, end before their time. In: the table of either. Out: a [`RevocationRule`];
+//! of an issuer also a [`StatusListRule`]. Not here: the form of what is revoked (`revocation`).
 
 use serde_json::json;
 
 use crate::config::issuer::keys::{RevocationTable, StatusListsTable};
+use crate::config::keys::ConfigTable;
 use crate::config::reading::finding::{Findings, Place};
 use crate::config::reading::table::{
     Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word,
 };
+use crate::config::resource::keys::ResourceTable;
 use crate::json::Value;
 use crate::policy::{Endpoint, OnStale, RevocationRule, RevocationSource, StatusListRule};
 use crate::revocation::Listed;
@@ -48,7 +50,7 @@ impl Key for Entries {
             "type": "object",
             "additionalProperties": false,
             "properties": {
-                "jti": texts, "sub": texts, "client_id": texts, "sid": texts, "x5t#S256": texts,
+                "jti": texts, "sub": texts, "client_id": texts, "sid": texts, "x5t#S256": texts, "jkt": texts,
                 "issued_before": {
                     "type": "object",
                     "additionalProperties": false,
@@ -59,16 +61,95 @@ impl Key for Entries {
     }
 }
 
-/// The rule of the table of an issuer.
-pub(in crate::config) fn rule(table: Option<&RevocationTable>, findings: &mut Findings) -> RevocationRule {
-    let Some(table) = table else { return RevocationRule::default() };
-    let source = source(table, findings);
-    let listed = table.entries.as_ref().map(|entries| entries.0.clone()).unwrap_or_default();
-    let status_lists = table.status_lists.as_ref().and_then(|lists| status_lists(lists, table, findings));
-    RevocationRule { listed, source, status_lists }
+/// The table of a resource: that of an issuer, without the lists that tokens name.
+#[derive(Debug)]
+pub(in crate::config) struct OfResource(RevocationTable);
+
+/// What stands in the table of an issuer alone.
+const STATUS_LISTS: &str = "status_lists";
+
+impl Key for OfResource {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        let table = RevocationTable::read(value, at, findings)?;
+        if table.wrote(STATUS_LISTS) {
+            findings.add(
+                &table.at.key(STATUS_LISTS),
+                "belongs to an issuer, whose tokens name the lists and whose keys sign them",
+                "Write it into issuers.<name>.revocation.",
+            );
+        }
+        Some(Self(table))
+    }
+
+    fn schema() -> serde_json::Value {
+        let mut schema = RevocationTable::schema();
+        if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+            properties.remove(STATUS_LISTS);
+        }
+        schema
+    }
 }
 
-fn source(table: &RevocationTable, findings: &mut Findings) -> Option<RevocationSource> {
+/// What an issuer takes back, and the lists that its tokens name.
+pub(in crate::config) fn of_issuer(
+    table: Option<&RevocationTable>,
+    findings: &mut Findings,
+) -> (RevocationRule, Option<StatusListRule>) {
+    let Some(table) = table else { return Default::default() };
+    let rule = rule(table, "has neither uri nor entries nor status_lists", findings);
+    (rule, table.status_lists.as_ref().and_then(|lists| status_lists(lists, table, findings)))
+}
+
+/// What a resource takes back.
+pub(in crate::config) fn of_resource(
+    table: &ResourceTable,
+    takes_tokens: bool,
+    findings: &mut Findings,
+) -> RevocationRule {
+    let Some(OfResource(revocation)) = &table.revocation else { return RevocationRule::default() };
+    if !takes_tokens && !findings.touch(&table.at.key("routes")) {
+        findings.add(&revocation.at, "means nothing, because no route here takes tokens", "Remove it.");
+    }
+    rule(revocation, "has neither uri nor entries", findings)
+}
+
+/// A document that several name is fetched once, as often as all of them say.
+pub(in crate::config) fn check(config: &ConfigTable, findings: &mut Findings) {
+    let issuers = config.issuers.iter().flat_map(|issuers| &issuers.0).filter_map(|(_, entry)| entry.value.as_ref());
+    let resources = config.resources.iter().flatten().filter_map(|entry| entry.value.revocation.as_ref());
+    let tables =
+        issuers.filter_map(|issuer| issuer.revocation.as_ref()).chain(resources.map(|OfResource(table)| table));
+    let mut known: Vec<(Endpoint, &RevocationTable)> = Vec::new();
+    for table in tables {
+        let Some(at) = endpoint(table) else { continue };
+        let says = |table: &RevocationTable| (table.refresh.0, table.max_stale.0, table.timeout.0, table.max_bytes.0);
+        match known.iter().find(|(other, _)| *other == at) {
+            Some((_, other)) if says(other) != says(table) => findings.add(
+                &table.at,
+                format!("is the document of {}, with other times or another max_bytes", other.at.as_str()),
+                "Write refresh, max_stale, timeout and max_bytes alike: it is fetched once for all who name it.",
+            ),
+            Some(_) => {}
+            None => known.push((at, table)),
+        }
+    }
+}
+
+/// `nothing`: what to say of a table that takes nothing back.
+fn rule(table: &RevocationTable, nothing: &str, findings: &mut Findings) -> RevocationRule {
+    let source = source(table, nothing, findings);
+    let listed = table.entries.as_ref().map(|entries| entries.0.clone()).unwrap_or_default();
+    RevocationRule { listed, source }
+}
+
+/// Where the document is.
+fn endpoint(table: &RevocationTable) -> Option<Endpoint> {
+    let uri = table.uri.as_ref()?;
+    let cluster = table.cluster.as_ref()?.0.clone();
+    Some(Endpoint { cluster, authority: uri.authority.as_str().into(), path: uri.path.clone() })
+}
+
+fn source(table: &RevocationTable, nothing: &str, findings: &mut Findings) -> Option<RevocationSource> {
     const OF_SOURCE: [&str; 2] = ["cluster", "max_bytes"];
     const OF_FETCHES: [&str; 4] = ["refresh", "max_stale", "timeout", "on_stale"];
     check_times(table, findings);
@@ -84,7 +165,7 @@ fn source(table: &RevocationTable, findings: &mut Findings) -> Option<Revocation
         if !table.wrote("entries") && !table.wrote("status_lists") && !findings.touch(&table.at) {
             findings.add(
                 &table.at,
-                "has neither uri nor entries nor status_lists",
+                nothing,
                 "Write cluster and uri of a document of revocations, or one of these, or remove it.",
             );
         }
@@ -93,12 +174,7 @@ fn source(table: &RevocationTable, findings: &mut Findings) -> Option<Revocation
     if !table.wrote("cluster") {
         findings.add(&table.at.key("cluster"), "missing", "Write the cluster of Envoy that leads to uri.");
     }
-    let uri = table.uri.as_ref()?;
-    let at = Endpoint {
-        cluster: table.cluster.as_ref()?.0.clone(),
-        authority: uri.authority.as_str().into(),
-        path: uri.path.clone(),
-    };
+    let at = endpoint(table)?;
     Some(RevocationSource {
         id: format!("{} {at}", at.cluster).into(),
         at,

@@ -27,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("max_lifetime", "issuers.<name>"),
     ("introspection", "issuers.<name>"),
     ("revocation", "issuers.<name>"),
+    ("status_lists", "issuers.<name>.revocation"),
     ("uri", "issuers.<name>.jwks"),
     ("discovery", "issuers.<name>.jwks"),
     ("rate", "limits.<name>"),

@@ -2,6 +2,7 @@
 //! Schema.
 
 use crate::config::issuer::moment::Moment;
+use crate::config::issuer::revocation::OfResource;
 use crate::config::issuer::trust::AlgorithmName;
 use crate::config::peer::keys::ResourcePeerTable;
 use crate::config::peer::patterns::PeerText;
@@ -72,6 +73,8 @@ config_table! {
         origin: OriginUrl = optional,
         /// What proofs of possession have to be like. Needs `origin`.
         dpop: DpopTable = table,
+        /// What is taken back here of the tokens of any issuer: a document that is fetched, entries here, or both.
+        revocation: OfResource = optional,
         /// What the upstream is told about the caller.
         forward: ForwardTable = table,
         /// What the claims of every token must say here, besides what its route demands.

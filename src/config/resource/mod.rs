@@ -12,6 +12,7 @@ pub(in crate::config) mod metadata;
 
 use std::rc::Rc;
 
+use crate::config::issuer::revocation;
 use crate::config::keys::ConfigTable;
 use crate::config::reading::defined::Defined;
 use crate::config::reading::finding::{Findings, Place, quoted};
@@ -160,6 +161,7 @@ fn resource(
         audiences: table.audiences.iter().flatten().map(|audience| audience.value.0.clone()).collect(),
         unrouted: unrouted(routes.iter().flat_map(|route| route.limits.iter())),
         issuers: trusted.into_iter().map(|(_, issuer)| issuer).collect(),
+        revocation: revocation::of_resource(table, takes_tokens, findings),
         dpop,
         routes,
         forward,

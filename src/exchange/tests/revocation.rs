@@ -103,6 +103,112 @@ fn the_document_survives_a_new_configuration_that_names_it() {
     assert!(scene.fetch().is_none(), "by the new times");
 }
 
+/// Two resources, for which one token is good; the first has a document of its own.
+fn own(rule: Value) -> Value {
+    let mut config = config();
+    let mut other = config["resources"][0].clone();
+    other["hosts"] = json!(["other.example.com"]);
+    config["resources"][0]["revocation"] = rule;
+    config["resources"].as_array_mut().unwrap().push(other);
+    config
+}
+
+#[test]
+fn a_resource_takes_known_tokens_back_for_itself_and_not_for_others() {
+    let mut scene = Scene::new(&own(fetched()));
+    publish(&mut scene, 0.0, &json!({"jti": ["2"]}));
+    let elsewhere = order().host("other.example.com");
+    for request in [&order(), &elsewhere] {
+        forwarded(scene.run(request));
+    }
+    for (seconds, document) in [(30.0, json!({"jti": ["1"]})), (60.0, json!({"issued_before": {"all": 1_767_225_600}}))]
+    {
+        publish(&mut scene, seconds, &document);
+        // In turns: what one resource knows of the token does not clear it at the other.
+        for _ in 0..2 {
+            forwarded(scene.run(&elsewhere));
+            assert_eq!(refused(scene.run(&order())).reason, Reason::TokenRevoked, "{document}");
+        }
+    }
+    publish(&mut scene, 90.0, &json!({}));
+    forwarded(scene.run(&order()));
+    assert_eq!(verified(&mut scene), 1, "it was known");
+    let _draining = std::mem::replace(&mut scene.policy, policy(&own(json!({"entries": {"sub": ["alice"]}}))));
+    scene.worker.adopt(&scene.policy);
+    assert_eq!(refused(scene.run(&order())).reason, Reason::TokenRevoked);
+    forwarded(scene.run(&elsewhere));
+}
+
+#[test]
+fn what_either_takes_back_is_refused_and_one_that_does_not_know_hides_nothing() {
+    let mut config = revocation(fetched());
+    let mut rule = fetched();
+    rule["uri"] = json!("https://as.example.com/own");
+    config["resources"][0]["revocation"] = rule;
+    // Of the issuer, and of the resource; `None`: it was never there.
+    let names = json!({"jti": ["1"]});
+    let others = json!({"jti": ["2"]});
+    for (issuers, own, expected) in [
+        (None, None, Some(Reason::RevocationStale)),
+        (Some(&others), None, Some(Reason::RevocationStale)),
+        (None, Some(&others), Some(Reason::RevocationStale)),
+        (None, Some(&names), Some(Reason::TokenRevoked)),
+        (Some(&names), None, Some(Reason::TokenRevoked)),
+        (Some(&names), Some(&others), Some(Reason::TokenRevoked)),
+        (Some(&others), Some(&names), Some(Reason::TokenRevoked)),
+        (Some(&others), Some(&others), None),
+    ] {
+        let mut scene = Scene::new(&config);
+        scene.tick();
+        while let Some((call, path)) = scene.fetch_from() {
+            let document = if path == "/own" { own } else { issuers };
+            let body = document.map(|document| document.to_string().into_bytes());
+            let answer = body.map(|body| HttpAnswer { status: 200, body, ..HttpAnswer::default() });
+            scene.answer(call, answer.map(Answered::Http).ok_or(FetchFailed::NoAnswer));
+        }
+        let reason = match scene.run(&order()) {
+            Verdict::Forward(_) => None,
+            verdict => Some(refused(verdict).reason),
+        };
+        assert_eq!(reason, expected, "{issuers:?} {own:?}");
+    }
+}
+
+#[test]
+fn a_document_that_issuer_and_resource_share_is_fetched_once() {
+    let mut config = revocation(fetched());
+    config["resources"][0]["revocation"] = fetched();
+    let mut scene = Scene::new(&config);
+    publish(&mut scene, 0.0, &json!({"jti": ["2"]}));
+    assert!(scene.fetch().is_none());
+    forwarded(scene.run(&order()));
+    // It is still followed when only the resource names it.
+    let _draining = std::mem::replace(&mut scene.policy, policy(&own(fetched())));
+    drop(_draining);
+    scene.worker.adopt(&scene.policy);
+    publish(&mut scene, 30.0, &json!({"jti": ["1"]}));
+    assert_eq!(refused(scene.run(&order())).reason, Reason::TokenRevoked);
+}
+
+#[test]
+fn a_revoked_key_ends_all_tokens_that_are_bound_to_it() {
+    let (key, other) = ([7; 32], [8; 32]);
+    let entries = |jkt: [u8; 32]| revocation(json!({"entries": {"jkt": [base64url::encode(&jkt)]}}));
+    for cnf in [
+        json!({"jkt": base64url::encode(&key)}),
+        json!({"jkt": base64url::encode(&key), "x5t#S256": base64url::encode(&ALICE)}),
+    ] {
+        let request = get("/orders/7").peer(ALICE).token(&token().claim("cnf", cnf.clone()));
+        assert_eq!(refused(Scene::new(&entries(key)).run(&request)).reason, Reason::TokenRevoked, "{cnf}");
+        assert_ne!(refused(Scene::new(&entries(other)).run(&request)).reason, Reason::TokenRevoked, "{cnf}");
+        let mut scene = Scene::new(&revocation(fetched()));
+        publish(&mut scene, 0.0, &json!({"jkt": [base64url::encode(&key)]}));
+        assert_eq!(refused(scene.run(&request)).reason, Reason::TokenRevoked, "{cnf}");
+    }
+    // The bytes of a key are not those of a certificate.
+    forwarded(Scene::new(&entries(ALICE)).run(&order()));
+}
+
 #[test]
 fn a_token_that_is_revoked_while_its_request_waits_does_not_pass() {
     let mut config = revocation(fetched());

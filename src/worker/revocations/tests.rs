@@ -22,7 +22,7 @@ fn documents(host: &FakeHost) -> RevocationDocuments {
 }
 
 fn named(documents: &RevocationDocuments, id: &str, cleared: Edition, seconds: f64) -> Named {
-    let token = || Revocable { values: [Some(id.as_bytes()), None, None, None, None], issued: None };
+    let token = || Revocable { values: [Some(id.as_bytes()), None, None, None, None, None], issued: None };
     documents.name(&RevocationSource::example(), cleared, token, at(seconds).mono)
 }
 
