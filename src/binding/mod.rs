@@ -50,7 +50,7 @@ impl ByKey {
     }
 
     /// The token.
-    pub fn token(&self) -> &AccessToken {
+    pub fn token(&self) -> &Rc<AccessToken> {
         &self.token
     }
 

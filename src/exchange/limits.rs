@@ -124,6 +124,13 @@ impl<'c> Caller<'c> {
         }
     }
 
+    /// Whether the limits of this proxy would let the request pass by now. Charges nothing.
+    pub(super) fn look_ahead(&self, request: &RoutedRequest, around: &mut Surroundings<'_>) -> Result<(), Refusal> {
+        let limits = &request.route.limits;
+        let looked = self.look(self.counted(self.refusing(limits)), around);
+        looked.map_err(|over| self.refusal(over, &self.counted(&limits.fleet).collect::<Vec<_>>(), around))
+    }
+
     /// Whether these would let the request pass. Charges nothing.
     pub(super) fn look<'d>(
         &self,

@@ -41,7 +41,9 @@ impl Exchange {
         source.look_at_source(around)?;
         let signed = source.venture(around, || unused.verify(around.host, native).ok())?;
         let signed = signed.ok_or(ProofFault::Signature).map_err(|fault| self.fault(fault))?;
-        let proof = signed.use_up(used, around.host, now).map_err(|fault| self.fault(fault))?;
+        // What limits refuse must take no room from the proofs of others.
+        Caller { token: Some(by_key.token()), ..*source }.look_ahead(request, around)?;
+        let proof = signed.use_up(around.worker.proofs(), around.host, now).map_err(|fault| self.fault(fault))?;
         Ok(by_key.proved(&proof)?)
     }
 

@@ -24,20 +24,40 @@ impl TargetUri {
         }
         let rest = rest.split(['?', '#']).next()?;
         let (host, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
-        let authority = Authority::parse(host.as_bytes()).ok()?;
+        // A port that is left empty is the usual one (RFC 3986 §6.2.3).
+        let authority = Authority::parse(host.strip_suffix(':').unwrap_or(host).as_bytes()).ok()?;
         Some(Self { authority, path: normal(path).into() })
     }
 
+    /// Whether `other` is at `path` below this one. At the path `/` that is this one itself as well: a hop that takes this path away
+    /// sends the same for `/svc2` and `/svc2/`.
+    pub fn is_at(&self, path: &str, other: &Self) -> bool {
+        let itself = || other.authority == self.authority && *other.path == *self.prefix();
+        *other == self.at(path) || (path == "/" && itself())
+    }
+
+    /// Whether something may be at a path below either: one of both is the other, or is below it.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let below = |one: &Self, other: &Self| {
+            one.prefix().strip_prefix(other.prefix()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.authority == other.authority && (below(self, other) || below(other, self))
+    }
+
     /// What is at `path` below this one.
-    pub fn at(&self, path: &str) -> Self {
-        let prefix = self.path.strip_suffix('/').unwrap_or(&self.path);
-        Self { authority: self.authority.clone(), path: normal(&format!("{prefix}{path}")).into() }
+    fn at(&self, path: &str) -> Self {
+        Self { authority: self.authority.clone(), path: normal(&format!("{}{path}", self.prefix())).into() }
+    }
+
+    /// The path without a slash at its end.
+    fn prefix(&self) -> &str {
+        self.path.strip_suffix('/').unwrap_or(&self.path)
     }
 }
 
 impl fmt::Display for TargetUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "https://{}{}", self.authority, self.path.strip_suffix('/').unwrap_or(&self.path))
+        write!(f, "https://{}{}", self.authority, self.prefix())
     }
 }
 
@@ -108,6 +128,7 @@ mod tests {
             ("/a", "https://rs.example/a?x=https://other.example/b#f"),
             ("/", "https://rs.example"),
             ("/", "https://rs.example?x"),
+            ("/a", "https://rs.example:/a"),
             ("/~me", "https://rs.example/%7Eme"),
             ("/%7eme", "https://rs.example/~me"),
             ("/a%2fb", "https://rs.example/a%2Fb"),
@@ -143,8 +164,55 @@ mod tests {
             "",
             "https://u@rs.example/a",
             "https:///a",
+            "https://:443/a",
+            "https://:/a",
+            "https://rs.example::/a",
+            "https://rs.example:0/a",
+            "https://rs.example:00443/a",
+            "https://rs.example:65979/a",
+            "https://rs%2Eexample/a",
+            "https://bücher.example/a",
+            "https://rs.example\\a",
+            "https://rs.example@evil.example/a",
+            "https://[::1/a",
+            "https://[fe80::1%25eth0]/a",
+            "https:rs.example/a",
+            " https://rs.example/a",
+            "https://rs.example /a",
         ] {
             assert_eq!(TargetUri::parse(htu), None, "{htu}");
+        }
+    }
+
+    #[test]
+    fn the_root_behind_a_hop_is_named_with_a_slash_and_without() {
+        for origin in [read("https://rs.example/svc2"), read("https://rs.example/svc2/")] {
+            for htu in ["https://rs.example/svc2", "https://rs.example/svc2/", "https://rs.example/svc2/."] {
+                assert!(origin.is_at("/", &read(htu)), "{htu}");
+                assert!(!origin.is_at("/a", &read(htu)), "{htu}");
+            }
+        }
+        let origin = read("https://rs.example/svc2");
+        for htu in ["https://rs.example", "https://rs.example/svc", "https://rs.example/svc2//"] {
+            assert!(!origin.is_at("/", &read(htu)), "{htu}");
+        }
+        assert!(origin.is_at("/a/", &read("https://rs.example/svc2/a/")));
+        assert!(!origin.is_at("/a/", &read("https://rs.example/svc2/a")));
+    }
+
+    #[test]
+    fn uris_overlap_where_one_is_below_the_other() {
+        for (one, other, overlap) in [
+            ("https://a.example", "https://a.example/", true),
+            ("https://a.example", "https://a.example/x", true),
+            ("https://a.example/x/", "https://a.example/x/y", true),
+            ("https://a.example/x", "https://a.example/xy", false),
+            ("https://a.example/x", "https://a.example/y", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://b.example", false),
+        ] {
+            let (one, other) = (read(one), read(other));
+            assert!(one.overlaps(&other) == overlap && other.overlaps(&one) == overlap, "{one} {other}");
         }
     }
 

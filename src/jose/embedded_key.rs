@@ -16,6 +16,10 @@ const REQUIRED: [(&str, &[&str]); 4] = [
     ("AKP", &["alg", "kty", "pub"]),
 ];
 
+/// How long the numbers of an RSA key may be, as text: 4096 bits, and an exponent of three octets. Here the caller chooses the key, and
+/// with it what each verification costs.
+const RSA_NUMBERS: [(&str, usize); 2] = [("n", 683), ("e", 4)];
+
 /// SHA-256 of a public key's required members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyThumbprint([u8; 32]);
@@ -68,8 +72,12 @@ pub struct EmbeddedKey {
 }
 
 impl EmbeddedKey {
-    /// Reads the member. Private and symmetric keys are none.
+    /// Reads the member. Private and symmetric keys are none, nor are those that cost too much.
     pub(super) fn from_jwk(jwk: &Object) -> Result<Self, JwkFault> {
+        let length = |name: &str| jwk.get(name).and_then(Value::as_text).map_or(0, str::len);
+        if RSA_NUMBERS.iter().any(|(name, most)| length(name) > *most) {
+            return Err(JwkFault::Numbers);
+        }
         let key = VerifyingKey::from_jwk(jwk)?;
         let thumbprint = KeyThumbprint::of(jwk).ok_or(JwkFault::Kind)?;
         Ok(Self { key, thumbprint })
@@ -119,6 +127,21 @@ mod tests {
             beside[member] = value;
         }
         assert_eq!(thumbprint(&beside), thumbprint(&p256()));
+    }
+
+    #[test]
+    fn an_rsa_key_that_costs_more_than_usual_ones_is_none_that_could_be_embedded() {
+        let key = |octets: usize, e: &[u8]| {
+            let n = [vec![0x80], vec![0x55; octets - 1]].concat();
+            thumbprint(&json!({"kty": "RSA", "n": base64url::encode(&n), "e": base64url::encode(e)})).err()
+        };
+        for octets in [256, 384, 512] {
+            assert_eq!(key(octets, &[1, 0, 1]), None, "{octets} octets");
+            assert_eq!(key(octets, &[3]), None, "{octets} octets");
+        }
+        for (octets, e) in [(513, &[1, 0, 1][..]), (1024, &[1, 0, 1]), (256, &[1, 0, 0, 1]), (256, &[0xff; 4])] {
+            assert_eq!(key(octets, e), Some(JwkFault::Numbers), "{octets} octets, e = {e:?}");
+        }
     }
 
     #[test]

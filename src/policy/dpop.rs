@@ -22,3 +22,11 @@ pub struct DpopRule {
     /// Whether the proof goes upstream.
     pub forward: bool,
 }
+
+impl DpopRule {
+    /// Whether a proof may be good for resources with either rule, and for one of them when the other has forgotten it.
+    pub fn outlasts_or_is_outlasted(&self, other: &Self) -> bool {
+        let same = self.nonce == other.nonce && (self.nonce || self.max_age == other.max_age);
+        !same && self.origin.overlaps(&other.origin)
+    }
+}

@@ -98,7 +98,7 @@ impl<'p> UnverifiedProof<'p> {
             return Err(ProofFault::Method);
         }
         let target = TargetUri::parse(text(claims, "htu")?).ok_or(ProofFault::Claim("htu"))?;
-        if target != about.rule.origin.at(about.path) {
+        if !about.rule.origin.is_at(about.path, &target) {
             return Err(ProofFault::Target);
         }
         let issued = claims.get("iat").and_then(Value::as_number).and_then(UnixMillis::from_numeric_date);

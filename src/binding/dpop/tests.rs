@@ -58,8 +58,12 @@ impl Client {
     }
 
     pub fn proof(&self) -> String {
-        let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
-        let input = format!("{}.{}", part(&self.header), part(&self.claims));
+        self.signed(&self.header.to_string(), &self.claims.to_string())
+    }
+
+    /// Its signature over a header and claims as they are written.
+    pub fn signed(&self, header: &str, claims: &str) -> String {
+        let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(claims.as_bytes()));
         let signature: Signature = key(self.seed).sign(input.as_bytes());
         format!("{input}.{}", base64url::encode(&signature.to_bytes()))
     }

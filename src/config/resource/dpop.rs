@@ -1,6 +1,8 @@
 //! Proofs of possession (RFC 9449): `origin`, `dpop` and `bound`. In: the tables of a resource and its routes. Out: [`DpopRule`],
 //! [`BindingRule`], or findings.
 
+use std::rc::Rc;
+
 use crate::config::reading::finding::{Findings, quoted};
 use crate::config::reading::table::{At, Mistake, TextKey};
 use crate::config::reading::values::set;
@@ -9,7 +11,7 @@ use crate::config::route::access::BoundSetting;
 use crate::config::route::keys::RouteTable;
 use crate::http::{HttpsUrl, TargetUri};
 use crate::jose::Algorithm;
-use crate::policy::{BindingRule, DpopRule, Profile};
+use crate::policy::{BindingRule, DpopRule, Profile, Resource};
 
 /// What common clients sign with. RSA with the old padding only where it is written.
 const USUAL: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Ps256, Algorithm::Ed25519, Algorithm::EdDsa];
@@ -73,6 +75,27 @@ pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findin
         leeway: table.dpop.leeway.0,
         forward: table.dpop.forward,
     })
+}
+
+/// Resources before this one whose clients make proofs that are good here as well: each proof is remembered once, for as long as the
+/// first that takes it would.
+pub(in crate::config) fn check(
+    table: &ResourceTable,
+    resource: &Resource,
+    before: &[Rc<Resource>],
+    findings: &mut Findings,
+) {
+    let differs = |other: &&Rc<Resource>| match (&resource.dpop, &other.dpop) {
+        (Some(rule), Some(other)) => rule.outlasts_or_is_outlasted(other),
+        _ => false,
+    };
+    if let Some(other) = before.iter().find(differs) {
+        let what = format!(
+            "has another nonce or max_age than {}, although proofs for one origin may be good at the other",
+            other.origin.path
+        );
+        findings.add(&table.at.key("dpop"), what, "Write the same for both, or other origins.");
+    }
 }
 
 /// How tokens of a route are bound.

@@ -57,7 +57,10 @@ pub(in crate::config) fn compile(
     let mut compiled = Vec::new();
     for At { value: table, .. } in tables {
         let hosts = claims.of(table, findings);
-        compiled.extend(resource(table, hosts, &whole, issuers, limits, findings).map(Rc::new));
+        if let Some(made) = resource(table, hosts, &whole, issuers, limits, findings) {
+            dpop::check(table, &made, &compiled, findings);
+            compiled.push(Rc::new(made));
+        }
     }
     claims.check(findings);
     compiled

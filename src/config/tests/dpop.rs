@@ -109,6 +109,32 @@ fn what_is_wrong_about_proofs_is_told() {
 }
 
 #[test]
+fn resources_whose_proofs_are_good_for_each_other_remember_them_alike() {
+    let both = |origin: &str, one: Value, other: Value| {
+        let mut config = with_origin("/resources/0/dpop", one);
+        let mut second = config["resources"][0].clone();
+        second["hosts"] = json!(["second.example.com"]);
+        second["origin"] = json!(origin);
+        second["dpop"] = other;
+        config["resources"].as_array_mut().unwrap().push(second);
+        findings(&config)
+    };
+    let expected = "resources[1].dpop: has another nonce or max_age than resources[0], although proofs for one origin may be \
+                    good at the other. Write the same for both, or other origins.";
+    let (short, long, nonce) = (json!({"max_age": "30s"}), json!({"max_age": "5m"}), json!({"nonce": true}));
+    for origin in ["https://api.example.com", "https://api.example.com/shop/"] {
+        for (one, other) in [(&short, &long), (&long, &short), (&nonce, &short), (&short, &nonce)] {
+            assert_eq!(both(origin, one.clone(), other.clone()), [expected], "{origin} {one} {other}");
+        }
+        let other = json!({"max_age": "30s", "leeway": "0s", "forward": true, "algorithms": ["ES256"]});
+        assert_eq!(both(origin, short.clone(), other), Vec::<String>::new());
+        let other = json!({"max_age": "30s", "nonce": true});
+        assert_eq!(both(origin, nonce.clone(), other), Vec::<String>::new());
+    }
+    assert_eq!(both("https://second.example.com", short, long), Vec::<String>::new());
+}
+
+#[test]
 fn a_route_for_either_binding_demands_less_than_one_for_one_of_them() {
     let rank = [("mtls", "any"), ("dpop", "any"), ("any", "when-bound"), ("dpop", "when-bound")];
     for (strict, weak) in rank {

@@ -13,6 +13,7 @@ mod dates;
 mod form;
 mod json;
 mod keys;
+mod possession;
 mod signatures;
 
 use std::io::Write as _;

@@ -3,11 +3,11 @@
 use super::*;
 use crate::binding::dpop::tests::Client;
 
-const ORIGIN: &str = "https://api.example.com";
-const KEY: u8 = 7;
+pub(super) const ORIGIN: &str = "https://api.example.com";
+pub(super) const KEY: u8 = 7;
 
 /// Routes for every way of binding.
-fn config() -> Value {
+pub(super) fn config() -> Value {
     json!({
         "issuers": {"main": {
             "issuer": "https://as.example.com", "keys": {"keys": [jwk("k", 1)]}, "algorithms": ["ES256"], "max_lifetime": "15m"
@@ -26,42 +26,42 @@ fn config() -> Value {
     })
 }
 
-fn with_nonces() -> Value {
+pub(super) fn with_nonces() -> Value {
     let mut config = config();
     config["resources"][0]["dpop"] = json!({"nonce": true});
     config
 }
 
 /// A token for the key of `seed`.
-fn bound_to_key(seed: u8) -> Token {
+pub(super) fn bound_to_key(seed: u8) -> Token {
     token().claim("cnf", json!({"jkt": Client::new(seed, ORIGIN, "", 0.0).jkt()}))
 }
 
-fn client(path: &str, token: &Token) -> Client {
+pub(super) fn client(path: &str, token: &Token) -> Client {
     Client::new(KEY, &format!("{ORIGIN}{path}"), &token.text(), 0.0)
 }
 
 /// `GET path` as an honest client sends it.
-fn proved(path: &str, token: &Token) -> Request {
+pub(super) fn proved(path: &str, token: &Token) -> Request {
     let client = client(path, token);
     by(path, token, &client)
 }
 
-fn by(path: &str, token: &Token, client: &Client) -> Request {
+pub(super) fn by(path: &str, token: &Token, client: &Client) -> Request {
     get(path).header("authorization", &format!("DPoP {}", token.text())).header("dpop", &client.proof())
 }
 
 /// The same token with a proof that nobody has seen.
-fn fresh(path: &str, token: &Token, jti: u32) -> Request {
+pub(super) fn fresh(path: &str, token: &Token, jti: u32) -> Request {
     by(path, token, &client(path, token).claim("jti", json!(jti.to_string())))
 }
 
-fn challenges(refusal: &Refusal) -> Vec<String> {
+pub(super) fn challenges(refusal: &Refusal) -> Vec<String> {
     let headers = refusal.answer(AnswerForm::Problem, TOLD, at(0.0).wall).headers;
     headers.into_iter().filter(|(name, _)| *name == "www-authenticate").map(|(_, value)| value).collect()
 }
 
-const ALGS: &str = "algs=\"ES256 PS256 Ed25519 EdDSA\"";
+pub(super) const ALGS: &str = "algs=\"ES256 PS256 Ed25519 EdDSA\"";
 
 #[test]
 fn a_token_for_a_key_goes_upstream_with_a_proof_and_the_proof_does_not() {
@@ -381,4 +381,30 @@ fn an_opaque_token_for_a_key_needs_its_proof() {
     assert_eq!(refused(scene.run(&request)).reason, Reason::ProofReplayed);
     let bearer = get("/key").header("authorization", "Bearer opaque");
     assert_eq!(refused(scene.run(&bearer)).reason, Reason::SchemeMismatch);
+}
+
+#[test]
+fn what_limits_refuse_takes_no_room_for_proofs() {
+    let mut config = config();
+    config["limits"] = json!({"per-client": {"key": ["client_id"], "rate": "2/min", "burst": 1}});
+    config["resources"][0]["limits"] = json!(["per-client"]);
+    config["resources"][0]["routes"][0]["limits"] = json!("none");
+    let mut scene = Scene::new(&config);
+    let token = bound_to_key(KEY);
+    forwarded(scene.run(&fresh("/key", &token, 0)));
+    let remembered = scene.host.keys("boundgate/proofs/").len();
+    for jti in 1..20 {
+        let refusal = refused(scene.run(&fresh("/key", &token, jti)));
+        assert_eq!(refusal.reason, Reason::OverLimit);
+        assert_eq!(refusal.violated_limits().collect::<Vec<_>>(), ["per-client"]);
+        assert!(header(&refusal, "retry-after").is_some());
+    }
+    assert_eq!(scene.host.keys("boundgate/proofs/").len(), remembered);
+    scene.seconds = 30.0;
+    forwarded(scene.run(&fresh("/key", &token, 1)));
+    scene.seconds = 59.0;
+    assert_eq!(refused(scene.run(&fresh("/key", &token, 1))).reason, Reason::ProofReplayed);
+    // Without the key nobody learns that, nor spends anything.
+    let thief = Client::new(KEY + 1, &format!("{ORIGIN}/key"), &token.text(), 59.0);
+    assert_eq!(refused(scene.run(&by("/key", &token, &thief))).reason, Reason::KeyMismatch);
 }
