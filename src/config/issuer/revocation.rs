@@ -3,10 +3,10 @@
 
 use serde_json::json;
 
-use crate::config::issuer::keys::{RevocationTable, StatusListsTable};
+use crate::config::issuer::keys::{IssuerTable, RevocationTable, StatusListsTable};
 use crate::config::reading::finding::{Findings, Place};
 use crate::config::reading::table::{
-    Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word,
+    Key, Mistake, Named, TextKey, Written, config_settings, described, not_what, unknown_word,
 };
 use crate::json::Value;
 use crate::policy::{Endpoint, OnStale, RevocationRule, RevocationSource, StatusListRule};
@@ -108,6 +108,36 @@ fn source(table: &RevocationTable, findings: &mut Findings) -> Option<Revocation
         max_bytes: usize::try_from(table.max_bytes.0).unwrap_or(usize::MAX),
         on_stale: table.on_stale.rule(),
     })
+}
+
+/// Documents that several issuers name: each is fetched once for all of them.
+pub(in crate::config) fn check_shared(written: Option<&Named<IssuerTable>>, findings: &mut Findings) {
+    let tables = written.iter().flat_map(|issuers| &issuers.0).filter_map(|(_, issuer)| issuer.value.as_ref());
+    let mut before: Vec<&RevocationTable> = Vec::new();
+    for table in tables.filter_map(|issuer| issuer.revocation.as_ref()).filter(|table| table.uri.is_some()) {
+        let same = |other: &&&RevocationTable| {
+            let place = |table: &RevocationTable| {
+                Some((
+                    table.cluster.as_ref()?.0.clone(),
+                    table.uri.as_ref()?.authority.clone(),
+                    table.uri.as_ref()?.path.clone(),
+                ))
+            };
+            place(other) == place(table)
+        };
+        let times = |table: &RevocationTable| (table.refresh.0, table.max_stale.0, table.timeout.0, table.max_bytes.0);
+        if let Some(other) = before.iter().find(same).filter(|other| times(other) != times(table)) {
+            findings.add(
+                &table.at,
+                format!(
+                    "names the document of {} and has other values of refresh, max_stale, timeout or max_bytes",
+                    other.at.as_str()
+                ),
+                "Write the same in both: it is fetched once for both. Only on_stale may differ.",
+            );
+        }
+        before.push(table);
+    }
 }
 
 fn check_times(table: &RevocationTable, findings: &mut Findings) {

@@ -1,6 +1,8 @@
 //! Proofs of possession (RFC 9449): `origin`, `dpop` and `bound`. In: the tables of a resource and its routes. Out: [`DpopRule`],
 //! [`BindingRule`], or findings.
 
+use crate::config::keys::ConfigTable;
+use crate::config::reading::doubts::DoubtSetting;
 use crate::config::reading::finding::{Findings, quoted};
 use crate::config::reading::table::{At, Mistake, TextKey};
 use crate::config::reading::values::set;
@@ -9,7 +11,7 @@ use crate::config::route::access::BoundSetting;
 use crate::config::route::keys::RouteTable;
 use crate::http::{HttpsUrl, TargetUri};
 use crate::jose::Algorithm;
-use crate::policy::{BindingRule, DpopRule, Profile};
+use crate::policy::{BindingRule, DpopRule, Hosts, Profile};
 
 /// What common clients sign with. RSA with the old padding only where it is written.
 const USUAL: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Ps256, Algorithm::Ed25519, Algorithm::EdDsa];
@@ -24,7 +26,7 @@ impl TextKey for OriginUrl {
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         let write = || format!("Write {}.", Self::EXAMPLE);
-        HttpsUrl::parse(text).map_err(|fault| Mistake::new(format!("{} {fault}", quoted(text)), write()))?;
+        <HttpsUrl as TextKey>::parse(text).map_err(|mistake| Mistake::new(mistake.finding, write()))?;
         if text.contains('?') {
             return Err(Mistake::new(format!("{} has a query", quoted(text)), write()));
         }
@@ -38,7 +40,12 @@ impl TextKey for OriginUrl {
 }
 
 /// What is demanded of proofs, where the resource says where clients find it.
-pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findings: &mut Findings) -> Option<DpopRule> {
+pub(in crate::config) fn compile(
+    table: &ResourceTable,
+    profile: Profile,
+    takes_tokens: bool,
+    findings: &mut Findings,
+) -> Option<DpopRule> {
     let at = table.at.key("dpop");
     let Some(OriginUrl(origin)) = &table.origin else {
         if table.wrote("dpop") && !findings.touch(&table.at.key("origin")) {
@@ -50,6 +57,9 @@ pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findin
         }
         return None;
     };
+    if table.wrote("dpop") && !takes_tokens && !findings.touch(&table.at.key("routes")) {
+        findings.add(&at, "means nothing, because no route takes tokens", "Remove it.");
+    }
     let written = table.dpop.algorithms.as_deref();
     let at = at.key("algorithms");
     if written.is_some_and(<[_]>::is_empty) && !findings.touch(&at) {
@@ -73,6 +83,27 @@ pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findin
         leeway: table.dpop.leeway.0,
         forward: table.dpop.forward,
     })
+}
+
+/// Whether resources are found under the hosts that proofs name.
+pub(in crate::config) fn check(config: &ConfigTable, hosts: &Hosts, findings: &mut Findings) {
+    for At { value: table, .. } in config.resources.iter().flatten() {
+        let Some(OriginUrl(origin)) = &table.origin else { continue };
+        let found = hosts.find(origin.authority());
+        if found.is_none_or(|found| *found.origin.path != *table.at.as_str()) && !findings.touch(&table.at.key("hosts"))
+        {
+            findings.doubt(
+                DoubtSetting::OriginHost,
+                &table.at,
+                &table.at.key("origin"),
+                format!(
+                    "the host {} is none of those of this resource, and a proof for another is refused",
+                    quoted(origin.authority().as_str())
+                ),
+                "Write the URL as clients of this resource name it.",
+            );
+        }
+    }
 }
 
 /// How tokens of a route are bound.
