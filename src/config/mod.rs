@@ -124,6 +124,7 @@ fn policy(config: &ConfigTable, findings: &mut Findings) -> Policy {
     reading::doubts::check(config, findings);
     let hosts = Hosts::of(&resources);
     resource::metadata::check(config, &hosts, findings);
+    resource::dpop::check(config, &hosts, findings);
     let limits = limits.into_used(findings);
     let api_keys = api_keys.into_used(findings);
     if findings.is_empty() {

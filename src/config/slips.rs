@@ -30,20 +30,27 @@ pub(super) fn check(config: &ConfigTable, findings: &mut Findings) {
     }
 }
 
-/// Keys from a host that is nearly the issuer's, and keys that share a `kid`.
+/// Servers whose host is nearly the issuer's, and keys that share a `kid`.
 fn key_sources(issuer: &IssuerTable, findings: &mut Findings) {
-    if let (Some(own), Some(jwks)) = (&issuer.issuer, &issuer.jwks)
-        && let Some(uri) = &jwks.uri
-        && is_slip(uri.authority.as_str(), own.0.authority.as_str(), 2)
-    {
-        let (theirs, own) = (quoted(uri.authority.as_str()), quoted(own.0.authority.as_str()));
-        findings.doubt(
-            DoubtSetting::KeyHost,
-            &issuer.at,
-            &jwks.at.key("uri"),
-            format!("the host {theirs} is nearly that of the issuer, {own}"),
-            "Correct the one that is mistyped.",
-        );
+    let lists = issuer.revocation.as_ref().and_then(|revocation| revocation.status_lists.as_ref());
+    let uris = [
+        issuer.jwks.as_ref().map(|table| (&table.at, &table.uri)),
+        issuer.introspection.as_ref().map(|table| (&table.at, &table.uri)),
+        issuer.revocation.as_ref().map(|table| (&table.at, &table.uri)),
+        lists.map(|table| (&table.at, &table.uri)),
+    ];
+    for (at, uri) in uris.into_iter().flatten() {
+        let (Some(own), Some(uri)) = (&issuer.issuer, uri) else { continue };
+        let (theirs, own) = (uri.authority.as_str(), own.0.authority.as_str());
+        if is_slip(theirs, own, 2) {
+            findings.doubt(
+                DoubtSetting::KeyHost,
+                &issuer.at,
+                &at.key("uri"),
+                format!("the host {} is nearly that of the issuer, {}", quoted(theirs), quoted(own)),
+                "Correct the one that is mistyped.",
+            );
+        }
     }
     for (at, kid) in issuer.keys.iter().flat_map(|keys| &keys.shared) {
         findings.doubt(

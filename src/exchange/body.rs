@@ -1,7 +1,8 @@
 //! The body of a request: what its head tells of it, and what becomes of the request if more comes. In: the rule of the route, the head,
 //! whether a body follows. Out: nothing, or the refusal. Not here: counting what comes (`filter::stream`).
 
-use crate::exchange::AuditFacts;
+use crate::exchange::limits::count_refusal;
+use crate::exchange::{AuditFacts, Surroundings};
 use crate::http::Head;
 use crate::policy::{BodyRule, Mode, Policy};
 use crate::reason::Reason;
@@ -25,9 +26,11 @@ pub(super) fn admitted(rule: &BodyRule, head: &Head, follows: bool) -> Result<()
     }
 }
 
-/// What becomes of a request that went on, of which these facts are known, when more of its body comes than its route takes.
-pub fn body_too_large(facts: &AuditFacts, policy: &Policy) -> Verdict {
-    let refusal = facts.explain(Reason::BodyTooLarge.into());
+/// What becomes of a request that went on, of which these facts are known, when more of its body comes than its route takes. It counts as any
+/// other refusal does; headers are not there any more to count by.
+pub fn body_too_large(facts: &mut AuditFacts, policy: &Policy, around: &mut Surroundings<'_>) -> Verdict {
+    let refusal = count_refusal(Reason::BodyTooLarge.into(), None, false, facts, around);
+    let refusal = facts.explain(refusal);
     match policy.mode_of(facts.resource.as_deref()) {
         Mode::Enforce => Verdict::Refuse(refusal),
         // What the upstream is told was told before.

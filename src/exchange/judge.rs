@@ -71,17 +71,23 @@ impl Exchange {
         };
         let raw = presented(&request.head, self.policy.max_token_bytes, request.resource.dpop.is_some())?;
         self.facts.scheme = Some(raw.scheme());
+        let was_told = told.is_some();
         let token = match told {
             Some(told) => introspect::hear(told, raw, &self.policy, &mut self.facts.claimed, around)?,
             None => match around.worker.verified(raw, &request.resource, around.now) {
-                Some(token) => token,
+                Some(token) if rule.asked_within.is_none_or(|most| token.was_asked_within(most, around.now)) => token,
                 // Only here: a source that is locked out may still use a token known to be good.
-                None => self.look_into(raw, request, identity, around)?,
+                Some(_) | None => self.look_into(raw, request, identity, around)?,
             },
         };
         self.facts.token = Some(token.clone());
         token.acceptable(&request.resource, around.now)?;
-        not_revoked(&token, request, self.may_wait, around)?;
+        not_revoked(&token, request, self.may_wait, around).map_err(|stop| match stop {
+            Stop::WaitFor(Awaited::List(list, timeout, _)) if was_told => {
+                Stop::WaitFor(Awaited::List(list, timeout, Some(token.clone())))
+            }
+            stop => stop,
+        })?;
         let peer = request.holder.as_ref().and_then(Holder::peer);
         let bound = match bind(token, raw.scheme(), peer.as_ref(), rule.binding, &request.resource)? {
             Binding::Holds(bound) => bound,
@@ -155,7 +161,7 @@ fn not_revoked(
         Standing::Good => Ok(()),
         Standing::Revoked => Err(Reason::TokenRevoked.into()),
         Standing::Malformed => Err(Reason::StatusUnusable.into()),
-        Standing::Pending(list, timeout) => Err(Stop::WaitFor(Awaited::List(list, timeout))),
+        Standing::Pending(list, timeout) => Err(Stop::WaitFor(Awaited::List(list, timeout, None))),
         Standing::Unknown => Err(Refusal::unavailable(Reason::RevocationStale, RETRY).into()),
     }
 }

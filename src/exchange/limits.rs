@@ -8,8 +8,9 @@ use std::rc::Rc;
 use crate::exchange::caller::Caller;
 use crate::exchange::fleet::FleetGrants;
 use crate::exchange::settling::{count_afterwards, note_strain};
-use crate::exchange::{RoutedRequest, Surroundings};
+use crate::exchange::{AuditFacts, RoutedRequest, Surroundings};
 use crate::host::Connection;
+use crate::http::Head;
 use crate::limit::{Demand, OverLimit, Pending, Permits, look, spend, take, venture};
 use crate::policy::{Allowance, Charge, Charges, Condition, Event, Limit};
 use crate::verdict::Refusal;
@@ -96,21 +97,30 @@ impl<'c> Caller<'c> {
     pub(super) fn look_at_source(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let limiting =
             self.of_sources().filter(|charge| charge.limit.counts.failures() && !charge.limit.spares_known_tokens());
-        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
+        self.allow(limiting, Refusal::of_source, around)
     }
 
     /// Whether the source may get one more refusal with this status; of a known token, failed authentication is spared.
-    pub(super) fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
+    fn may_be_refused(&self, status: u16, known: bool, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let counting = |charge: &&Charge| charge.limit.counts.response(status);
         let asked = |charge: &&Charge| !spares(charge, known);
-        let limiting = self.of_sources().filter(counting).filter(asked);
-        self.look(limiting, around).map_err(|over| Refusal::of_source(self.with_known(over, around)))
+        self.allow(self.of_sources().filter(counting).filter(asked), Refusal::of_source, around)
     }
 
     /// Whether the source may have something new verified: it may not once it has failed, or made us work, too often.
     pub(super) fn look_at_stranger(&self, around: &Surroundings<'_>) -> Result<(), Refusal> {
         let sparing = self.of_sources().filter(|charge| charge.limit.spares_known_tokens());
-        self.look(sparing, around).map_err(|over| Refusal::locked_out(self.with_known(over, around)))
+        self.allow(sparing, Refusal::locked_out, around)
+    }
+
+    /// Whether these limits of the source let it go on; else the refusal that says the longest wait.
+    fn allow(
+        &self,
+        charges: impl Iterator<Item = &'c Charge>,
+        refusal: fn(OverLimit) -> Refusal,
+        around: &Surroundings<'_>,
+    ) -> Result<(), Refusal> {
+        self.look(charges, around).map_err(|over| refusal(self.with_known(over, around)))
     }
 
     /// With what all limits say that can be known before the caller is: so that its source is told the longest wait.
@@ -233,6 +243,30 @@ impl<'c> Caller<'c> {
         let other = limit.overrides.iter().find(|other| fits(&other.conditions));
         other.map_or(limit.allowance, |other| other.allowance)
     }
+}
+
+/// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
+/// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
+/// source has been refused so too often. `head`: where it is still there.
+pub(super) fn count_refusal(
+    refusal: Refusal,
+    head: Option<&Head>,
+    preflight: bool,
+    facts: &mut AuditFacts,
+    around: &mut Surroundings<'_>,
+) -> Refusal {
+    let status = refusal.reason.row().status;
+    let Some(route) = facts.route.clone().filter(|_| status != 429) else { return refusal };
+    let (peer, wall) = (facts.identity.as_ref(), around.now.wall);
+    let source = Caller { head, route: Some(&route), preflight, token: None, key: None, peer, wall };
+    let known = facts.token.is_some() || facts.api_key.is_some();
+    if let Err(spent) = source.may_be_refused(status, known, around) {
+        return spent;
+    }
+    source.refused(route.limits.of_sources(), status, around);
+    let sender = Caller { token: facts.token.as_ref(), key: facts.api_key.as_ref(), ..source };
+    facts.events = sender.refused(&route.limits.watching, status, around);
+    refusal
 }
 
 /// Whether a caller passes it when it is spent: one whose token or key was found good before does when its source has failed too often.

@@ -40,8 +40,8 @@ pub use interaction::InteractionId;
 pub use outcome::Outcome;
 pub use settling::{ended, responded};
 
-use caller::Caller;
 use fleet::FleetGrants;
+use limits::count_refusal;
 use routed_request::RoutedRequest;
 use unrouted::Unrouted;
 
@@ -52,7 +52,7 @@ use crate::policy::{Issuer, Mode, Policy, Profile, Resource, TrustId};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::introspection::{asked_about, is_opaque};
-use crate::token::{Claimed, presented};
+use crate::token::{AccessToken, Claimed, presented};
 use crate::verdict::{Refusal, Upstream, Verdict};
 use crate::worker::{ExchangeId, QuestionId, Told, WaitEnd, Woken, Worker};
 
@@ -98,6 +98,8 @@ enum Stage {
     Fresh(HeaderMap),
     /// Of the issuer of its token. Nothing is proved yet.
     WaitsForKeys(RoutedRequest),
+    /// That its token names; and the token, if its issuer was asked about it.
+    WaitsForList(RoutedRequest, Option<Rc<AccessToken>>),
     /// Of the issuer that is asked about its token. Nothing is proved yet.
     WaitsForAnswer(RoutedRequest),
     /// Of services of the fleet. It may use the route, and some of them may have counted it.
@@ -118,8 +120,8 @@ enum Stop {
 enum Awaited {
     /// The keys of its issuer.
     Keys(Rc<Issuer>),
-    /// A status list of its issuer, so long.
-    List(TrustId, Duration),
+    /// A status list of its issuer, so long; and the token, if its issuer was asked about it.
+    List(TrustId, Duration, Option<Rc<AccessToken>>),
     /// What its issuer says of it.
     Answer(Rc<Issuer>, QuestionId),
 }
@@ -158,8 +160,7 @@ impl Exchange {
 
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
-        let waits =
-            matches!(self.stage, Stage::WaitsForKeys(_) | Stage::WaitsForAnswer(_) | Stage::WaitsForPermits(..));
+        let waits = !matches!(self.stage, Stage::Fresh(_) | Stage::Judged);
         let ended = match waits.then(|| around.worker.poll(self.id)) {
             Some(Woken::No) => return Step::Wait,
             Some(Woken::Yes(ended)) => ended,
@@ -177,6 +178,11 @@ impl Exchange {
                 Err(unrouted) => return Step::Done(self.refuse_unrouted(*unrouted, around)),
             },
             Stage::WaitsForKeys(request) => (request, Proved::Nothing, FleetGrants::default()),
+            Stage::WaitsForList(request, told) => {
+                // It is not asked about again.
+                let proved = told.map_or(Proved::Nothing, |token| Proved::Told(Ok(token)));
+                (request, proved, FleetGrants::default())
+            }
             Stage::WaitsForAnswer(request) => {
                 let told = told.unwrap_or(Err(Reason::IntrospectionUnavailable.into()));
                 (request, Proved::Told(told), FleetGrants::default())
@@ -195,14 +201,17 @@ impl Exchange {
             Err(Stop::WaitFor(awaited)) => match self.wait(&awaited, &request, too_late, around) {
                 Ok(()) => {
                     self.stage = match awaited {
-                        Awaited::Keys(_) | Awaited::List(..) => Stage::WaitsForKeys(request),
+                        Awaited::Keys(_) => Stage::WaitsForKeys(request),
+                        Awaited::List(_, _, told) => Stage::WaitsForList(request, told),
                         Awaited::Answer(..) => Stage::WaitsForAnswer(request),
                     };
                     return Step::Wait;
                 }
                 Err(refusal) => refusal,
             },
-            Err(Stop::Refuse(refusal)) => self.count_refusal(refusal, &request, around),
+            Err(Stop::Refuse(refusal)) => {
+                count_refusal(refusal, Some(&request.head), request.preflight, &mut self.facts, around)
+            }
         };
         self.give_back(fleet, around.worker, around.now);
         if self.facts.claimed.is_none() {
@@ -232,7 +241,9 @@ impl Exchange {
         let mut since = || *self.waits_since.get_or_insert(now.mono);
         match awaited {
             Awaited::Keys(issuer) => worker.wait_for_keys(self.id, room, issuer, since()),
-            Awaited::List(list, timeout) => worker.wait_for_list(self.id, room, list.clone(), since().plus(*timeout)),
+            Awaited::List(list, timeout, _) => {
+                worker.wait_for_list(self.id, room, list.clone(), since().plus(*timeout))
+            }
             Awaited::Answer(issuer, question) => worker.wait_for_answer(self.id, room, *question, issuer, *now),
         }
         Ok(())
@@ -242,7 +253,7 @@ impl Exchange {
     pub fn leave(&mut self, worker: &mut Worker, now: Now) {
         match std::mem::replace(&mut self.stage, Stage::Judged) {
             Stage::WaitsForPermits(_, _, fleet) => self.give_back(fleet, worker, now),
-            Stage::WaitsForKeys(_) | Stage::WaitsForAnswer(_) => {
+            Stage::WaitsForKeys(_) | Stage::WaitsForList(..) | Stage::WaitsForAnswer(_) => {
                 self.give_back(FleetGrants::default(), worker, now);
             }
             Stage::Fresh(_) | Stage::Judged => {}
@@ -268,25 +279,6 @@ impl Exchange {
             true => self.refuse(refusal, unrouted.resource.as_deref(), unrouted.fields()),
             false => Verdict::Refuse(self.facts.explain(refusal)),
         }
-    }
-
-    /// Refusals are outcomes as well, but for those by limits. They count against the source alone, and for events: whoever sends
-    /// another's token must not spend the other's budget. Out: what is answered, which is a limit's refusal once the
-    /// source has been refused so too often.
-    fn count_refusal(&mut self, refusal: Refusal, request: &RoutedRequest, around: &mut Surroundings<'_>) -> Refusal {
-        let status = refusal.reason.row().status;
-        if status == 429 {
-            return refusal;
-        }
-        let source = Caller::of(request, None, self.facts.identity.as_ref(), around.now.wall);
-        let known = self.facts.token.is_some() || self.facts.api_key.is_some();
-        if let Err(spent) = source.may_be_refused(status, known, around) {
-            return spent;
-        }
-        source.refused(request.route.limits.of_sources(), status, around);
-        let sender = Caller { token: self.facts.token.as_ref(), key: self.facts.api_key.as_ref(), ..source };
-        self.facts.events = sender.refused(&request.route.limits.watching, status, around);
-        refusal
     }
 
     /// What a token says of itself that is refused for `reason` and was not verified. Not of a source that is locked out: it has

@@ -134,9 +134,12 @@ impl Stream {
         if forwarded.takes(bytes) {
             return Action::Continue;
         }
-        let unknown = AuditFacts::default();
-        let facts = forwarded.kept.as_deref().unwrap_or(&unknown);
-        let (verdict, form) = (body_too_large(facts, &self.policy), facts.form);
+        let mut unknown = AuditFacts::default();
+        let facts = forwarded.kept.as_deref_mut().unwrap_or(&mut unknown);
+        let mut worker = engine.worker.borrow_mut();
+        let around = &mut Surroundings { worker: &mut worker, host: &Envoy, connection: &Envoy, now: now() };
+        let (verdict, form) = (body_too_large(facts, &self.policy, around), facts.form);
+        drop(worker);
         set_filter_state(&self.policy.mark.audit, &audit_record(facts, (&verdict).into()));
         engine.metrics.decided(&verdict);
         let Verdict::Refuse(refusal) = verdict else { return Action::Continue };

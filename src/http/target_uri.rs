@@ -16,6 +16,11 @@ pub struct TargetUri {
 }
 
 impl TargetUri {
+    /// Its host, and the port unless that is 443.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Reads one. Query and fragment are left out.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;

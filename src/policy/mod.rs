@@ -167,7 +167,7 @@ impl Policy {
     /// Whether callers are read in this header, of any resource or where none is known.
     pub fn reads(&self, header: ConveyedIn) -> bool {
         let mut sources = self.resources.iter().map(|resource| &resource.peer).chain([&self.peer]);
-        sources.any(|source| matches!(&**source, PeerSource::Hop(hops) if hops.header == header))
+        sources.any(|source| source.reads(header))
     }
 
     /// API keys whose digests the environment of the VM should have and has not: nobody can present them. For operators.

@@ -16,6 +16,11 @@ pub enum PeerSource {
 }
 
 impl PeerSource {
+    /// Whether it is this header that callers are read in.
+    pub fn reads(&self, header: ConveyedIn) -> bool {
+        matches!(self, Self::Hop(hops) if hops.header == header)
+    }
+
     /// The name operators see.
     pub const fn slug(&self) -> &'static str {
         match self {

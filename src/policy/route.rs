@@ -1,6 +1,7 @@
 //! A route: the request it matches and what it demands.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::policy::{
     ApiKey, ApiKeys, BodyRule, Charge, Charges, ClaimRule, ObjectRule, Origin, Pattern, PeerRule, SourceIp, StepUp,
@@ -140,6 +141,7 @@ impl Access {
                     && ObjectRule::demand_all_of(&mine.objects, &theirs.objects)
                     && SourceIp::demands_all_of(mine.source_ip.as_ref(), theirs.source_ip.as_ref())
                     && StepUp::demands_all_of(mine.step_up.as_ref(), theirs.step_up.as_ref())
+                    && theirs.asked_within.is_none_or(|most| mine.asked_within.is_some_and(|within| within <= most))
             }
             (Access::Key(mine), Access::Key(theirs)) => {
                 Rc::ptr_eq(&mine.keys, &theirs.keys)
@@ -174,6 +176,8 @@ pub struct TokenRule {
     pub source_ip: Option<SourceIp>,
     /// How its user must have signed in; `None`: in any way.
     pub step_up: Option<StepUp>,
+    /// How long its issuer's answer about it counts, where that is shorter than the issuer's own time.
+    pub asked_within: Option<Duration>,
 }
 
 /// What an API key must allow.

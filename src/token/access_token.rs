@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::host::Host;
 use sha2::{Digest, Sha256};
@@ -135,6 +136,14 @@ impl AccessToken {
     /// What a proof says that goes with this token, whose text is `raw` (`ath`, RFC 9449 §4.2).
     pub fn ath(&self, raw: RawToken<'_>) -> &str {
         self.ath.get_or_init(|| base64url::encode(&Sha256::digest(raw.as_bytes())).into())
+    }
+
+    /// Whether its issuer was asked about it so short a time ago, if it was asked at all.
+    pub fn was_asked_within(&self, most: Duration, now: Now) -> bool {
+        match &self.evidence {
+            Evidence::Introspected { asked } => now.mono.since(*asked) < most,
+            Evidence::Signature { .. } => true,
+        }
     }
 
     /// What of it revocations may name.

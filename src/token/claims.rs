@@ -121,6 +121,8 @@ impl Claims {
             token_id: first(&payload, &form.token_id, form.may_lack(OptionalClaim::Jti))?.map(Into::into),
             audiences: match payload.get("aud") {
                 None if form.insecure_no_audience => Vec::new(),
+                // As some servers write it.
+                Some(Value::Array(nobody)) if nobody.is_empty() && form.insecure_no_audience => Vec::new(),
                 audiences => self::audiences(audiences)?,
             },
             scopes: scopes(&payload, &form.scope)?,
@@ -352,6 +354,19 @@ pub(super) mod tests {
             assert!(matches!(with("aud", value), Err(Reason::ClaimsMalformed)), "{value}");
         }
         assert_eq!(with("aud", "[\"a\",\"b\"]").unwrap().audiences.len(), 2);
+    }
+
+    #[test]
+    fn an_audience_that_is_nobody_is_none_where_none_is_taken() {
+        let audiences = |value: &str, insecure_no_audience: bool| {
+            let form = TokenForm { insecure_no_audience, ..TokenForm::default() };
+            with_form("aud", value, form).map(|claims| claims.audiences.len())
+        };
+        assert_eq!((audiences("", true), audiences("[]", true), audiences("[\"a\"]", true)), (Ok(0), Ok(0), Ok(1)));
+        for value in ["", "[]", "null", "{}"] {
+            assert_eq!(audiences(value, false), Err(Reason::ClaimsMalformed), "{value}");
+        }
+        assert_eq!(audiences("[1]", true), Err(Reason::ClaimsMalformed));
     }
 
     #[test]

@@ -151,6 +151,9 @@ fn claims(mut answer: Object, issuer: &Issuer) -> Result<Claims, Rejected> {
     if !is_of_type(&answer) {
         return Err(other("token_type", "another"));
     }
+    if !is_of_use(&answer) {
+        return Err(other("token_use", "another"));
+    }
     Ok(Claims::parse(answer, issuer)?)
 }
 
@@ -160,6 +163,13 @@ fn is_of_type(answer: &Object) -> bool {
     let has_key = answer.get("cnf").and_then(Value::as_object).is_some_and(|cnf| cnf.get("jkt").is_some());
     let wanted = if has_key { "dpop" } else { "bearer" };
     kind.as_text().is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether `token_use`, if the answer has one, is that of an access token: some servers (Ory Hydra) answer for refresh tokens as they do for
+/// access tokens, and say here which it is.
+fn is_of_use(answer: &Object) -> bool {
+    let Some(used) = answer.get("token_use") else { return true };
+    used.as_text().is_some_and(|used| matches!(used, "access_token" | "access"))
 }
 
 #[cfg(test)]
@@ -243,10 +253,32 @@ mod tests {
             assert_eq!(with("token_type", kind).unwrap_err().reason, Reason::TypUnacceptable, "{kind}");
         }
         assert!(with("token_type", "\"bearer\"").is_ok() && with("token_type", "").is_ok());
+        for used in ["\"refresh_token\"", "\"id\"", "7", "null", "\"\""] {
+            let rejected = with("token_use", used).unwrap_err();
+            assert_eq!(rejected.because, Some(("token_use".into(), "another")), "{used}");
+        }
+        assert!(with("token_use", "\"access_token\"").is_ok() && with("token_use", "\"access\"").is_ok());
         let required = RequiredClaim { name: "token_type".into(), says: Says::OneOf(vec!["Bearer".into()]) };
         let form = TokenForm { required: vec![required], optional: vec![OptionalClaim::Jti], ..TokenForm::default() };
         let without = format!(r#"{{"active":true,{}}}"#, GOOD.replace(r#","token_type":"Bearer""#, ""));
         assert_eq!(judged(&without, form).unwrap().unwrap_err().reason, Reason::TypUnacceptable);
+    }
+
+    #[test]
+    fn what_real_servers_add_or_leave_out_is_no_fault() {
+        for answer in [
+            // Keycloak.
+            r#"{"exp":2000000000,"iat":1999999000,"jti":"onrtac:1","iss":"https://as.example.com","aud":["a","account"],"sub":"s","typ":"Bearer","azp":"c","sid":"x","acr":"1","allowed-origins":["/*"],"realm_access":{"roles":["x"]},"scope":"x","client_id":"c","username":"u","token_type":"Bearer","active":true}"#,
+            // Ory Hydra: no jti, and a list for each audience.
+            r#"{"active":true,"scope":"x","client_id":"c","sub":"s","exp":2000000000,"iat":1999999000,"nbf":1999999000,"aud":["a"],"iss":"https://as.example.com","token_type":"Bearer","token_use":"access_token","ext":{}}"#,
+            // No scope was asked for; numbers with a fraction.
+            r#"{"active":true,"scope":"","client_id":"c","sub":"s","exp":2.0e9,"iat":1999999000.0,"aud":"a","username":null}"#,
+            "\n {\"active\" : true, \"client_id\":\"c\",\"sub\":\"s\",\"exp\":2000000000,\"iat\":1999999000,\"aud\":\"a\"}\r\n",
+        ] {
+            let form = TokenForm { optional: vec![OptionalClaim::Jti], ..TokenForm::default() };
+            let token = judged(answer, form).unwrap().unwrap();
+            assert_eq!((&*token.claims().client_id, &*token.claims().audiences[0]), ("c", "a"), "{answer}");
+        }
     }
 
     #[test]

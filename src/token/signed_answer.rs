@@ -31,7 +31,8 @@ impl<'b> SignedAnswer<'b> {
         let jws = Compact::parse(body.trim_ascii()).map_err(|fault| AnswerFault::Jws(fault.told()))?;
         let typ = jws.header.typ.as_deref().unwrap_or_default();
         let typ = typ.strip_prefix("application/").unwrap_or(typ);
-        if SIGNED_ANSWER.strip_prefix("application/") != Some(typ) {
+        // Media types ignore ASCII case (RFC 7515 §4.1.9).
+        if !SIGNED_ANSWER.strip_prefix("application/").is_some_and(|wanted| wanted.eq_ignore_ascii_case(typ)) {
             return Err(AnswerFault::Jws("its typ is not token-introspection+jwt"));
         }
         if !issuer.algorithms.contains(&jws.header.algorithm) {

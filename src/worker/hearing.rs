@@ -77,8 +77,11 @@ impl Worker {
         if let Some(warning) = ended.warning {
             log::warn!("{warning}");
         }
-        if let Ok(token) = &ended.told {
-            self.keep(&ended.token, token);
+        match &ended.told {
+            Ok(token) => self.keep(&ended.token, token),
+            // It was asked about again before the last answer was over.
+            Err(_) if !failed => self.tokens.forget(&ended.token, |known| known.issuer().trust == ended.issuer.trust),
+            Err(_) => {}
         }
         self.waits.introspected(id, &ended.told);
     }

@@ -23,16 +23,19 @@ use crate::worker::fetch::Fetch;
 use crate::worker::fetch_fault::{FetchFault, Sought};
 use crate::worker::question;
 
-/// More questions are never under way at once in one worker.
-const MOST: usize = 1000;
-/// Nor may the tokens that they are about take more memory.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// More questions are never under way at once in one worker. Those of one issuer may be as many as are free: half of all, so that a
+/// server that is slow leaves places for others.
+const MOST: usize = 2000;
+/// The same of the bytes of the tokens that they are about.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// So many answers of no are remembered, at most.
 const REJECTIONS: usize = 1024;
 /// A question whose end was not reported so long after its time-out never ends.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// A fault of the same kind is told again after so long.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
+/// Nor is one of another kind told sooner than this after one.
+const TOLD_NEXT: Duration = Duration::from_secs(1);
 
 /// A question, by our number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ struct Server {
 /// A question that ended.
 pub(super) struct Ended {
     pub(super) token: Box<[u8]>,
+    /// Who was asked.
+    pub(super) issuer: Rc<Issuer>,
     pub(super) told: Told,
     /// What to tell the operator.
     pub(super) warning: Option<String>,
@@ -136,7 +141,7 @@ impl Introspections {
         now: Now,
     ) -> Result<(QuestionId, Fetch), Reason> {
         let bytes = self.bytes.saturating_add(token.len());
-        if self.under_way.len() >= MOST || bytes > MOST_BYTES {
+        if !self.has_room(&issuer.trust, token.len()) {
             return Err(Reason::Overloaded);
         }
         let fetch = question::fetch(token, introspection, host).ok_or(Reason::IntrospectionUnavailable)?;
@@ -156,6 +161,13 @@ impl Introspections {
         });
         self.bytes = bytes;
         Ok((id, fetch))
+    }
+
+    /// Whether one more question of an issuer, about a token of so many bytes, leaves as much free as it has.
+    fn has_room(&self, trust: &TrustId, bytes: usize) -> bool {
+        let own = || self.under_way.iter().filter(|question| question.issuer.trust == *trust);
+        let own_bytes = own().map(|question| question.token.len()).fold(bytes, usize::saturating_add);
+        own().count() < MOST.saturating_sub(self.under_way.len()) && own_bytes <= MOST_BYTES.saturating_sub(self.bytes)
     }
 
     /// Whether the question will never end.
@@ -211,17 +223,20 @@ impl Introspections {
                     let until = asked.mono.plus(introspection.negative_ttl);
                     self.reject(Rejection { digest, rejected: rejected.clone(), until });
                 }
-                Some(Ended { token, told: told.map(Rc::new), warning: None, opened: false })
+                Some(Ended { token, issuer, told: told.map(Rc::new), warning: None, opened: false })
             }
             Err(fault) => {
                 let (opened, news) = self.change(&issuer.trust, |server| {
-                    // What a token can bring about is no reason to ask nobody about others.
-                    let opened = is_of_server(&fault) && server.breaker.failed(now);
-                    (opened, server.is_news(&fault, now))
+                    // What a token can bring about is no reason to ask nobody about others, and shows that the server is there.
+                    let is_of_server = is_of_server(&fault);
+                    if !is_of_server && server.breaker.is_open() {
+                        server.breaker.succeeded();
+                    }
+                    (is_of_server && server.breaker.failed(now), server.is_news(&fault, now))
                 });
                 let warning = news.then(|| warning(&issuer, &fault));
                 let told = Err(Reason::IntrospectionUnavailable.into());
-                Some(Ended { token, told, warning, opened })
+                Some(Ended { token, issuer, told, warning, opened })
             }
         }
     }
@@ -263,7 +278,8 @@ impl Server {
     /// Whether the operator is told of a fault. Requests bring it about: the same kind is not told each time.
     fn is_news(&mut self, fault: &FetchFault, now: MonoNanos) -> bool {
         let kind = discriminant(fault);
-        let news = self.told.is_none_or(|(told, when)| told != kind || now.since(when) >= TOLD_AGAIN);
+        let news =
+            self.told.is_none_or(|(told, when)| now.since(when) >= if told == kind { TOLD_AGAIN } else { TOLD_NEXT });
         if news {
             self.told = Some((kind, now));
         }

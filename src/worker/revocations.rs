@@ -147,6 +147,8 @@ impl RevocationDocuments {
             Some(Err(fault)) => Some(Err(fault)),
         };
         let Some(read) = read else {
+            // The same content may come under a new name; 304 may leave the name out.
+            document.etag = etag.or(document.etag.take());
             document.document.unchanged(None, host, now);
             return Some(Outcome::Loaded);
         };

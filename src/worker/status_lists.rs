@@ -1,7 +1,7 @@
 //! The status lists that tokens name. In: the list and the place of a token, ends of fetches, time. Out: the state there, the fetches to send. Not
 //! here: what a list is (`revocation`), where one may be (`policy`), what a state means for a token (`standing`).
 //!
-//! Only verified tokens name lists, and only below what their issuer's configuration says. There are so many as `max_lists`; one more takes
+//! Only verified tokens name lists, and only below what their issuer's configuration says. There are so many of each issuer as `max_lists`; one more takes
 //! the place of that which was asked for longest ago. A list that nobody asks for is not fetched again.
 
 use std::rc::Rc;
@@ -85,7 +85,7 @@ impl StatusLists {
         let list = match self.0.iter_mut().position(|list| ours(list)) {
             Some(known) => self.0.get_mut(known),
             None => {
-                self.make_room(rule.max_lists);
+                self.make_room(&issuer.trust, rule.max_lists);
                 let id = TrustId::of(&format!("status list {} {} {at}", issuer.trust, at.cluster));
                 let document = Document::new(NewsOf::status_list(&id), schedule(rule), seed);
                 let uri = reference.uri.into();
@@ -114,16 +114,20 @@ impl StatusLists {
             None => match list.document.last().and_then(|last| last.state(reference.index)) {
                 Some(state) if state != 0 => Looked::State(state),
                 _ if list.document.is_under_way() || list.document.last().is_none() => Looked::Pending(list.id.clone()),
+                // It has ended by itself.
+                _ if list.document.content(now.mono).is_some() => Looked::Pending(list.id.clone()),
                 _ => Looked::Unknown,
             },
         }
     }
 
-    /// Takes away those that were asked for longest ago, so that one more is `most`. An answer for one of them is nobody's.
-    fn make_room(&mut self, most: usize) {
-        while self.0.len() >= most.max(1) {
-            let oldest = self.0.iter().enumerate().min_by_key(|(_, list)| list.asked).map(|(at, _)| at);
-            let Some(oldest) = oldest else { return };
+    /// Takes away those of an issuer that were asked for longest ago, so that one more is `most`. An answer for one of them is nobody's.
+    fn make_room(&mut self, trust: &TrustId, most: usize) {
+        loop {
+            let own = || self.0.iter().enumerate().filter(|(_, list)| list.issuer.trust == *trust);
+            let Some((oldest, _)) = own().min_by_key(|(_, list)| list.asked).filter(|_| own().count() >= most) else {
+                return;
+            };
             self.0.swap_remove(oldest);
         }
     }

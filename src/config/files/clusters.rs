@@ -1,15 +1,21 @@
-//! Clusters of Envoy that tokens are sent to, and whether each knows whom it sends them to. In: a configuration of Envoy, a policy. Out:
-//! findings for clusters that check no certificate or no name, and warnings for those that are not in the file.
+//! Clusters of Envoy that tokens are sent to or that keys and revocations come from, and whether each knows whom it talks to. In: a
+//! configuration of Envoy, a policy. Out: findings for clusters that would send tokens to anybody, and warnings for those that would believe
+//! anybody, or are not in the file.
 //! Not here: what is asked there (`introspection`).
 
 use crate::config::files::documents::at;
 use crate::config::reading::finding::{Findings, Place, quoted};
 use crate::json::Value;
-use crate::policy::{Issuer, Policy};
+use crate::policy::{Issuer, JwksAt, KeySource, Policy};
 
-/// The clusters of a file, each with what is missing, if anything is.
+/// The clusters of a file.
 #[derive(Clone, Debug, Default)]
-pub(in crate::config) struct Clusters(Vec<(String, Option<&'static str>)>);
+pub(in crate::config) struct Clusters {
+    /// Each with what is missing, if anything is.
+    named: Vec<(String, Option<&'static str>)>,
+    /// Whether more come from a server.
+    more_come: bool,
+}
 
 const REMEDY: &str = "Give it a transport_socket with an UpstreamTlsContext whose validation_context has trusted_ca and match_typed_subject_alt_names.";
 
@@ -25,9 +31,10 @@ impl Clusters {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.look_into(item)),
             Value::Object(object) => {
+                self.more_come |= object.get("cds_config").is_some();
                 let clusters = object.get("clusters").and_then(Value::as_array).unwrap_or_default();
                 let named = clusters.iter().filter_map(|cluster| Some((at(cluster, &["name"])?.as_text()?, cluster)));
-                self.0.extend(named.map(|(name, cluster)| (name.to_owned(), missing(cluster))));
+                self.named.extend(named.map(|(name, cluster)| (name.to_owned(), missing(cluster))));
                 object.members().for_each(|(_, member)| self.look_into(member));
             }
             Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
@@ -38,8 +45,7 @@ impl Clusters {
     pub(in crate::config) fn unpinned(&self, policy: &Policy) -> Findings {
         let mut findings = Findings::default();
         for (issuer, cluster) in sent_to(policy) {
-            let known = self.0.iter().find(|(name, _)| *name == cluster);
-            if let Some(missing) = known.and_then(|(_, missing)| *missing) {
+            if let Some(missing) = self.lacks(cluster) {
                 let at = Place::of(&issuer.origin).key("introspection").key("cluster");
                 findings.add(&at, format!("{} {missing}, and tokens are sent to it", quoted(cluster)), REMEDY);
             }
@@ -47,18 +53,73 @@ impl Clusters {
         findings
     }
 
-    /// The clusters that `policy` sends tokens to and that stand somewhere else.
-    pub(in crate::config) fn unseen(&self, policy: &Policy) -> Vec<String> {
-        let unseen = sent_to(policy).filter(|(_, cluster)| self.0.iter().all(|(name, _)| name != cluster));
-        let told = unseen.map(|(issuer, cluster)| {
+    /// The clusters that `policy` sends tokens to and that stand somewhere else; those that it believes and that would believe anybody; and
+    /// those that are nowhere.
+    pub(in crate::config) fn doubtful(&self, policy: &Policy) -> Vec<String> {
+        let unseen = sent_to(policy).filter(|(_, cluster)| !self.have(cluster));
+        let unseen = unseen.map(|(issuer, cluster)| {
             let (place, cluster) = (&issuer.origin.path, quoted(cluster));
             format!(
                 "{place}.introspection.cluster: {cluster} is not in this file. Tokens are sent to it: see that it checks the server's \
                  certificate and name (trusted_ca, match_typed_subject_alt_names)"
             )
         });
-        told.collect()
+        let all_are_here = !self.named.is_empty() && !self.more_come;
+        let other = believed(policy).into_iter().filter_map(|Believed { place, cluster, what }| match what {
+            Some(what) if self.have(&cluster) => {
+                let (missing, cluster) = (self.lacks(&cluster)?, quoted(&cluster));
+                Some(format!("{place}: {cluster} {missing}, and {what} come from it. {REMEDY}"))
+            }
+            _ if self.have(&cluster) || !all_are_here => None,
+            _ => Some(format!("{place}: {} is not in this file. Define it, or correct the name", quoted(&cluster))),
+        });
+        unseen.chain(other).collect()
     }
+
+    fn have(&self, cluster: &str) -> bool {
+        self.named.iter().any(|(name, _)| name == cluster)
+    }
+
+    fn lacks(&self, cluster: &str) -> Option<&'static str> {
+        self.named.iter().find(|(name, _)| name == cluster)?.1
+    }
+}
+
+/// A cluster that something comes from which is believed.
+struct Believed {
+    place: String,
+    cluster: Box<str>,
+    /// What comes from it; nothing where a signature says whose it is.
+    what: Option<&'static str>,
+}
+
+fn believed(policy: &Policy) -> Vec<Believed> {
+    let mut found = Vec::new();
+    let mut add = |place: &str, key: &str, cluster: &str, what| {
+        found.push(Believed { place: format!("{place}.{key}"), cluster: cluster.into(), what });
+    };
+    for issuer in &policy.issuers {
+        let place = &issuer.origin.path;
+        if let KeySource::Remote(source) = &issuer.keys {
+            match &source.at {
+                JwksAt::Configured(endpoint) => add(place, "jwks.cluster", &endpoint.cluster, Some("keys")),
+                JwksAt::Discovered(discovery) => {
+                    add(place, "jwks.cluster", &discovery.metadata.cluster, Some("keys"));
+                    for (host, cluster) in discovery.hosts.iter().skip(1) {
+                        let key = Place::root().key("jwks").key("hosts").key(host);
+                        add(place, key.as_str(), cluster, Some("keys"));
+                    }
+                }
+            }
+        }
+        if let Some(lists) = &issuer.status_lists {
+            add(place, "revocation.status_lists.cluster", &lists.below.cluster, None);
+        }
+    }
+    for (place, source) in policy.revocation_sources() {
+        add(place, "revocation.cluster", &source.at.cluster, Some("revocations"));
+    }
+    found
 }
 
 /// The clusters that tokens are sent to.
@@ -106,6 +167,7 @@ fn missing(cluster: &Value) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::REMEDY;
     use crate::config::files::documents::documents;
 
     const DOCUMENT: &str = r#"{
@@ -115,9 +177,13 @@ mod tests {
 
     /// What is said of a file with this cluster, in findings and in warnings.
     fn said(cluster: &str) -> (String, Vec<String>) {
+        said_of(DOCUMENT, cluster)
+    }
+
+    fn said_of(document: &str, cluster: &str) -> (String, Vec<String>) {
         let filter = format!(
             r#"{{ "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", "config": {{ "name": "boundgate",
-                 "configuration": {{ "@type": "type.googleapis.com/google.protobuf.Struct", "value": {DOCUMENT} }} }} }}"#
+                 "configuration": {{ "@type": "type.googleapis.com/google.protobuf.Struct", "value": {document} }} }} }}"#
         );
         let file =
             format!(r#"{{ "static_resources": {{ "listeners": [{{ "x": {filter} }}], "clusters": [{cluster}] }} }}"#);
@@ -154,6 +220,44 @@ mod tests {
                 "{cluster}: {findings}"
             );
         }
+    }
+
+    #[test]
+    fn a_cluster_that_keys_or_revocations_come_from_and_that_believes_anybody_is_a_warning() {
+        let document = r#"{
+            "issuers": { "main": {
+                "issuer": "https://as.example.com", "jwks": { "cluster": "as", "uri": "https://as.example.com/jwks" }, "algorithms": ["ES256"],
+                "revocation": {
+                    "cluster": "revoked", "uri": "https://as.example.com/r",
+                    "status_lists": { "cluster": "lists", "uri": "https://as.example.com/lists/" }
+                }
+            } },
+            "resources": [{ "hosts": ["a"], "audiences": ["a"], "issuers": ["main"], "routes": [{ "path": "/" }] }]
+        }"#;
+        let good = |name: &str| {
+            let context = r#"{ "validation_context": { "trusted_ca": {}, "match_typed_subject_alt_names": [] } }"#;
+            tls(context).replace("\"as\"", &format!("\"{name}\""))
+        };
+        let said = |clusters: &[String]| said_of(document, &clusters.join(",")).1;
+        assert_eq!(said(&[good("as"), good("revoked"), good("lists")]), Vec::<String>::new());
+        // A list is signed.
+        let plain = |name: &str| format!(r#"{{ "name": "{name}" }}"#);
+        assert_eq!(
+            said(&[plain("as"), plain("revoked"), plain("lists")]),
+            [
+                format!("issuers.main.jwks.cluster: \"as\" has no TLS, and keys come from it. {REMEDY}"),
+                format!(
+                    "issuers.main.revocation.cluster: \"revoked\" has no TLS, and revocations come from it. {REMEDY}"
+                ),
+            ]
+        );
+        let missing = said(&[good("other")]);
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert_eq!(
+            missing[1],
+            "issuers.main.revocation.status_lists.cluster: \"lists\" is not in this file. Define it, or correct the name"
+        );
+        assert_eq!(said(&[]), Vec::<String>::new(), "they are somewhere else");
     }
 
     #[test]

@@ -142,7 +142,7 @@ impl Document {
     /// What is no mistake and yet not as it should be, around it.
     pub fn warnings(&self, policy: &Policy) -> Vec<String> {
         let too_small = self.buffers.iter().filter_map(|buffer| buffer.too_small_for(policy));
-        too_small.chain(self.clusters.unseen(policy)).collect()
+        too_small.chain(self.clusters.doubtful(policy)).collect()
     }
 }
 

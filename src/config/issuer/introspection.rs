@@ -3,9 +3,14 @@
 //! Not here: which of a resource's issuers is asked (`resources`).
 
 use crate::config::issuer::keys::{AskingClientTable, IntrospectionTable};
+use crate::config::keys::EnvironmentTable;
 use crate::config::reading::finding::{Findings, Place, quoted};
-use crate::config::reading::table::{Mistake, TextKey, Written, config_settings, described, unknown_word};
-use crate::policy::{AskedTokens, AskingClient, ClientAuth, ClientSecret, Endpoint, Introspection, Policy};
+use crate::config::reading::table::{
+    Key, Mistake, TextKey, Written, config_settings, described, not_what, unknown_word,
+};
+use crate::config::resource::keys::ResourceTable;
+use crate::json::Value;
+use crate::policy::{AskedTokens, AskingClient, ClientAuth, ClientSecret, Endpoint, Introspection, Issuer, Policy};
 
 config_settings! {
     /// Which tokens an issuer is asked about.
@@ -28,7 +33,34 @@ config_settings! {
         /// `client_id` and `client_secret` in the body.
         Body = "body",
     }
-    refused {}
+    refused {
+        "client_secret_basic" => "\"client_secret_basic\" has a shorter name here", "Write basic.";
+        "client_secret_post" => "\"client_secret_post\" has a shorter name here", "Write body.";
+        "tls_client_auth" => "\"tls_client_auth\" needs no secret", "Leave auth and secret out: the client certificate of the cluster proves who asks.";
+    }
+}
+
+/// Where the secret of a client is.
+#[derive(Debug)]
+pub(in crate::config) struct SecretSetting(EnvironmentTable);
+
+impl Key for SecretSetting {
+    fn read(value: &Value, at: &Place, findings: &mut Findings) -> Option<Self> {
+        if let Value::Text(_) = value {
+            // It may be the secret: it is not repeated.
+            findings.add(
+                at,
+                not_what(value, "a table"),
+                "Write { env: NAME }, with the variable of the VM that holds it. No secret stands in a configuration: one that did is to be replaced.",
+            );
+            return None;
+        }
+        EnvironmentTable::read(value, at, findings).map(Self)
+    }
+
+    fn schema() -> serde_json::Value {
+        EnvironmentTable::schema()
+    }
 }
 
 /// The `client_id` of this proxy at an authorization server: printable ASCII (RFC 6749 §A.1).
@@ -64,7 +96,7 @@ pub(in crate::config) fn compile(
         );
     }
     let client = match &table.client {
-        Some(client) => Some(asking_client(client)?),
+        Some(client) => Some(asking_client(client, findings)?),
         None if table.wrote("client") => return None,
         None => None,
     };
@@ -82,18 +114,54 @@ pub(in crate::config) fn compile(
     Some((Introspection { endpoint, client, tokens, signed: table.signed, ttl, negative_ttl, timeout }, text))
 }
 
-fn asking_client(table: &AskingClientTable) -> Option<AskingClient> {
+fn asking_client(table: &AskingClientTable, findings: &mut Findings) -> Option<AskingClient> {
     let auth = match table.auth {
         ClientAuthSetting::Basic => ClientAuth::Basic,
         ClientAuthSetting::BasicRaw => ClientAuth::BasicRaw,
         ClientAuthSetting::Body => ClientAuth::Body,
     };
     let secret = match &table.secret {
-        Some(secret) => Some(ClientSecret { variable: secret.env.as_ref()?.0.clone(), auth }),
+        Some(SecretSetting(secret)) => Some(ClientSecret { variable: secret.env.as_ref()?.0.clone(), auth }),
         None if table.wrote("secret") => return None,
-        None => None,
+        None => {
+            if table.wrote("auth") && !findings.touch(&table.at.key("auth")) {
+                findings.add(
+                    &table.at.key("auth"),
+                    "says how a secret is shown, and there is none",
+                    "Write secret: { env: NAME } beside it, or remove it where the client certificate of the cluster proves who asks.",
+                );
+            }
+            None
+        }
     };
     Some(AskingClient { id: table.id.as_ref()?.0.clone(), secret })
+}
+
+/// What routes of a resource say about answers of the issuer that is `asked` there. `unclear`: whether one is, is not known.
+pub(in crate::config) fn check_routes(
+    table: &ResourceTable,
+    asked: Option<&Issuer>,
+    unclear: bool,
+    findings: &mut Findings,
+) {
+    let written =
+        table.routes.iter().flatten().filter_map(|route| Some((&route.at, route.value.introspection_ttl.as_ref()?)));
+    for (at, within) in written {
+        let at = at.key("introspection_ttl");
+        let own = asked.and_then(|issuer| Some((issuer, issuer.introspection.as_ref()?.ttl)));
+        match own {
+            Some((issuer, ttl)) if within.0 >= ttl => {
+                let own =
+                    format!("no shorter than {}.introspection.ttl, so that it changes nothing", issuer.origin.path);
+                findings.add(&at, own, "Lower it, or remove it.");
+            }
+            None if !unclear => {
+                let remedy = "Remove it, or have an issuer asked: introspection: { cluster: ..., uri: ... }.";
+                findings.add(&at, "means nothing, because no issuer of the resource is asked about tokens", remedy);
+            }
+            Some(_) | None => {}
+        }
+    }
 }
 
 /// Whether `environment` has the secrets that `policy` refers to. `Err`: those that it has not, each with what to do.

@@ -1,14 +1,13 @@
 //! The keys of an issuer, declared once. In: nothing. Out: the structs that this room compiles, and, through them, the JSON
 //! Schema.
 
-use crate::config::issuer::introspection::{AskedSetting, ClientAuthSetting, OwnClientId};
+use crate::config::issuer::introspection::{AskedSetting, ClientAuthSetting, OwnClientId, SecretSetting};
 use crate::config::issuer::jwks::{DiscoverySetting, FieldValue};
 use crate::config::issuer::moment::Moment;
 use crate::config::issuer::profiles::{DEFAULT_LIFE, LONGEST_LIFE};
 use crate::config::issuer::revocation::{Entries, OnStaleSetting};
 use crate::config::issuer::token_form::{OptionalSetting, Places, ProfileSetting, SaysWhat, TokenClaim, TypTexts};
 use crate::config::issuer::trust::{AlgorithmName, InlineKeys};
-use crate::config::keys::EnvironmentTable;
 use crate::config::reading::doubts::DoubtSetting;
 use crate::config::reading::finding::{Findings, Place};
 use crate::config::reading::table::{
@@ -128,7 +127,7 @@ config_table! {
         /// Its `client_id`.
         id: OwnClientId = required,
         /// Where its secret is. Without it: the cluster's client certificate proves who it is (RFC 8705).
-        secret: EnvironmentTable = optional,
+        secret: SecretSetting = optional,
         /// How it shows its secret.
         auth: ClientAuthSetting = default(ClientAuthSetting::Basic),
     }

@@ -14,7 +14,7 @@ use crate::config::reading::defined::Defined;
 use crate::config::reading::finding::Findings;
 use crate::config::reading::table::Named;
 use crate::jose::Algorithm;
-use crate::policy::{Introspection, Issuer, KeySource, Origin, TrustId};
+use crate::policy::{Introspection, Issuer, KeySource, Origin, TokenForm, TrustId};
 
 pub(in crate::config) fn compile(written: Option<&Named<IssuerTable>>, findings: &mut Findings) -> Defined<Issuer> {
     Defined::compile("issuer", written, findings, issuer)
@@ -29,6 +29,9 @@ fn issuer(origin: Origin, table: &IssuerTable, findings: &mut Findings) -> Optio
     let issuer = table.issuer.as_ref()?.0.text.clone();
     let (keys, keys_text) = keys?;
     let (revocation, status_lists) = revocation::of_issuer(table.revocation.as_ref(), findings);
+    if status_lists.is_some() {
+        check_lists(table, &keys, &form, findings);
+    }
     let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
     // What only says when to fetch, or is asked of every token anew, is no part of the trust.
     let trust = format!("{issuer:?} keys {keys_text} algorithms {} {form:?}{asked_text}", names.join(","));
@@ -65,6 +68,19 @@ fn introspection(table: &IssuerTable, findings: &mut Findings) -> Option<(Option
         }
         None if table.wrote("introspection") => None,
         None => Some((None, String::new())),
+    }
+}
+
+/// What status lists need of their issuer: keys that sign them, and a claim that names them.
+fn check_lists(table: &IssuerTable, keys: &KeySource, form: &TokenForm, findings: &mut Findings) {
+    if matches!(keys, KeySource::None) {
+        let at = table.at.key("revocation").key("status_lists");
+        let remedy = "Write jwks and algorithms beside introspection, or remove it: what the issuer says of a token tells whether it was revoked.";
+        findings.add(&at, "needs the keys that lists are signed with", remedy);
+    }
+    if form.named.iter().any(|(name, _)| **name == *"status") {
+        let at = table.at.key("claims").key("status");
+        findings.add(&at, "hides the claim that names status lists", "Give it another name.");
     }
 }
 

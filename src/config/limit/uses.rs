@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::config::keys::ConfigTable;
 use crate::config::limit::keys::{LimitTable, OverrideTable};
 use crate::config::limit::overrides::OF_TOKENS;
+use crate::config::peer::PeerFrom;
 use crate::config::reading::finding::Findings;
 use crate::config::reading::table::At;
 use crate::config::reading::values::Outcome;
@@ -17,14 +18,23 @@ use crate::config::route::limits_of;
 use crate::policy::PeerPattern;
 
 /// The routes that name one limit.
-type Uses<'c> = Vec<&'c RouteTable>;
+#[derive(Default)]
+struct Uses<'c> {
+    routes: Vec<&'c RouteTable>,
+    /// Whether callers of some of them may have certificates.
+    with_certificates: bool,
+}
 
 pub(in crate::config) fn check(config: &ConfigTable, findings: &mut Findings) {
     let mut uses: BTreeMap<&str, Uses<'_>> = BTreeMap::new();
     for At { value: resource, .. } in config.resources.iter().flatten() {
+        let own = resource.peer.as_ref().and_then(|peer| peer.from.as_ref());
+        let with_certificates = !matches!(own.unwrap_or(&config.peer.from), PeerFrom::MeshPrincipal);
         for At { value: route, .. } in resource.routes.iter().flatten() {
             for name in limits_of(resource, route) {
-                uses.entry(&*name.value.0).or_default().push(route);
+                let uses = uses.entry(&*name.value.0).or_default();
+                uses.routes.push(route);
+                uses.with_certificates |= with_certificates;
             }
         }
         unlimited(resource, findings);
@@ -57,12 +67,13 @@ fn unlimited(resource: &ResourceTable, findings: &mut Findings) {
 }
 
 fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
-    let unclear = |route: &&RouteTable| ["access", "peers"].iter().any(|key| findings.touch(&route.at.key(key)));
-    if uses.iter().any(unclear) {
+    let unclear = |route: &RouteTable| ["access", "peers"].iter().any(|key| findings.touch(&route.at.key(key)));
+    let routes = || uses.routes.iter();
+    if routes().any(|route| unclear(route)) {
         return;
     }
-    let takes_tokens = uses.iter().any(|route| route.access == AccessSetting::Token);
-    let takes_keys = uses.iter().any(|route| route.access == AccessSetting::Key);
+    let takes_tokens = routes().any(|route| route.access == AccessSetting::Token);
+    let takes_keys = routes().any(|route| route.access == AccessSetting::Key);
     for item in table.on.iter().flatten().filter(|item| item.value == Outcome::Verification && !takes_tokens) {
         findings.add(
             &item.at,
@@ -83,7 +94,16 @@ fn limit(table: &LimitTable, uses: &Uses<'_>, findings: &mut Findings) {
                 "Write peer or utc, or remove the override.",
             );
         }
-        let meets = |peer: &PeerPattern| uses.iter().any(|route| may_admit(route, peer));
+        let of_certificates = other.peer.as_ref().filter(|peer| !peer.0.is_of_principals());
+        if of_certificates.is_some() && !uses.with_certificates {
+            findings.add(
+                &other.at.key("peer"),
+                "never met, because with peer.from: mesh-principal there is no certificate",
+                "Write a SPIFFE ID, or remove the override.",
+            );
+            continue;
+        }
+        let meets = |peer: &PeerPattern| routes().any(|route| may_admit(route, peer));
         if of_admitted(table, other).is_some_and(|peer| !meets(peer)) {
             findings.add(
                 &other.at.key("peer"),

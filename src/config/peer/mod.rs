@@ -14,7 +14,7 @@ use crate::config::reading::table::{At, Key, Written, not_what};
 use crate::config::resource::keys::ResourceTable;
 use crate::config::route::access::{AccessSetting, BoundSetting};
 use crate::json::Value;
-use crate::policy::{ConveyedIn, PeerPattern, PeerRule, PeerSource, TrustedHops};
+use crate::policy::{ConveyedIn, Fact, PeerPattern, PeerRule, PeerSource, TrustedHops};
 
 /// Where the client's certificate is read.
 #[derive(Debug)]
@@ -80,25 +80,6 @@ pub(in crate::config) fn of_resource(
     from.and_then(|from| source(from, findings)).map_or_else(|| default.clone(), Rc::new)
 }
 
-/// The headers that some source reads: the proxy lets them pass from everybody.
-pub(in crate::config) fn headers_read(config: &ConfigTable) -> Vec<ConveyedIn> {
-    let own = config.resources.iter().flatten().filter_map(|table| table.value.peer.as_ref()?.from.as_ref());
-    let all: Vec<&PeerFrom> = own.chain([&config.peer.from]).collect();
-    let is_read = |header: &ConveyedIn| {
-        all.iter().any(|from| matches!(from, PeerFrom::Hop(table) if table.hops(*header).is_some()))
-    };
-    [ConveyedIn::Xfcc, ConveyedIn::ClientCert].into_iter().filter(is_read).collect()
-}
-
-impl PeerFromTable {
-    fn hops(&self, header: ConveyedIn) -> Option<&TrustedHopsTable> {
-        match header {
-            ConveyedIn::Xfcc => self.xfcc.as_ref(),
-            ConveyedIn::ClientCert => self.client_cert.as_ref(),
-        }
-    }
-}
-
 fn source(from: &PeerFrom, findings: &mut Findings) -> Option<PeerSource> {
     let table = match from {
         PeerFrom::Tls => return Some(PeerSource::Tls),
@@ -133,6 +114,15 @@ pub(in crate::config) fn check(table: &ResourceTable, source: &PeerSource, findi
             &table.at.key("require_tls"),
             "never met, because with peer.from: mesh-principal the connection has no TLS here",
             "Remove it, and set the version where the mesh ends TLS.",
+        );
+    }
+    let told = table.forward.headers.iter().chain(&table.forward.filter_state).flat_map(|told| &told.0);
+    let thumbprints = told.filter(|(_, told)| told.value.as_ref().is_some_and(|told| told.0 == Fact::Thumbprint));
+    for (_, told) in thumbprints {
+        findings.warn(
+            &told.at,
+            "never there, because with peer.from: mesh-principal there is no certificate".to_owned(),
+            "Write peer, which is the SPIFFE ID, or forward.strip where a caller's own is only to be removed.",
         );
     }
     for At { value: route, at } in table.routes.iter().flatten() {

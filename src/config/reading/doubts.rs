@@ -17,8 +17,12 @@ config_settings! {
         TrailingSlash = "trailing-slash",
         /// A method that differs from a usual one by a letter.
         Method = "method",
-        /// Keys from a host that differs from the issuer's by a letter or two.
+        /// Keys, answers about tokens or revocations from a host that differs from the issuer's by a letter or two.
         KeyHost = "key-host",
+        /// Proofs of possession for a host that is none of the resource's, because a hop in front changes it.
+        OriginHost = "origin-host",
+        /// Metadata about another identifier than tokens are for.
+        MetadataAudience = "metadata-audience",
         /// Two keys of one kind and one `kid`.
         SharedKid = "shared-kid",
         /// A limit that never refuses, because another one always does before.

@@ -28,6 +28,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("introspection", "issuers.<name>"),
     ("revocation", "issuers.<name>"),
     ("status_lists", "issuers.<name>.revocation"),
+    ("on_stale", "issuers.<name>.revocation"),
+    ("ttl", "issuers.<name>.introspection"),
+    ("negative_ttl", "issuers.<name>.introspection"),
+    ("nonce", "resources[].dpop"),
+    ("max_age", "resources[].dpop"),
     ("uri", "issuers.<name>.jwks"),
     ("discovery", "issuers.<name>.jwks"),
     ("rate", "limits.<name>"),
@@ -53,8 +58,30 @@ pub(in crate::config) fn elsewhere(name: &str, members: &Object, at: &Place) -> 
         let remedy = "No key is for anchors alone: write &name where the value is used first, and *name after that.";
         return Some(remedy.to_owned());
     }
+    if let Some(remedy) = nearby(name, at) {
+        return Some(remedy.to_owned());
+    }
     let (_, home) = ELSEWHERE.iter().find(|(key, _)| *key == name)?;
     Some(format!("It belongs into {home}."))
+}
+
+/// What is meant by names that other programs have for something, and by keys one table too high or too low.
+fn nearby(name: &str, at: &Place) -> Option<&'static str> {
+    let (_, table) = at.as_str().rsplit_once('.')?;
+    Some(match (table, name) {
+        ("introspection", "client_id" | "client_secret") => {
+            "Write client: { id: ..., secret: { env: NAME } }, with the variable of the VM that holds the secret."
+        }
+        ("introspection", "endpoint" | "introspection_endpoint") => "Write uri.",
+        ("revocation", "jti" | "sub" | "client_id" | "sid" | "x5t#S256" | "issued_before") => {
+            "It belongs into entries."
+        }
+        ("status_lists", "refresh" | "max_stale" | "timeout" | "on_stale") => {
+            "It belongs into revocation, beside status_lists."
+        }
+        (_, "introspect") => "Write introspection: { cluster: ..., uri: ... } in issuers.<name>.",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -44,11 +44,23 @@ impl TextKey for Identifier {
     }
 }
 
+/// Whether a URL has something before its host, which may be a password and is not repeated.
+fn names_user(text: &str) -> bool {
+    let behind = text.split_once("//").map_or(text, |(_, behind)| behind);
+    behind.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 impl TextKey for HttpsUrl {
     const WHAT: &'static str = "an https URL";
-    const EXAMPLE: &'static str = r#"one like "https://as.example.com/jwks""#;
+    const EXAMPLE: &'static str = r#"one like "https://as.example.com/path""#;
 
     fn parse(text: &str) -> Result<Self, Mistake> {
+        if names_user(text) {
+            return Err(Mistake::new(
+                "names a user before the host",
+                "Remove that: no URL here has a user or a password.",
+            ));
+        }
         HttpsUrl::parse(text)
             .map_err(|fault| Mistake::new(format!("{} {fault}", quoted(text)), format!("Write {}.", Self::EXAMPLE)))
     }

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use crate::config::keys::ConfigTable;
+use crate::config::reading::doubts::DoubtSetting;
 use crate::config::reading::finding::{Findings, quoted};
 use crate::config::reading::table::{At, Mistake, TextKey};
 use crate::config::reading::values::set;
@@ -11,7 +13,7 @@ use crate::config::route::access::BoundSetting;
 use crate::config::route::keys::RouteTable;
 use crate::http::{HttpsUrl, TargetUri};
 use crate::jose::Algorithm;
-use crate::policy::{BindingRule, DpopRule, Profile, Resource};
+use crate::policy::{BindingRule, DpopRule, Hosts, Profile, Resource};
 
 /// What common clients sign with. RSA with the old padding only where it is written.
 const USUAL: [Algorithm; 4] = [Algorithm::Es256, Algorithm::Ps256, Algorithm::Ed25519, Algorithm::EdDsa];
@@ -26,7 +28,7 @@ impl TextKey for OriginUrl {
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         let write = || format!("Write {}.", Self::EXAMPLE);
-        HttpsUrl::parse(text).map_err(|fault| Mistake::new(format!("{} {fault}", quoted(text)), write()))?;
+        <HttpsUrl as TextKey>::parse(text).map_err(|mistake| Mistake::new(mistake.finding, write()))?;
         if text.contains('?') {
             return Err(Mistake::new(format!("{} has a query", quoted(text)), write()));
         }
@@ -40,7 +42,12 @@ impl TextKey for OriginUrl {
 }
 
 /// What is demanded of proofs, where the resource says where clients find it.
-pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findings: &mut Findings) -> Option<DpopRule> {
+pub(in crate::config) fn compile(
+    table: &ResourceTable,
+    profile: Profile,
+    takes_tokens: bool,
+    findings: &mut Findings,
+) -> Option<DpopRule> {
     let at = table.at.key("dpop");
     let Some(OriginUrl(origin)) = &table.origin else {
         if table.wrote("dpop") && !findings.touch(&table.at.key("origin")) {
@@ -52,6 +59,9 @@ pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findin
         }
         return None;
     };
+    if table.wrote("dpop") && !takes_tokens && !findings.touch(&table.at.key("routes")) {
+        findings.add(&at, "means nothing, because no route takes tokens", "Remove it.");
+    }
     let written = table.dpop.algorithms.as_deref();
     let at = at.key("algorithms");
     if written.is_some_and(<[_]>::is_empty) && !findings.touch(&at) {
@@ -79,7 +89,7 @@ pub(in crate::config) fn compile(table: &ResourceTable, profile: Profile, findin
 
 /// Resources before this one whose clients make proofs that are good here as well: each proof is remembered once, for as long as the
 /// first that takes it would.
-pub(in crate::config) fn check(
+pub(in crate::config) fn check_shared(
     table: &ResourceTable,
     resource: &Resource,
     before: &[Rc<Resource>],
@@ -95,6 +105,27 @@ pub(in crate::config) fn check(
             other.origin.path
         );
         findings.add(&table.at.key("dpop"), what, "Write the same for both, or other origins.");
+    }
+}
+
+/// Whether resources are found under the hosts that proofs name.
+pub(in crate::config) fn check(config: &ConfigTable, hosts: &Hosts, findings: &mut Findings) {
+    for At { value: table, .. } in config.resources.iter().flatten() {
+        let Some(OriginUrl(origin)) = &table.origin else { continue };
+        let found = hosts.find(origin.authority());
+        if found.is_none_or(|found| *found.origin.path != *table.at.as_str()) && !findings.touch(&table.at.key("hosts"))
+        {
+            findings.doubt(
+                DoubtSetting::OriginHost,
+                &table.at,
+                &table.at.key("origin"),
+                format!(
+                    "the host {} is none of those of this resource, and a proof for another is refused",
+                    quoted(origin.authority().as_str())
+                ),
+                "Write the URL as clients of this resource name it.",
+            );
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use crate::config::keys::ConfigTable;
+use crate::config::reading::doubts::DoubtSetting;
 use crate::config::reading::finding::{Findings, Place, quoted};
 use crate::config::reading::table::At;
 use crate::config::resource::dpop;
@@ -124,6 +125,17 @@ pub(in crate::config) fn check(config: &ConfigTable, hosts: &Hosts, findings: &m
                 &table.at.key("metadata"),
                 format!("the host {host} is none of those of this resource"),
                 "Write the URL as clients of this resource name it.",
+            );
+        }
+        let audiences = || table.audiences.iter().flatten();
+        let is_audience = audiences().any(|audience| *audience.value.0 == *identifier.text);
+        if !is_audience && audiences().next().is_some() && !findings.touch(&table.at.key("audiences")) {
+            findings.doubt(
+                DoubtSetting::MetadataAudience,
+                &table.at,
+                &table.at.key("metadata"),
+                format!("{} is none of audiences, and clients get tokens for it (RFC 8707)", quoted(&identifier.text)),
+                "Write it as it stands there, or add it to audiences.",
             );
         }
     }

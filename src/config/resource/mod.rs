@@ -12,6 +12,7 @@ pub(in crate::config) mod metadata;
 
 use std::rc::Rc;
 
+use crate::config::issuer::introspection;
 use crate::config::issuer::revocation;
 use crate::config::keys::ConfigTable;
 use crate::config::reading::defined::Defined;
@@ -52,13 +53,17 @@ pub(in crate::config) fn compile(
         api_keys.reference_unclear();
         limits.reference_unclear();
     }
-    let whole = Whole { mode: config.mode, peer: default_peer, api_keys, conveyed: peer::headers_read(config) };
+    let peers: Vec<Rc<PeerSource>> =
+        tables.iter().map(|table| peer::of_resource(&table.value, default_peer, findings)).collect();
+    let is_read = |header: &ConveyedIn| peers.iter().chain([default_peer]).any(|peer| peer.reads(*header));
+    let conveyed = [ConveyedIn::Xfcc, ConveyedIn::ClientCert].into_iter().filter(is_read).collect();
+    let whole = Whole { mode: config.mode, api_keys, conveyed };
     let mut claims = Claims::default();
     let mut compiled = Vec::new();
-    for At { value: table, .. } in tables {
+    for (At { value: table, .. }, peer) in tables.iter().zip(&peers) {
         let hosts = claims.of(table, findings);
-        if let Some(made) = resource(table, hosts, &whole, issuers, limits, findings) {
-            dpop::check(table, &made, &compiled, findings);
+        if let Some(made) = resource(table, hosts, peer.clone(), &whole, issuers, limits, findings) {
+            dpop::check_shared(table, &made, &compiled, findings);
             compiled.push(Rc::new(made));
         }
     }
@@ -69,7 +74,6 @@ pub(in crate::config) fn compile(
 /// What the whole configuration says to each resource.
 struct Whole<'c> {
     mode: ModeSetting,
-    peer: &'c Rc<PeerSource>,
     api_keys: &'c Defined<ApiKey>,
     /// The headers that are read as the word of hops, here or elsewhere.
     conveyed: Vec<ConveyedIn>,
@@ -78,6 +82,7 @@ struct Whole<'c> {
 fn resource(
     table: &ResourceTable,
     hosts: Vec<HostPattern>,
+    peer: Rc<PeerSource>,
     whole: &Whole<'_>,
     issuers: &Defined<Issuer>,
     limits: &Defined<Limit>,
@@ -119,7 +124,9 @@ fn resource(
         }
     }
     let mut asking = trusted.iter().filter(|(_, issuer)| issuer.introspection.is_some());
-    if let (Some((_, first)), Some((at, _))) = (asking.next(), asking.next()) {
+    let first = asking.next();
+    introspection::check_routes(table, first.map(|(_, issuer)| &**issuer), trusted.is_empty(), findings);
+    if let (Some((_, first)), Some((at, _))) = (first, asking.next()) {
         findings.add(
             at,
             format!(
@@ -140,9 +147,8 @@ fn resource(
     let name = table.name.as_ref().map(|name| &*name.0).or(first.as_deref()).unwrap_or_default();
     let keys = api_keys::of_resource(table, whole.api_keys, findings);
     let realm = realm(table, name, &hosts, takes_tokens || keys.is_some(), findings);
-    let peer = peer::of_resource(table, whole.peer, findings);
     peer::check(table, &peer, findings);
-    let dpop = dpop::compile(table, profile, findings);
+    let dpop = dpop::compile(table, profile, takes_tokens, findings);
     let metadata = metadata::of_resource(table, name, &trusted, &peer, dpop.as_ref(), takes_tokens, findings);
     let (metadata, metadata_url) = metadata.map(|served| (served.route, served.url)).unzip();
     let routes = route::compile(table, name, limits, keys.as_ref(), metadata, findings);

@@ -51,6 +51,8 @@ config_table! {
         r#where: Named<Owners> = optional,
         /// How the user behind a token must have signed in (RFC 9470).
         step_up: StepUpTable = optional,
+        /// How long an issuer's answer about a token counts here, where its own `ttl` is longer. 0: for one request.
+        introspection_ttl: Span<0, 3600> = optional,
         /// The media types of the bodies that it takes: `application/json`, `image/*`. Without it: all.
         accepts: Vec<At<MediaText>> = optional,
         /// The longest body that it takes. Without it: any.

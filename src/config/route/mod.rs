@@ -30,7 +30,7 @@ use crate::policy::{
 pub(in crate::config) const USUAL_METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"];
 
 /// The keys of a route that are asked of tokens only.
-const OF_TOKENS: &[&str] = &["bound", "source_ip", "subject", "claims", "where", "step_up"];
+const OF_TOKENS: &[&str] = &["bound", "source_ip", "subject", "claims", "where", "step_up", "introspection_ttl"];
 
 /// Whether a route of the resource takes tokens.
 pub(in crate::config) fn take_tokens(table: &ResourceTable, findings: &Findings) -> bool {
@@ -271,6 +271,7 @@ fn access(
                 .collect(),
             objects: objects::compile(table, findings),
             step_up: step_up::compile(table, findings),
+            asked_within: table.introspection_ttl.map(|within| within.0),
         })),
         AccessSetting::Key => {
             senseless(&[], "is asked of tokens, and this route takes none");

@@ -209,3 +209,101 @@ fn limits_that_were_mistaken() {
         row(&[("/services", json!({"fleet": {"cluster": "rls", "kind": "ratelimit"}})), ("/limits/per-client", json!({"key": ["client_id"], "rate": "9/s", "service": "fleet"}))], &["limits.per-client.rate: counted by a service by the second, for which no permits can be leased: every request would call it. Write a rate by the minute or longer, leave out service, or set lease: 1 at the service if that is meant."]),
     ]);
 }
+
+#[test]
+#[rustfmt::skip] // One mistake a line.
+fn introspection_that_was_mistaken() {
+    let asked = |more: Value| {
+        let mut introspection = json!({"cluster": "as_example", "uri": "https://as.example/introspect"});
+        introspection.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("/issuers/as/introspection", introspection)
+    };
+    let client = |more: Value| {
+        let mut client = json!({"id": "api"});
+        client.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        asked(json!({"client": client}))
+    };
+    check(&[
+        row(&[asked(json!({}))], &[]),
+        row(&[client(json!({"secret": "hunter2"}))], &["issuers.as.introspection.client.secret: this is text, not a table. Write { env: NAME }, with the variable of the VM that holds it. No secret stands in a configuration: one that did is to be replaced."]),
+        row(&[client(json!({"secret": {"file": "/etc/secret"}}))], &["issuers.as.introspection.client.secret.env: missing. It has no default: write it.", "issuers.as.introspection.client.secret.file: unknown key. Known here: env."]),
+        row(&[client(json!({"auth": "body"}))], &["issuers.as.introspection.client.auth: says how a secret is shown, and there is none. Write secret: { env: NAME } beside it, or remove it where the client certificate of the cluster proves who asks."]),
+        row(&[client(json!({"secret": {"env": "S"}, "auth": "client_secret_post"}))], &[r#"issuers.as.introspection.client.auth: "client_secret_post" has a shorter name here. Write body."#]),
+        row(&[client(json!({"secret": {"env": "S"}, "auth": "client_secret_basic"}))], &[r#"issuers.as.introspection.client.auth: "client_secret_basic" has a shorter name here. Write basic."#]),
+        row(&[client(json!({"auth": "tls_client_auth"}))], &[r#"issuers.as.introspection.client.auth: "tls_client_auth" needs no secret. Leave auth and secret out: the client certificate of the cluster proves who asks."#]),
+        row(&[asked(json!({"client_secret": "hunter2"}))], &["issuers.as.introspection.client_secret: unknown key. Write client: { id: ..., secret: { env: NAME } }, with the variable of the VM that holds the secret."]),
+        row(&[asked(json!({"endpoint": "x"}))], &["issuers.as.introspection.endpoint: unknown key. Write uri."]),
+        row(&[asked(json!({"uri": "https://api:hunter2@as.example/introspect"}))], &["issuers.as.introspection.uri: names a user before the host. Remove that: no URL here has a user or a password."]),
+        row(&[asked(json!({"uri": "http://as.example/introspect"}))], &[r#"issuers.as.introspection.uri: "http://as.example/introspect" does not begin with https://. Write one like "https://as.example.com/path"."#]),
+        row(&[asked(json!({"uri": "https://as.exmaple/introspect"}))], &[r#"warning: issuers.as.introspection.uri: the host "as.exmaple" is nearly that of the issuer, "as.example". Correct the one that is mistyped. If it is meant, write meant: [key-host] in issuers.as."#]),
+        row(&[("/issuers/as/introspect", json!("opaque"))], &["issuers.as.introspect: unknown key. Write introspection: { cluster: ..., uri: ... } in issuers.<name>."]),
+        row(&[("/resources/0/routes/1/introspection_ttl", json!("0s"))], &["resources[0].routes[1].introspection_ttl: means nothing, because no issuer of the resource is asked about tokens. Remove it, or have an issuer asked: introspection: { cluster: ..., uri: ... }."]),
+        row(&[asked(json!({"ttl": "10s"})), ("/resources/0/routes/1/introspection_ttl", json!("10s"))], &["resources[0].routes[1].introspection_ttl: no shorter than issuers.as.introspection.ttl, so that it changes nothing. Lower it, or remove it."]),
+        row(&[asked(json!({})), ("/resources/0/routes/1/introspection_ttl", json!("0s"))], &[]),
+        row(&[asked(json!({})), ("/resources/0/routes/0/introspection_ttl", json!("0s"))], &["resources[0].routes[0].introspection_ttl: means nothing on a public route. Remove it, or write access: token."]),
+        row(&[("/resources/0/routes/1/ttl", json!("0s"))], &["resources[0].routes[1].ttl: unknown key. It belongs into issuers.<name>.introspection."]),
+    ]);
+}
+
+#[test]
+#[rustfmt::skip] // One mistake a line.
+fn revocations_that_were_mistaken() {
+    let revoked = |more: Value| {
+        let mut revocation = json!({"cluster": "as_example", "uri": "https://as.example/revoked"});
+        revocation.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        revocation
+    };
+    let lists = json!({"cluster": "as_example", "uri": "https://as.example/lists/"});
+    let mut other = document()["issuers"]["as"].clone();
+    (other["issuer"], other["jwks"]["uri"]) = (json!("https://bs.other.example/"), json!("https://bs.other.example/jwks"));
+    other["revocation"] = revoked(json!({"on_stale": "allow"}));
+    let two = |rule: Value| vec![("/issuers/as/revocation", rule), ("/issuers/bs", other.clone()), ("/resources/0/issuers", json!(["as", "bs"]))];
+    let mut opaque = document()["issuers"]["as"].clone();
+    opaque.as_object_mut().unwrap().retain(|key, _| key == "issuer");
+    opaque["introspection"] = json!({"cluster": "as_example", "uri": "https://as.example/introspect"});
+    opaque["revocation"] = json!({ "status_lists": lists });
+    check(&[
+        row(&[("/issuers/as/revocation", revoked(json!({})))], &[]),
+        row(&[("/issuers/as/revocation", json!({"jti": ["a"]}))], &["issuers.as.revocation.jti: unknown key. It belongs into entries."]),
+        row(&[("/issuers/as/revocation", json!({"status_lists": {"cluster": "as_example", "uri": "https://as.example/lists/", "refresh": "5m"}}))], &["issuers.as.revocation.status_lists.refresh: unknown key. It belongs into revocation, beside status_lists."]),
+        row(&[("/issuers/as/status_lists", lists.clone())], &["issuers.as.status_lists: unknown key. It belongs into issuers.<name>.revocation."]),
+        row(&[("/issuers/as", opaque)], &["issuers.as.revocation.status_lists: needs the keys that lists are signed with. Write jwks and algorithms beside introspection, or remove it: what the issuer says of a token tells whether it was revoked."]),
+        row(&[("/issuers/as/revocation", json!({ "status_lists": lists })), ("/issuers/as/claims", json!({"status": "account_status"}))], &["issuers.as.claims.status: hides the claim that names status lists. Give it another name."]),
+        row(&[("/issuers/as/revocation", revoked(json!({"uri": "https://as.exmaple/revoked"})))], &[r#"warning: issuers.as.revocation.uri: the host "as.exmaple" is nearly that of the issuer, "as.example". Correct the one that is mistyped. If it is meant, write meant: [key-host] in issuers.as."#]),
+        row(&two(revoked(json!({}))), &[]),
+        row(&two(revoked(json!({"refresh": "10s"}))), &["issuers.bs.revocation: is the document of issuers.as.revocation, with other times or another max_bytes. Write refresh, max_stale, timeout and max_bytes alike: it is fetched once for all who name it."]),
+    ]);
+}
+
+#[test]
+#[rustfmt::skip] // One mistake a line.
+fn origins_and_metadata_that_were_mistaken() {
+    check(&[
+        row(&[("/resources/0/origin", json!("https://api.example"))], &[]),
+        row(&[("/resources/0/origin", json!("https://api.exmaple"))], &[r#"warning: resources[0].origin: the host "api.exmaple" is none of those of this resource, and a proof for another is refused. Write the URL as clients of this resource name it. If it is meant, write meant: [origin-host] in resources[0]."#]),
+        row(&[("/resources/0/origin", json!("https://u:p@api.example"))], &[r#"resources[0].origin: names a user before the host. Write one like "https://api.example.com"."#]),
+        row(&[("/resources/0/nonce", json!(true))], &["resources[0].nonce: unknown key. It belongs into resources[].dpop."]),
+        row(&[("/resources/0/metadata", json!("https://api.example"))], &[]),
+        row(&[("/resources/0/metadata", json!("https://api.example/"))], &[r#"warning: resources[0].metadata: "https://api.example/" is none of audiences, and clients get tokens for it (RFC 8707). Write it as it stands there, or add it to audiences. If it is meant, write meant: [metadata-audience] in resources[0]."#]),
+        row(&[("/resources/0/origin", json!("https://api.example")), ("/resources/0/dpop", json!({"nonce": true})), ("/resources/0/routes", json!([{"path": "/healthz", "access": "public", "limits": "none"}])), ("/limits", Value::Null)], &["resources[0].dpop: means nothing, because no route takes tokens. Remove it."]),
+    ]);
+}
+
+#[test]
+#[rustfmt::skip] // One mistake a line.
+fn certificates_at_a_waypoint_that_were_mistaken() {
+    let at_waypoint = [
+        ("/peer", json!({"from": "mesh-principal"})),
+        ("/resources/0/routes/1/bound", json!("when-bound")),
+        ("/resources/0/routes/2/bound", json!("when-bound")),
+    ];
+    let with = |more: &[(&'static str, Value)], answers: &[&'static str]| row(&[&at_waypoint[..], more].concat(), answers);
+    let by = |peer: &str| ("/limits/per-client/overrides", json!([{"peer": peer, "rate": "2/min"}]));
+    check(&[
+        with(&[], &[]),
+        with(&[("/resources/0/forward", json!({"headers": {"x-peer": "peer"}}))], &[]),
+        with(&[("/resources/0/forward", json!({"headers": {"x-peer": "thumbprint"}}))], &["warning: resources[0].forward.headers.x-peer: never there, because with peer.from: mesh-principal there is no certificate. Write peer, which is the SPIFFE ID, or forward.strip where a caller's own is only to be removed."]),
+        with(&[by("spiffe://a/ns/b")], &[]),
+        with(&[by("dns:a.example")], &["limits.per-client.overrides[0].peer: never met, because with peer.from: mesh-principal there is no certificate. Write a SPIFFE ID, or remove the override."]),
+    ]);
+}

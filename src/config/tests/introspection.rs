@@ -64,7 +64,7 @@ fn what_cannot_be_meant_is_said_and_no_secret_is_repeated() {
     assert!(secret.starts_with("issuers.main.introspection.client.secret.env: this is no name"), "{secret}");
     assert!(!secret.contains("hunter"), "{secret}");
     let secret = said(json!({"client": {"id": "api", "secret": "hunter2"}}));
-    assert!(secret.contains("not a table. Its keys: env.") && !secret.contains("hunter"), "{secret}");
+    assert!(secret.contains("not a table. Write { env: NAME }") && !secret.contains("hunter"), "{secret}");
 }
 
 #[test]

@@ -75,19 +75,49 @@ fn whoever_may_not_use_the_route_is_told_that_first_and_a_refused_body_costs_not
     assert_eq!(refused(scene.run(&small)).reason, Reason::OverLimit);
 }
 
+impl Scene {
+    /// What becomes of a request of which these facts are known, and more comes than its route takes.
+    fn too_large(&mut self, facts: &mut AuditFacts) -> Verdict {
+        let mut connection = FakeConnection::default();
+        connection.0.insert(ConnectionProperty::SourceAddress, self.source.clone().into_bytes());
+        let now = at(self.seconds);
+        let mut around = Surroundings { worker: &mut self.worker, host: &self.host, connection: &connection, now };
+        body_too_large(facts, &self.policy, &mut around)
+    }
+}
+
+#[test]
+fn a_body_that_turns_out_too_long_counts_against_its_source() {
+    let mut config = shaped();
+    config["limits"]["large"] = json!({"key": ["ip"], "rate": "1/min", "burst": 2, "on": [413]});
+    config["resources"][0]["routes"] =
+        json!([{"path": "/spool", "access": "public", "limits": ["large"], "max_body": 10}]);
+    config["limits"].as_object_mut().unwrap().remove("per-client");
+    let mut scene = Scene::new(&config);
+    let resource = scene.policy.resources[0].clone();
+    let route = resource.routes.iter().find(|route| !route.limits.is_empty()).unwrap().clone();
+    let mut reasons = Vec::new();
+    for _ in 0..3 {
+        let (resource, route) = (Some(resource.clone()), Some(route.clone()));
+        let mut facts = AuditFacts { resource, route, ..AuditFacts::default() };
+        reasons.push(refused(scene.too_large(&mut facts)).reason);
+    }
+    assert_eq!(reasons, [Reason::BodyTooLarge, Reason::BodyTooLarge, Reason::OverLimit]);
+}
+
 #[test]
 fn a_body_that_turns_out_too_long_is_refused_or_reported_as_the_resource_says() {
     let route = |scene: &Scene| scene.policy.resources[0].routes.iter().next().unwrap().clone();
     for (mode, refuses) in [("enforce", true), ("report", false)] {
         let mut config = shaped();
         config["mode"] = json!(mode);
-        let scene = Scene::new(&config);
-        let facts = AuditFacts {
+        let mut scene = Scene::new(&config);
+        let mut facts = AuditFacts {
             resource: Some(scene.policy.resources[0].clone()),
             route: Some(route(&scene)),
             ..AuditFacts::default()
         };
-        let verdict = body_too_large(&facts, &scene.policy);
+        let verdict = scene.too_large(&mut facts);
         assert_eq!(matches!(verdict, Verdict::Refuse(_)), refuses);
         let (Verdict::Refuse(refusal) | Verdict::Report(refusal, _)) = verdict else { panic!() };
         assert!(refusal.reason == Reason::BodyTooLarge && refusal.route.is_some());

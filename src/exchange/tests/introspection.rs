@@ -229,6 +229,25 @@ fn a_ttl_of_zero_asks_for_each_request_and_serves_those_that_waited() {
 }
 
 #[test]
+fn a_route_may_have_an_answer_count_for_a_shorter_time_and_takes_nothing_from_others() {
+    let mut config = opaque();
+    config["resources"][0]["routes"][3]["introspection_ttl"] = json!("0s");
+    config["limits"]["per-client"]["rate"] = json!("100/s");
+    let mut scene = Scene::new(&config);
+    let strict = get("/limited").peer(ALICE).header("authorization", "Bearer good");
+    forwarded(scene.told(&bearer("good"), says(&active())));
+    scene.seconds = 10.0;
+    forwarded(scene.told(&strict, says(&active())));
+    forwarded(scene.told(&strict, says(&active())));
+    scene.seconds = 35.0;
+    forwarded(scene.run(&bearer("good")));
+    refused(scene.told(&strict, said(500, Vec::new())));
+    forwarded(scene.run(&bearer("good")));
+    assert_eq!(refused(scene.told(&strict, says(&inactive()))).reason, Reason::TokenInactive);
+    assert_eq!(refused(scene.run(&bearer("good"))).reason, Reason::TokenInactive, "a newer answer counts everywhere");
+}
+
+#[test]
 fn a_shorter_ttl_of_a_new_configuration_holds_for_tokens_that_are_known() {
     let mut scene = Scene::new(&opaque());
     forwarded(scene.told(&bearer("opaque"), says(&active())));
@@ -294,6 +313,19 @@ fn answers_that_a_token_can_bring_about_close_the_door_for_nobody_else() {
         refused(scene.told(&bearer(&format!("odd-{number}")), said(200, b"what?".to_vec())));
     }
     forwarded(scene.told(&bearer("good"), says(&active())));
+}
+
+#[test]
+fn a_probe_that_is_answered_opens_the_door_again_whatever_the_answer_is() {
+    for (status, body) in [(400, ""), (200, "what?"), (200, r#"{"active":false}"#)] {
+        let mut scene = Scene::new(&opaque());
+        for number in 0..5 {
+            refused(scene.told(&bearer(&format!("t{number}")), Err(FetchFailed::NoAnswer)));
+        }
+        scene.seconds = 1.1;
+        refused(scene.told(&bearer("odd"), said(status, body.into())));
+        forwarded(scene.told(&bearer("good"), says(&active())));
+    }
 }
 
 #[test]
@@ -372,6 +404,34 @@ fn questions_are_bounded_in_number() {
         }
     };
     assert_eq!((refusal.reason, exchanges.len()), (Reason::Overloaded, 1000));
+    exchanges.iter_mut().for_each(|exchange| scene.leave(exchange));
+}
+
+#[test]
+fn a_server_that_is_slow_leaves_questions_to_others() {
+    let mut config = opaque();
+    let mut other = config["issuers"]["main"].clone();
+    other["issuer"] = json!("https://other.example.com");
+    other["introspection"]["cluster"] = json!("other");
+    config["issuers"]["other"] = other;
+    let mut resource = config["resources"][0].clone();
+    resource["hosts"] = json!(["other.example.com"]);
+    resource["issuers"] = json!(["other"]);
+    config["resources"].as_array_mut().unwrap().push(resource);
+    let mut scene = Scene::new(&config);
+    let mut exchanges = Vec::new();
+    loop {
+        let number = exchanges.len() as u32;
+        let mut exchange = scene.exchange(&bearer(&format!("t{number}")).number(number));
+        match scene.poll(&mut exchange, Some(ALICE)) {
+            Step::Wait => exchanges.push(exchange),
+            Step::Done(verdict) => break assert_eq!(refused(verdict).reason, Reason::Overloaded),
+        }
+    }
+    while scene.question().is_some() {}
+    let mut answer = active();
+    answer.as_object_mut().unwrap().remove("iss");
+    forwarded(scene.told(&bearer("good").host("other.example.com").number(9_999), says(&answer)));
     exchanges.iter_mut().for_each(|exchange| scene.leave(exchange));
 }
 

@@ -203,3 +203,72 @@ fn a_list_that_a_new_key_signed_is_believed_once_that_key_is_fetched() {
         Step::Wait => panic!("it waits on"),
     };
 }
+
+#[test]
+fn lists_of_another_issuer_push_out_none() {
+    let mut config = listing("refuse");
+    let mut other = config["issuers"]["main"].clone();
+    other["issuer"] = json!("https://other.example.com");
+    other["revocation"]["status_lists"]["max_lists"] = json!(1);
+    config["issuers"]["other"] = other;
+    config["resources"][0]["issuers"] = json!(["main", "other"]);
+    let mut scene = Scene::new(&config);
+    forwarded(waits_for(&mut scene, &at_place(1), signed(&list())));
+    let of_other = token()
+        .claim("iss", json!("https://other.example.com"))
+        .claim("status", json!({"status_list": {"idx": 1, "uri": URI}}));
+    let of_other = get("/orders/7").peer(ALICE).token(&of_other);
+    forwarded(waits_for(&mut scene, &of_other, signed(&list())));
+    forwarded(scene.run(&at_place(2)));
+    forwarded(scene.run(&of_other));
+    assert!(scene.fetch().is_none());
+}
+
+#[test]
+fn a_token_that_waits_for_its_list_is_asked_about_once_however_short_the_answer_counts() {
+    let asked = |on_stale: &str| {
+        let mut config = listing(on_stale);
+        config["issuers"]["main"]["introspection"] =
+            json!({"cluster": "as", "uri": "https://as.example.com/introspect", "ttl": "0s"});
+        config
+    };
+    for (on_stale, brings) in [("refuse", true), ("refuse", false), ("allow", false)] {
+        let mut scene = Scene::new(&asked(on_stale));
+        let request = introspection::bearer("opaque");
+        let mut exchange = scene.exchange(&request);
+        assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Wait));
+        let (question, _) = scene.question().unwrap();
+        let mut answer = introspection::active();
+        answer["status"] = json!({"status_list": {"idx": 1, "uri": URI}});
+        scene.answer(question, introspection::said(200, answer.to_string().into_bytes()));
+        assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Wait));
+        let (call, _) = scene.fetch_from().unwrap();
+        if brings {
+            scene.answer(call, signed(&list()));
+        } else {
+            scene.answer(call, Err(FetchFailed::NoAnswer));
+            scene.seconds = 6.0;
+            scene.tick();
+        }
+        match scene.poll(&mut exchange, request.peer) {
+            Step::Done(Verdict::Forward(_)) => assert!(brings || on_stale == "allow"),
+            Step::Done(verdict) => assert_eq!(refused(verdict).reason, Reason::RevocationStale),
+            Step::Wait => panic!("it waits on"),
+        }
+    }
+}
+
+#[test]
+fn a_request_that_finds_a_list_at_its_end_waits_for_the_next_one() {
+    let mut config = listing("refuse");
+    config["issuers"]["main"]["revocation"]["refresh"] = json!("1m");
+    config["issuers"]["main"]["leeway"] = json!("0s");
+    let mut scene = Scene::new(&config);
+    let mut short = list();
+    let seconds = at(0.0).wall.as_millis() / 1000;
+    short.claims["exp"] = json!(seconds + 20);
+    forwarded(waits_for(&mut scene, &at_place(1), signed(&short)));
+    scene.seconds = 20.1;
+    assert_eq!(refused(scene.run(&at_place(0))).reason, Reason::TokenRevoked);
+    forwarded(waits_for(&mut scene, &at_place(1), signed(&list())));
+}

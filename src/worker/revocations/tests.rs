@@ -101,9 +101,11 @@ fn a_server_that_says_nothing_changed_is_believed_and_asked_by_the_name_it_gave(
     assert_eq!(named(&documents, "b", first, 150.0), Named::No(first), "it counts as fetched anew");
     assert_eq!(fetch(&mut documents, &host, 151.0, answer(r#"{"jti":["a"]}"#, None)).as_deref(), Some("\"v1\""));
     assert_eq!(named(&documents, "b", first, 152.0), Named::No(first), "the same bytes are the same edition");
-    fetch(&mut documents, &host, 185.0, answer(r#"{"jti":["b"]}"#, Some("v\n2")));
-    assert_eq!(named(&documents, "b", first, 186.0), Named::Yes);
-    assert_eq!(fetch(&mut documents, &host, 216.0, not_modified()), None, "no line break is sent back");
+    fetch(&mut documents, &host, 182.0, answer(r#"{"jti":["a"]}"#, Some("\"v2\"")));
+    let renamed = answer(r#"{"jti":["b"]}"#, Some("v\n2"));
+    assert_eq!(fetch(&mut documents, &host, 213.0, renamed).as_deref(), Some("\"v2\""), "they have a new name");
+    assert_eq!(named(&documents, "b", first, 214.0), Named::Yes);
+    assert_eq!(fetch(&mut documents, &host, 244.0, not_modified()), None, "no line break is sent back");
 }
 
 #[test]
