@@ -63,7 +63,7 @@ impl FleetGrants {
             let identity = around.worker.limits().identity(&fleet.key, |part| caller.fact(part, around.connection));
             let connection = around.connection;
             let value = || DescriptorValue::new(fleet, |part| caller.fact(part, connection));
-            let room = around.worker.room(size);
+            let room = around.worker.waits().room(size);
             let (waiter, may_wait) = (exchange.into(), room.is_some());
             let demand = FleetDemand { limit: fleet, identity, value: &value, cost: charge.cost, waiter, may_wait };
             let by = match self.take(&demand, around) {
@@ -71,7 +71,7 @@ impl FleetGrants {
                 Taken::NoLimit => By::Nobody,
                 Taken::Wait => {
                     if let Some(room) = room {
-                        around.worker.wait_for_permits(exchange, room, demand.budget());
+                        around.worker.waits().for_permits(exchange, room, demand.budget());
                     }
                     return Ok(false);
                 }

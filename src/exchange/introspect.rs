@@ -23,7 +23,7 @@ pub(super) fn ask(
     around: &mut Surroundings<'_>,
 ) -> Result<Told, Stop> {
     source.look_at_source(around)?;
-    let is_known = around.worker.is_known(raw, issuer, around.host, around.now);
+    let is_known = around.worker.tokens().is_known(raw, issuer, around.host, around.now);
     if !is_known {
         source.look_at_stranger(around)?;
     }

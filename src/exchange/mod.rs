@@ -161,7 +161,7 @@ impl Exchange {
     /// Takes the request as far as it goes now.
     pub fn poll(&mut self, around: &mut Surroundings<'_>) -> Step {
         let waits = !matches!(self.stage, Stage::Fresh(_) | Stage::Judged);
-        let ended = match waits.then(|| around.worker.poll(self.id)) {
+        let ended = match waits.then(|| around.worker.waits().poll(self.id)) {
             Some(Woken::No) => return Step::Wait,
             Some(Woken::Yes(ended)) => ended,
             None => None,
@@ -237,14 +237,13 @@ impl Exchange {
             Awaited::Keys(_) | Awaited::List(..) | Awaited::Answer(..) => {}
         }
         let Surroundings { worker, now, .. } = around;
-        let Some(room) = worker.room_for_keys(request.size()) else { return Err(Reason::Overloaded.into()) };
+        let waits = worker.waits();
+        let Some(room) = waits.room_for_keys(request.size()) else { return Err(Reason::Overloaded.into()) };
         let mut since = || *self.waits_since.get_or_insert(now.mono);
         match awaited {
-            Awaited::Keys(issuer) => worker.wait_for_keys(self.id, room, issuer, since()),
-            Awaited::List(list, timeout, _) => {
-                worker.wait_for_list(self.id, room, list.clone(), since().plus(*timeout))
-            }
-            Awaited::Answer(issuer, question) => worker.wait_for_answer(self.id, room, *question, issuer, *now),
+            Awaited::Keys(issuer) => waits.for_keys(self.id, room, issuer, since()),
+            Awaited::List(list, timeout, _) => waits.for_list(self.id, room, list.clone(), since().plus(*timeout)),
+            Awaited::Answer(issuer, question) => waits.for_answer(self.id, room, *question, issuer, *now),
         }
         Ok(())
     }

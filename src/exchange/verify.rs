@@ -26,7 +26,7 @@ pub(super) fn verify(
     let unverified = match (parsed, locked_out) {
         (Ok(unverified), None) => unverified,
         (Ok(unverified), Some(refusal)) => {
-            if !around.worker.is_known(raw, unverified.issuer(), around.host, around.now) {
+            if !around.worker.tokens().is_known(raw, unverified.issuer(), around.host, around.now) {
                 return Err(refusal.into());
             }
             unverified
@@ -43,7 +43,7 @@ pub(super) fn verify(
         KeyLookup::Wait => return Err(Stop::WaitFor(Awaited::Keys(issuer))),
         KeyLookup::Unknown => return Err(Reason::KeyUnknown.into()),
     };
-    if source.pays_for_verifications() && !around.worker.is_known(raw, &issuer, around.host, around.now) {
+    if source.pays_for_verifications() && !around.worker.tokens().is_known(raw, &issuer, around.host, around.now) {
         source.charge_source(around)?;
     }
     let token = Rc::new(unverified.verify(&keys, around.host, around.worker.native())?);
@@ -55,6 +55,6 @@ pub(super) fn verify(
 /// Tells the other workers of a good token, where that spares it anything.
 pub(super) fn make_known(raw: RawToken<'_>, token: &AccessToken, policy: &Policy, around: &Surroundings<'_>) {
     if policy.limits.iter().any(|limit| limit.spares_known_tokens()) {
-        around.worker.make_known(raw, token, around.host, around.now);
+        around.worker.tokens().make_known(raw, token, around.host, around.now);
     }
 }

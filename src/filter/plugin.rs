@@ -97,14 +97,14 @@ impl Plugin {
     pub fn answer(&self, root: u32) {
         let now = now();
         loop {
-            let Some(exchange) = self.engine.worker.borrow().next_body(now.mono) else { break };
+            let Some(exchange) = self.engine.worker.borrow_mut().bodies().next(now.mono) else { break };
             let stream = self.waiting.borrow_mut().remove(&exchange);
             // Fails for a stream that the proxy has already destroyed.
             let live = abi::root::set_effective_context(exchange.0).is_ok();
             match stream.filter(|_| live) {
                 Some(stream) if stream.borrow_mut().answer(&self.engine, now) => {}
                 Some(stream) => self.wait(exchange, &stream),
-                None => self.engine.worker.borrow_mut().leave_body(exchange),
+                None => self.engine.worker.borrow_mut().bodies().leave(exchange),
             }
         }
         let _ = abi::root::set_effective_context(root);

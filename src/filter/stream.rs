@@ -184,7 +184,7 @@ impl Stream {
             State::Forwarded(forwarded) => {
                 ended(forwarded.forward.permits_mut(), &engine.worker.borrow(), &Envoy, now());
             }
-            State::Refused(..) => engine.worker.borrow_mut().leave_body(self.id),
+            State::Refused(..) => engine.worker.borrow_mut().bodies().leave(self.id),
             State::Reported | State::Answered => {}
         }
     }
@@ -308,7 +308,7 @@ impl Stream {
             let came = request_bytes()?;
             let complete = self.head_bytes.unwrap_or(came).saturating_add(body.into());
             let mut worker = engine.worker.borrow_mut();
-            (came < complete).then(|| worker.await_body(self.id, complete, rule.lasts, now().mono))
+            (came < complete).then(|| worker.bodies().begin(self.id, complete, rule.lasts, now().mono))
         };
         self.body_follows && enforces && wait().unwrap_or(false)
     }
@@ -318,7 +318,7 @@ impl Stream {
     pub fn answer(&mut self, engine: &Engine, now: Now) -> bool {
         let State::Refused(refusal, form) = &self.state else { return true };
         // What cannot be counted is not waited for.
-        let over = engine.worker.borrow_mut().body_came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
+        let over = engine.worker.borrow_mut().bodies().came(self.id, request_bytes().unwrap_or(u64::MAX), now.mono);
         if over {
             self.state = answer(refusal, *form, self.policy.limit_fields);
         }

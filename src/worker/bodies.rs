@@ -25,14 +25,14 @@ struct Body {
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Bodies {
+pub struct Bodies {
     bodies: BTreeMap<ExchangeId, Body>,
     looks: BTreeSet<(MonoNanos, ExchangeId)>,
 }
 
 impl Bodies {
     /// Whether the refusal may wait, until so many bytes of its request have come, no longer than `lasts`.
-    pub(super) fn begin(&mut self, exchange: ExchangeId, complete: u64, lasts: Duration, now: MonoNanos) -> bool {
+    pub fn begin(&mut self, exchange: ExchangeId, complete: u64, lasts: Duration, now: MonoNanos) -> bool {
         self.leave(exchange);
         if self.bodies.len() >= MOST {
             return false;
@@ -43,12 +43,12 @@ impl Bodies {
     }
 
     /// The next to look at.
-    pub(super) fn next(&self, now: MonoNanos) -> Option<ExchangeId> {
+    pub fn next(&self, now: MonoNanos) -> Option<ExchangeId> {
         self.looks.first().filter(|(look, _)| *look <= now).map(|(_, exchange)| *exchange)
     }
 
     /// So many bytes of the request have come; whether the wait is over.
-    pub(super) fn came(&mut self, exchange: ExchangeId, bytes: u64, now: MonoNanos) -> bool {
+    pub fn came(&mut self, exchange: ExchangeId, bytes: u64, now: MonoNanos) -> bool {
         let Some(body) = self.end(exchange) else { return true };
         let over = bytes >= body.complete || now >= body.until;
         if !over {
@@ -58,7 +58,7 @@ impl Bodies {
     }
 
     /// The refusal waits no longer.
-    pub(super) fn leave(&mut self, exchange: ExchangeId) {
+    pub fn leave(&mut self, exchange: ExchangeId) {
         self.end(exchange);
     }
 

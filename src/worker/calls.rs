@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::limit::fleet::{LeaseCallId, RateLimitCall};
-use crate::policy::TrustId;
+use crate::worker::documents::DocumentId;
 use crate::worker::introspections::QuestionId;
-use crate::worker::key_store::Part;
 use crate::worker::{Fetch, HttpAnswer};
 
 /// A call, by our number. The proxy's number is the filter's business.
@@ -43,14 +42,10 @@ pub enum Answered {
 /// What a call is for.
 #[derive(Clone, Debug)]
 pub(super) enum For {
-    /// The keys of an issuer, or where they are.
-    Keys(TrustId, Part),
+    /// A document.
+    Document(DocumentId),
     /// What an issuer says of a token.
     Introspection(QuestionId),
-    /// A document of revocations, by its id.
-    Revocations(Box<str>),
-    /// A status list.
-    StatusList(TrustId),
     /// Permits of a service.
     Permits(LeaseCallId),
 }
@@ -60,6 +55,7 @@ pub(super) enum For {
 pub(super) struct Calls {
     under_way: BTreeMap<CallId, For>,
     outbox: VecDeque<Call>,
+    not_sent: Vec<CallId>,
     last: u64,
 }
 
@@ -84,6 +80,19 @@ impl Calls {
 
     pub(super) fn is_empty(&self) -> bool {
         self.outbox.is_empty()
+    }
+
+    /// The proxy would not send a call.
+    pub(super) fn not_sent(&mut self, call: CallId) {
+        self.not_sent.push(call);
+    }
+
+    pub(super) fn has_not_sent(&self) -> bool {
+        !self.not_sent.is_empty()
+    }
+
+    pub(super) fn take_not_sent(&mut self) -> Vec<CallId> {
+        std::mem::take(&mut self.not_sent)
     }
 
     /// The call ended. `None` if it is not waited for: it ended before.

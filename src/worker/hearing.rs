@@ -1,23 +1,45 @@
-//! A question ends: what the answer says is found out, remembered, and told to whoever waits. In: the end of its call; keys that have come.
-//! Out: woken exchanges. A signed answer whose keys are not there yet is held until they are, no longer than a question lasts.
+//! A question is sent, and ends: what the answer says is found out, remembered, and told to whoever waits. In: a token; the end of its
+//! call; keys that have come. Out: a call; woken exchanges. A signed answer whose keys are not there yet is held until they are, no longer than a question lasts.
 //! Not here: the questions (`introspections`), what an answer means (`token`).
 
+use std::rc::Rc;
+
 use crate::host::Host;
-use crate::policy::TrustId;
+use crate::policy::{Issuer, TrustId};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::token::introspection::judge_members;
 use crate::token::signed_answer::SignedAnswer;
-use crate::token::{AccessToken, introspection::Rejected};
+use crate::token::{AccessToken, RawToken, introspection::Rejected};
+use crate::worker::calls::{For, Message};
 use crate::worker::fetch::{FetchFailed, HttpAnswer};
 use crate::worker::fetch_fault::FetchFault;
-use crate::worker::introspections::{HeldAnswer, QuestionId};
+use crate::worker::introspections::{HeldAnswer, Inquiry, QuestionId};
 use crate::worker::key_store::KeyLookup;
 use crate::worker::{Counter, Worker};
 
 type Heard = Result<Result<AccessToken, Rejected>, FetchFault>;
 
 impl Worker {
+    /// What is known of a token that `issuer` is asked about, and that is not [known to be good](Self::verified).
+    pub fn inquiry(&self, raw: RawToken<'_>, issuer: &Issuer, now: Now) -> Inquiry {
+        self.introspections.inquiry(raw.as_bytes(), issuer, now.mono)
+    }
+
+    /// Has `issuer` asked about a token.
+    pub fn ask_about(
+        &mut self,
+        raw: RawToken<'_>,
+        issuer: &Rc<Issuer>,
+        host: &dyn Host,
+        now: Now,
+    ) -> Result<QuestionId, Reason> {
+        let introspection = issuer.introspection.as_ref().ok_or(Reason::IssuerUntrusted)?;
+        let (id, fetch) = self.introspections.ask(raw.as_bytes(), issuer, introspection, host, now)?;
+        self.calls.send(For::Introspection(id), Message::Fetch(fetch));
+        Ok(id)
+    }
+
     /// The call of a question ended.
     pub(super) fn introspected(
         &mut self,
@@ -80,7 +102,7 @@ impl Worker {
         match &ended.told {
             Ok(token) => self.keep(&ended.token, token),
             // It was asked about again before the last answer was over.
-            Err(_) if !failed => self.tokens.forget(&ended.token, |known| known.issuer().trust == ended.issuer.trust),
+            Err(_) if !failed => self.tokens.forget(&ended.token, &ended.issuer),
             Err(_) => {}
         }
         self.waits.introspected(id, &ended.told);

@@ -1,5 +1,5 @@
-//! The fetched keys of one issuer, and where they are to be fetched. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the
-//! fetch to send, and whether a key still vouches. Not here: the life of what is fetched (`document`, `refresh`, `news`); what the
+//! The keys of issuers, and where they are to be fetched. In: token headers, ends of fetches, time. Out: [`KeyLookup`], the
+//! fetch to send, and the keys that still vouch. Not here: the life of what is fetched (`document`, `refresh`, `news`); what the
 //! issuer's metadata says (`metadata`); what a fetch brought instead (`fetch_fault`).
 //!
 //! ```text
@@ -10,12 +10,13 @@
 //! once, a worker whose set is not the newest may fetch as well. Keys themselves are never taken from shared data, which
 //! other plugins may write; nor is the place where they are.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::host::Host;
 use crate::jose::{Header, KeySet, MAX_KEY_SET_BYTES, VerifyingKey};
-use crate::policy::{Endpoint, JwksAt, JwksSource, TrustId};
+use crate::policy::{Endpoint, Issuer, JwksAt, JwksSource, KeySource, TrustId};
 use crate::time::MonoNanos;
 use crate::worker::document::{Document, Fetched, Outcome};
 use crate::worker::fetch::{Fetch, FetchFailed, HttpAnswer};
@@ -49,7 +50,14 @@ pub(super) enum Part {
 }
 
 /// See the module.
-pub(super) struct IssuerKeys {
+pub(super) struct KeyStore {
+    issuers: BTreeMap<TrustId, IssuerKeys>,
+    /// Random.
+    seed: u64,
+}
+
+/// Of one issuer, what is fetched.
+struct IssuerKeys {
     source: JwksSource,
     /// Where the source stands in the configuration.
     place: Box<str>,
@@ -61,7 +69,7 @@ pub(super) struct IssuerKeys {
 }
 
 /// The lookup where keys stand in the configuration.
-pub(super) fn inline(set: &KeySet, header: &Header) -> KeyLookup {
+fn inline(set: &KeySet, header: &Header) -> KeyLookup {
     let fitting: Vec<_> = set.candidates(header.kid.as_deref(), header.algorithm).cloned().collect();
     if fitting.is_empty() { KeyLookup::Unknown } else { KeyLookup::Found(fitting) }
 }
@@ -74,9 +82,90 @@ fn metadata_schedule(source: &JwksSource) -> Schedule {
     Schedule { refresh: METADATA_AGE, ..schedule(source) }
 }
 
+impl KeyStore {
+    /// None yet. `seed` is random.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { issuers: BTreeMap::new(), seed }
+    }
+
+    /// Goes by what `issuer` says from now on. Keys survive if its trust is unchanged.
+    pub(super) fn follow(&mut self, issuer: &Issuer) {
+        if let KeySource::Remote(source) = &issuer.keys {
+            self.of(issuer, source).follow(&issuer.origin.path, source);
+        }
+    }
+
+    fn of(&mut self, issuer: &Issuer, source: &JwksSource) -> &mut IssuerKeys {
+        let new = || IssuerKeys::new(&issuer.trust, source, self.seed);
+        self.issuers.entry(issuer.trust.clone()).or_insert_with(new)
+    }
+
+    /// Drops those of trusts that are not used any more.
+    pub(super) fn retain(&mut self, used: impl Fn(&TrustId) -> bool) {
+        self.issuers.retain(|trust, _| used(trust));
+    }
+
+    /// The keys of `issuer` for a token's header. `Wait` may need a fetch to [begin](Self::begin).
+    pub(super) fn look_up(&mut self, issuer: &Issuer, header: &Header, host: &dyn Host, now: MonoNanos) -> KeyLookup {
+        match &issuer.keys {
+            KeySource::Inline(set) => inline(set, header),
+            KeySource::Remote(source) => self.of(issuer, source).lookup(header, host, now),
+            KeySource::None => KeyLookup::Unknown,
+        }
+    }
+
+    /// The keys of `issuer` that may be used now.
+    pub(super) fn set<'k>(&'k self, issuer: &'k Issuer, now: MonoNanos) -> Option<&'k KeySet> {
+        match &issuer.keys {
+            KeySource::Inline(set) => Some(set),
+            KeySource::Remote(_) => self.issuers.get(&issuer.trust)?.set(now),
+            KeySource::None => None,
+        }
+    }
+
+    /// Whether there are keys that may be used, and none are to come.
+    pub(super) fn is_settled(&self, trust: &TrustId, now: MonoNanos) -> bool {
+        self.issuers.get(trust).is_some_and(|keys| !keys.is_under_way() && keys.set(now).is_some())
+    }
+
+    /// Those whose keys are due.
+    pub(super) fn due(&self, now: MonoNanos) -> Vec<TrustId> {
+        let due = self.issuers.iter().filter(|(_, keys)| keys.is_due(now));
+        due.map(|(trust, _)| trust.clone()).collect()
+    }
+
+    /// The fetch that starts now, if keys are due and their turn has come. `waited_for`: requests wait for them.
+    pub(super) fn begin(
+        &mut self,
+        trust: &TrustId,
+        waited_for: bool,
+        host: &dyn Host,
+        now: MonoNanos,
+    ) -> Option<(Part, Fetch)> {
+        self.issuers.get_mut(trust)?.begin(waited_for, host, now)
+    }
+
+    /// Whether the fetch of this part will never end.
+    pub(super) fn is_lost(&self, trust: &TrustId, part: Part, now: MonoNanos) -> bool {
+        self.issuers.get(trust).is_none_or(|keys| keys.is_lost(part, now))
+    }
+
+    /// The fetch of this part ended. `None` if nobody needs it any more.
+    pub(super) fn answer(
+        &mut self,
+        trust: &TrustId,
+        part: Part,
+        answer: Result<HttpAnswer, FetchFailed>,
+        host: &dyn Host,
+        now: MonoNanos,
+    ) -> Option<Outcome> {
+        Some(self.issuers.get_mut(trust)?.answer(part, answer, host, now))
+    }
+}
+
 impl IssuerKeys {
     /// Of an issuer that nothing was fetched of. `seed` is random.
-    pub(super) fn new(trust: &TrustId, source: &JwksSource, seed: u64) -> Self {
+    fn new(trust: &TrustId, source: &JwksSource, seed: u64) -> Self {
         let metadata = || Document::new(NewsOf::metadata(trust), metadata_schedule(source), seed);
         Self {
             source: source.clone(),
@@ -89,7 +178,7 @@ impl IssuerKeys {
 
     /// Goes by the times of `source` from now on: they are no part of the trust. `place`: the issuer's in the
     /// configuration.
-    pub(super) fn follow(&mut self, place: &str, source: &JwksSource) {
+    fn follow(&mut self, place: &str, source: &JwksSource) {
         self.source = source.clone();
         self.place = format!("{place}.jwks").into();
         self.keys.follow(schedule(source));
@@ -99,7 +188,7 @@ impl IssuerKeys {
     }
 
     /// Keys for a token's header. `Wait` may need a fetch to [begin](Self::begin).
-    pub(super) fn lookup(&mut self, header: &Header, host: &dyn Host, now: MonoNanos) -> KeyLookup {
+    fn lookup(&mut self, header: &Header, host: &dyn Host, now: MonoNanos) -> KeyLookup {
         let Some(set) = self.keys.content(now) else { return KeyLookup::Wait };
         match inline(set, header) {
             KeyLookup::Found(keys) => KeyLookup::Found(keys),
@@ -113,17 +202,17 @@ impl IssuerKeys {
     }
 
     /// The keys that may be used now.
-    pub(super) fn set(&self, now: MonoNanos) -> Option<&KeySet> {
+    fn set(&self, now: MonoNanos) -> Option<&KeySet> {
         self.keys.content(now)
     }
 
     /// Whether keys are missing, old or asked for, and nothing is under way here that brings them.
-    pub(super) fn is_due(&self, now: MonoNanos) -> bool {
+    fn is_due(&self, now: MonoNanos) -> bool {
         (self.asked || self.keys.is_due(now)) && !self.is_fetched()
     }
 
     /// Whether keys are being fetched, or what that needs.
-    pub(super) fn is_under_way(&self) -> bool {
+    fn is_under_way(&self) -> bool {
         self.asked || self.is_fetched()
     }
 
@@ -132,7 +221,7 @@ impl IssuerKeys {
     }
 
     /// Whether the fetch of this part will never end.
-    pub(super) fn is_lost(&self, part: Part, now: MonoNanos) -> bool {
+    fn is_lost(&self, part: Part, now: MonoNanos) -> bool {
         match part {
             Part::Keys => self.keys.is_lost(now),
             Part::Metadata => self.metadata.as_ref().is_none_or(|metadata| metadata.is_lost(now)),
@@ -140,7 +229,7 @@ impl IssuerKeys {
     }
 
     /// The fetch that starts now, if keys are due and their turn has come. `waited_for`: requests wait for them.
-    pub(super) fn begin(&mut self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> Option<(Part, Fetch)> {
+    fn begin(&mut self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> Option<(Part, Fetch)> {
         if !self.is_due(now) {
             return None;
         }
@@ -178,7 +267,7 @@ impl IssuerKeys {
     }
 
     /// The fetch of this part ended.
-    pub(super) fn answer(
+    fn answer(
         &mut self,
         part: Part,
         answer: Result<HttpAnswer, FetchFailed>,

@@ -4,15 +4,14 @@
 use std::time::Duration;
 
 use crate::host::Host;
-use crate::jose::Header;
 use crate::policy::{Issuer, OnStale, Resource, RevocationRule, StatusListRule, TrustId};
 use crate::revocation::{RevokedBy, StatusReference};
 use crate::time::{MonoNanos, Now};
 use crate::token::AccessToken;
+use crate::worker::Worker;
+use crate::worker::documents::DocumentId;
 use crate::worker::revocations::Named;
 use crate::worker::status_lists::Looked;
-use crate::worker::waits::On;
-use crate::worker::{Counter, ExchangeId, FetchFailed, For, HttpAnswer, Message, Room, Worker};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ impl Worker {
             return Standing::Revoked;
         }
         let Some(source) = source else { return Standing::Good };
-        match self.revocations.name(source, token.cleared(by), || token.revocable(), now) {
+        match self.documents.revocations.name(source, token.cleared(by), || token.revocable(), now) {
             Named::Yes => Standing::Revoked,
             Named::No(edition) => {
                 token.clear(by, edition);
@@ -101,48 +100,15 @@ impl Worker {
         host: &dyn Host,
         now: Now,
     ) -> Standing {
-        match self.status_lists.look_up(issuer, rule, reference, self.seed, now) {
+        match self.documents.status_lists.look_up(issuer, rule, reference, self.seed, now) {
             Looked::State(0) => Standing::Good,
             Looked::State(_) => Standing::Revoked,
             Looked::Nowhere => Standing::Malformed,
             Looked::Pending(id) => {
-                self.fetch_list(&id, may_wait, host, now);
+                self.fetch(&DocumentId::StatusList(id.clone()), may_wait, host, now);
                 if may_wait { Standing::Pending(id, rule.timeout) } else { Standing::unknown(rule.on_stale) }
             }
             Looked::Unknown => Standing::unknown(rule.on_stale),
-        }
-    }
-
-    /// Lets an exchange wait for a status list, no longer than one fetch may take, from when it first had to.
-    pub fn wait_for_list(&mut self, exchange: ExchangeId, room: Room, id: TrustId, until: MonoNanos) {
-        self.waits.park(exchange, room, On::Keys(id, until));
-    }
-
-    /// Queues the fetch of a status list, if it is due and may start.
-    pub(super) fn fetch_list(&mut self, id: &TrustId, waited_for: bool, host: &dyn Host, now: Now) {
-        if let Some(fetch) = self.status_lists.begin(id, waited_for, host, now) {
-            self.calls.send(For::StatusList(id.clone()), Message::Fetch(fetch));
-        }
-    }
-
-    /// The fetch of a status list ended. Who waits for it goes on once it is there. A key that nobody knows yet is fetched, as for a token.
-    pub(super) fn list_fetched(
-        &mut self,
-        id: &TrustId,
-        answer: Result<HttpAnswer, FetchFailed>,
-        host: &dyn Host,
-        now: Now,
-    ) {
-        // Out of the worker meanwhile, which looks for keys itself.
-        let mut lists = std::mem::take(&mut self.status_lists);
-        let native = self.native;
-        let keys = |issuer: &Issuer, header: &Header| self.keys(issuer, header, host, now);
-        let outcome = lists.answer(id, answer, keys, native, host, now);
-        self.status_lists = lists;
-        let loaded = matches!(outcome, Some(super::Outcome::Loaded));
-        self.count_fetch(outcome, Counter::StatusListFetchOk, Counter::StatusListFetchFailed);
-        if loaded {
-            self.waits.keys(id);
         }
     }
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::limit::fleet::{Budget, Settled};
-use crate::policy::TrustId;
-use crate::time::MonoNanos;
+use crate::policy::{Issuer, KeySource, TrustId};
+use crate::time::{MonoNanos, Now};
 use crate::worker::ExchangeId;
 use crate::worker::introspections::{QuestionId, Told};
 
@@ -85,7 +85,7 @@ struct Wait {
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Waits {
+pub struct Waits {
     waits: BTreeMap<ExchangeId, Wait>,
     bytes: usize,
     /// Those that wait for keys or for an answer, by when that is too late.
@@ -99,19 +99,44 @@ pub(super) struct Waits {
 
 impl Waits {
     /// A place for an exchange that holds `bytes`; `None` if the worker is full.
-    pub(super) fn room(&self, bytes: usize) -> Option<Room> {
+    pub fn room(&self, bytes: usize) -> Option<Room> {
         self.room_within(MOST, MOST_BYTES, bytes)
     }
 
     /// The same for one that waits for keys, or for what an issuer says of its token. They may fail to come for hours, while requests wait for seconds and anyone can
     /// send such a token: half of all is left for those that wait for a service.
-    pub(super) fn room_for_keys(&self, bytes: usize) -> Option<Room> {
+    pub fn room_for_keys(&self, bytes: usize) -> Option<Room> {
         self.room_within(MOST_FOR_KEYS, MOST_BYTES_FOR_KEYS, bytes)
     }
 
     fn room_within(&self, most: usize, most_bytes: usize, bytes: usize) -> Option<Room> {
         let fits = self.waits.len() < most && self.bytes.saturating_add(bytes) <= most_bytes;
         fits.then_some(Room(bytes))
+    }
+
+    /// Lets an exchange wait for the keys of `issuer`: no longer than one fetch may take, from when it first had to.
+    pub fn for_keys(&mut self, exchange: ExchangeId, room: Room, issuer: &Issuer, since: MonoNanos) {
+        let until = match &issuer.keys {
+            KeySource::Inline(_) | KeySource::None => since,
+            KeySource::Remote(source) => since.plus(source.timeout),
+        };
+        self.park(exchange, room, On::Keys(issuer.trust.clone(), until));
+    }
+
+    /// Lets an exchange wait for a status list, no longer than until then.
+    pub fn for_list(&mut self, exchange: ExchangeId, room: Room, list: TrustId, until: MonoNanos) {
+        self.park(exchange, room, On::Keys(list, until));
+    }
+
+    /// Lets an exchange wait for what `issuer` says of its token.
+    pub fn for_answer(&mut self, exchange: ExchangeId, room: Room, question: QuestionId, issuer: &Issuer, now: Now) {
+        let timeout = issuer.introspection.as_ref().map_or(Duration::ZERO, |introspection| introspection.timeout);
+        self.park(exchange, room, On::Introspection(question, now.mono.plus(timeout)));
+    }
+
+    /// Lets an exchange wait for the permits that it [asked for](crate::limit::fleet::Leases::take).
+    pub fn for_permits(&mut self, exchange: ExchangeId, room: Room, budget: Budget) {
+        self.park(exchange, room, On::Permits(budget));
     }
 
     pub(super) fn park(&mut self, exchange: ExchangeId, Room(bytes): Room, on: On) {
@@ -133,8 +158,8 @@ impl Waits {
         Some(on)
     }
 
-    /// The exchange is polled: it waits no longer if it was named.
-    pub(super) fn poll(&mut self, exchange: ExchangeId) -> Woken {
+    /// A waiting exchange is polled. If it was named it waits no longer, and is told what it waited for.
+    pub fn poll(&mut self, exchange: ExchangeId) -> Woken {
         match self.waits.get(&exchange).map(|wait| &wait.on) {
             Some(On::Keys(..) | On::Introspection(..) | On::Permits(_)) => Woken::No,
             Some(On::Poll(_)) | None => match self.end(exchange) {
