@@ -125,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// The fetch of a status list ended. Who waits for it goes on once it is there. A key that nobody knows yet is fetched, as for a token.
+    /// The fetch of a status list ended. Who waits for it goes on once it is there, or is not and need not be. A key that nobody knows yet is fetched, as for a token.
     pub(super) fn list_fetched(
         &mut self,
         id: &TrustId,
@@ -139,9 +139,9 @@ impl Worker {
         let keys = |issuer: &Issuer, header: &Header| self.keys(issuer, header, host, now);
         let outcome = lists.answer(id, answer, keys, native, host, now);
         self.status_lists = lists;
-        let loaded = matches!(outcome, Some(super::Outcome::Loaded));
+        let over = matches!(outcome, Some(super::Outcome::Loaded)) || self.status_lists.pass_unknown(id);
         self.count_fetch(outcome, Counter::StatusListFetchOk, Counter::StatusListFetchFailed);
-        if loaded {
+        if over {
             self.waits.keys(id);
         }
     }
