@@ -86,6 +86,8 @@ pub enum AnswerFault {
     NotJson(String),
     /// `active` is missing, or neither true nor false.
     NoActive,
+    /// It is signed, and nobody asked for that.
+    Signed,
     /// It is not signed, where it must be.
     NotSigned,
     /// What is wrong with its signature, or with what is signed.
@@ -100,6 +102,9 @@ impl fmt::Display for AnswerFault {
             AnswerFault::NotJson(fault) => write!(f, "the answer is no JSON object ({fault}). Is \"uri\" right?"),
             AnswerFault::NoActive => f.write_str(
                 "the answer has no \"active\" that is true or false, so that it is none of RFC 7662. Is \"uri\" right?",
+            ),
+            AnswerFault::Signed => f.write_str(
+                "the answer is signed (RFC 9701), which was not asked for. Write signed: true, or have the server answer this client in plain JSON",
             ),
             AnswerFault::NotSigned => f.write_str(
                 "the answer is not signed (RFC 9701). Have the server sign what it answers this client, or remove \"signed\"",
@@ -120,6 +125,7 @@ pub fn judge(body: &[u8], issuer: &Rc<Issuer>, asked: MonoNanos) -> Result<Resul
     match parse(body, Bounds::TOKEN) {
         Ok(Value::Object(answer)) => judge_members(answer, issuer, asked),
         Ok(_) => Err(AnswerFault::NotJson("something else".to_owned())),
+        Err(_) if is_jwt(body.trim_ascii()) => Err(AnswerFault::Signed),
         Err(fault) => Err(AnswerFault::NotJson(fault.to_string())),
     }
 }
@@ -222,6 +228,7 @@ mod tests {
         for answer in ["", "null", "[]", "true", "<html>", "{", r#"{"active":true,"active":false}"#, "{} {}"] {
             assert!(matches!(judged(answer, TokenForm::default()), Err(AnswerFault::NotJson(_))), "{answer}");
         }
+        assert_eq!(judged("eyJhbGciOiJFUzI1NiJ9.e30.AA\n", TokenForm::default()).unwrap_err(), AnswerFault::Signed);
         let huge = format!(r#"{{"active":true,"x":"{}"}}"#, "x".repeat(MAX_ANSWER_BYTES));
         assert_eq!(judged(&huge, TokenForm::default()).unwrap_err(), AnswerFault::TooLarge);
     }

@@ -74,6 +74,11 @@ impl<T> Document<T> {
         self.refresh.is_under_way()
     }
 
+    /// Whether the last fetch failed.
+    pub(super) fn fails(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// Whether no fetch started for this long.
     pub(super) fn rested(&self, interval: Duration, now: MonoNanos) -> bool {
         self.refresh.rested(interval, now)

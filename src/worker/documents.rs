@@ -166,7 +166,7 @@ impl Worker {
         }
     }
 
-    /// The fetch of a document ended. Who waits for it goes on once it is there.
+    /// The fetch of a document ended. Who waits for it goes on once it is there, or is not and need not be.
     pub(super) fn fetched(
         &mut self,
         id: &DocumentId,
@@ -181,7 +181,9 @@ impl Worker {
         }
         match id {
             DocumentId::Keys(trust) | DocumentId::Metadata(trust) => self.go_on_with_keys(trust, host, now),
-            DocumentId::StatusList(list) if loaded => self.waits.keys(list),
+            DocumentId::StatusList(list) if loaded || self.documents.status_lists.pass_unknown(list) => {
+                self.waits.keys(list);
+            }
             DocumentId::StatusList(_) | DocumentId::Revocations(_) => {}
         }
     }

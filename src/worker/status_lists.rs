@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::host::Host;
 use crate::jose::{Compact, Header, Native};
-use crate::policy::{Endpoint, Issuer, StatusListRule, TrustId};
+use crate::policy::{Endpoint, Issuer, OnStale, StatusListRule, TrustId};
 use crate::revocation::{STATUS_LIST_TYP, StatusList, StatusReference};
 use crate::time::{MonoNanos, Now};
 use crate::worker::document::{Document, Fetched, Outcome};
@@ -56,6 +56,11 @@ impl List {
         let leeway = self.issuer.leeway;
         let lives = |content: &&StatusList| content.expires.is_none_or(|expires| now.wall < expires.plus(leeway));
         self.document.content(now.mono).filter(lives)
+    }
+
+    /// Whether its tokens pass while fetches fail: nobody waits for the next one then.
+    fn passes_unknown(&self) -> bool {
+        self.rule.on_stale == OnStale::Allow && self.document.fails()
     }
 
     /// Whether it is missing, old or at its own end, and no fetch of it is under way. The leeway is time for the next one.
@@ -113,9 +118,10 @@ impl StatusLists {
             // What was revoked stays so.
             None => match list.document.last().and_then(|last| last.state(reference.index)) {
                 Some(state) if state != 0 => Looked::State(state),
+                _ if list.passes_unknown() => Looked::Unknown,
                 _ if list.document.is_under_way() || list.document.last().is_none() => Looked::Pending(list.id.clone()),
-                // It has ended by itself.
-                _ if list.document.content(now.mono).is_some() => Looked::Pending(list.id.clone()),
+                // It has ended by itself, or nobody asked for it for long.
+                _ if !list.document.fails() => Looked::Pending(list.id.clone()),
                 _ => Looked::Unknown,
             },
         }
@@ -137,12 +143,17 @@ impl StatusLists {
         self.0.retain(|list| used(&list.issuer.trust));
     }
 
-    /// Those that are due, but for those that nobody asked for since they were fetched last. What nobody asks for until it is stale is
-    /// dropped.
-    pub(super) fn due(&mut self, now: Now) -> Vec<TrustId> {
-        self.0.retain(|list| list.document.is_under_way() || now.mono.since(list.asked) <= list.rule.max_stale);
-        let due = self.0.iter().filter(|list| list.is_due(now));
+    /// Those that are due, but for those that nobody has asked for until they were stale. These are kept all the same: what was revoked
+    /// stays so.
+    pub(super) fn due(&self, now: Now) -> Vec<TrustId> {
+        let is_used = |list: &&List| now.mono.since(list.asked) <= list.rule.max_stale;
+        let due = self.0.iter().filter(is_used).filter(|list| list.is_due(now));
         due.map(|list| list.id.clone()).collect()
+    }
+
+    /// Whether who waits for this one goes on without it.
+    pub(super) fn pass_unknown(&self, id: &TrustId) -> bool {
+        self.0.iter().any(|list| list.id == *id && list.passes_unknown())
     }
 
     /// Whether the fetch of this one will never end.

@@ -106,6 +106,8 @@ fn a_list_that_may_not_be_believed_counts_as_none() {
     };
     for (what, list) in [
         ("another's signature", list().signed_by(2)),
+        ("a key that it brings itself", with(|list| list.header["jwk"] = jwk("k", 2)).signed_by(2)),
+        ("a certificate that it brings itself", with(|list| list.header["x5c"] = json!(["MIIB"])).signed_by(2)),
         ("an access token", with(|list| list.header["typ"] = json!("at+jwt"))),
         ("no typ", with(|list| drop(list.header.as_object_mut().unwrap().remove("typ")))),
         ("another algorithm", with(|list| list.header["alg"] = json!("ES384"))),
@@ -271,4 +273,44 @@ fn a_request_that_finds_a_list_at_its_end_waits_for_the_next_one() {
     scene.seconds = 20.1;
     assert_eq!(refused(scene.run(&at_place(0))).reason, Reason::TokenRevoked);
     forwarded(waits_for(&mut scene, &at_place(1), signed(&list())));
+}
+
+#[test]
+fn where_tokens_pass_without_their_list_nobody_waits_for_one_that_does_not_come() {
+    let mut scene = Scene::new(&listing("allow"));
+    let request = at_place(1);
+    let mut exchange = scene.exchange(&request);
+    assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Wait));
+    let (call, _) = scene.fetch_from().unwrap();
+    assert_eq!(scene.answer(call, Err(FetchFailed::NoAnswer)), [ExchangeId(request.id)]);
+    assert!(matches!(scene.poll(&mut exchange, request.peer), Step::Done(Verdict::Forward(_))));
+    forwarded(scene.run(&at_place(1)));
+    scene.seconds = 10.0;
+    scene.tick();
+    let (call, _) = scene.fetch_from().expect("another attempt");
+    forwarded(scene.run(&at_place(1)));
+    scene.answer(call, signed(&list()));
+    assert_eq!(refused(scene.run(&at_place(0))).reason, Reason::TokenRevoked);
+}
+
+#[test]
+fn what_a_list_revoked_stays_revoked_however_long_nobody_asked() {
+    for on_stale in ["refuse", "allow"] {
+        let mut scene = Scene::new(&listing(on_stale));
+        forwarded(waits_for(&mut scene, &at_place(1), signed(&list())));
+        let fresh = |index: u64, seconds: f64| {
+            let issued = at(seconds).wall.as_millis() / 1000;
+            let claims = token().claim("iat", json!(issued)).claim("exp", json!(issued + 300));
+            get("/orders/7")
+                .peer(ALICE)
+                .token(&claims.claim("status", json!({"status_list": {"idx": index, "uri": URI}})))
+        };
+        scene.seconds = 3600.0;
+        scene.tick();
+        assert!(scene.fetch().is_none(), "nobody asked for it");
+        assert_eq!(refused(scene.run(&fresh(0, 3600.0))).reason, Reason::TokenRevoked);
+        let mut next = list();
+        next.claims["iat"] = json!(at(3600.0).wall.as_millis() / 1000);
+        forwarded(waits_for(&mut scene, &fresh(1, 3600.0), signed(&next)));
+    }
 }
