@@ -5,6 +5,7 @@
 //! Each worker fetches for itself, but they agree on when: failures are shared, and who makes the next attempt, so that more workers
 //! are no more load on a server in trouble; and the digest of the newest content, so that what one worker found reaches the others.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::host::Host;
@@ -15,6 +16,8 @@ use crate::worker::refresh::{Refresh, Schedule, Trouble};
 
 /// Between two fetches of one worker caused by another worker's news.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// Whoever is refused for want of it is told to come again after a second: while some do, it is as if they waited.
+const MISSED_FOR: Duration = Duration::from_secs(10);
 /// A fault that was told already is told again after so long.
 const TOLD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -39,6 +42,8 @@ pub(super) struct Document<T> {
     news: NewsOf,
     refresh: Refresh,
     loaded: Option<Fetched<T>>,
+    /// When a request last had to do without.
+    missed: Cell<Option<MonoNanos>>,
     /// The last fault, and when it was told.
     told: Option<(FetchFault, MonoNanos)>,
 }
@@ -46,7 +51,7 @@ pub(super) struct Document<T> {
 impl<T> Document<T> {
     /// One that was never fetched. `seed` is random.
     pub(super) fn new(news: NewsOf, schedule: Schedule, seed: u64) -> Self {
-        Self { news, refresh: Refresh::new(schedule, seed), loaded: None, told: None }
+        Self { news, refresh: Refresh::new(schedule, seed), loaded: None, missed: Cell::new(None), told: None }
     }
 
     /// Goes by `schedule` from now on.
@@ -57,6 +62,15 @@ impl<T> Document<T> {
     /// What was fetched last, if it may be used now.
     pub(super) fn content(&self, now: MonoNanos) -> Option<&T> {
         self.loaded.as_ref().filter(|_| self.refresh.serves(now)).map(|loaded| &loaded.content)
+    }
+
+    /// The same for a request that does not wait for it. One that has to do without makes the next attempt come sooner.
+    pub(super) fn wanted(&self, now: MonoNanos) -> Option<&T> {
+        let content = self.content(now);
+        if content.is_none() {
+            self.missed.set(Some(now));
+        }
+        content
     }
 
     /// What was fetched last, however old it is.
@@ -93,6 +107,7 @@ impl<T> Document<T> {
     /// the document.
     pub(super) fn claims_turn(&self, waited_for: bool, host: &dyn Host, now: MonoNanos) -> bool {
         let trouble = self.news.read(host).trouble;
+        let waited_for = waited_for || self.missed.get().is_some_and(|when| now.since(when) < MISSED_FOR);
         self.refresh.may_start(&trouble, waited_for, now)
             && (trouble.failures == 0
                 || self.news.change(host, |news| {

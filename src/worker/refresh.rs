@@ -7,8 +7,9 @@
 //! ```
 //! One fetch at a time. What was fetched is due again after `refresh`, or when the server says within bounds, and serves up to `max_stale` while fetches fail.
 //! While fetches fail, all workers together make one attempt after a pause that doubles: from a second while there is
-//! something that serves, from a fifth of one while there is nothing. Where requests wait no pause is longer than a
-//! second from one start to the next, so that service returns as soon as the server does.
+//! something that serves, from a fifth of one while there is nothing. No pause is longer than `refresh`, or what is known would be
+//! older once the server is back than it ever is while it is there. Where requests wait no pause is longer than a second from one
+//! start to the next, so that service returns as soon as the server does.
 
 use std::time::Duration;
 
@@ -161,6 +162,7 @@ impl Refresh {
         }
         let cold = !self.serves(now);
         let (first, last) = if cold { COLD_PAUSES } else { WARM_PAUSES };
+        let last = last.min(self.schedule.refresh.max(first));
         let doubled = first.saturating_mul(1_u32.checked_shl(trouble.failures.saturating_sub(1)).unwrap_or(u32::MAX));
         let pause = self.jittered(doubled.min(last), failed);
         let pause = if cold && waited_for {
@@ -281,6 +283,14 @@ mod tests {
         let mut document = refresh();
         document.succeeded(None, now(0.0));
         assert_about(&pauses(&mut document, true, 0.0, 600.0, 7), &[1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_what_is_there_serves_without_being_fetched_anew() {
+        let mut document = refresh();
+        document.schedule.refresh = Duration::from_secs(3);
+        document.succeeded(None, now(0.0));
+        assert_about(&pauses(&mut document, false, 0.0, 3.0, 6), &[1.0, 2.0, 3.0, 3.0, 3.0, 3.0]);
     }
 
     #[test]

@@ -90,11 +90,13 @@ impl RevocationDocuments {
         now: MonoNanos,
     ) -> Named {
         let Some(document) = self.documents.get(&source.id) else { return Named::Unknown };
-        let Some((edition, revocations)) = document.document.last() else { return Named::Unknown };
+        let Some((edition, revocations)) = document.document.last().or_else(|| document.document.wanted(now)) else {
+            return Named::Unknown;
+        };
         if *edition != cleared && revocations.name(&token()) {
             return Named::Yes;
         }
-        if document.document.content(now).is_some() { Named::No(*edition) } else { Named::Unknown }
+        if document.document.wanted(now).is_some() { Named::No(*edition) } else { Named::Unknown }
     }
 
     /// Those that are due.

@@ -51,11 +51,11 @@ pub(super) enum Looked {
 }
 
 impl List {
-    /// What was fetched last, if it may be used now.
+    /// What was fetched last, if it may be used now, for a request.
     fn content(&self, now: Now) -> Option<&StatusList> {
         let leeway = self.issuer.leeway;
         let lives = |content: &&StatusList| content.expires.is_none_or(|expires| now.wall < expires.plus(leeway));
-        self.document.content(now.mono).filter(lives)
+        self.document.wanted(now.mono).filter(lives)
     }
 
     /// Whether its tokens pass while fetches fail: nobody waits for the next one then.

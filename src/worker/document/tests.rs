@@ -146,3 +146,23 @@ fn what_may_serve_no_longer_is_still_known() {
     let late = at(0.0).mono.plus(SCHEDULE.max_stale.saturating_add(Duration::from_secs(1)));
     assert_eq!((document.content(late), document.last()), (None, Some(&7)));
 }
+
+#[test]
+fn while_requests_are_refused_for_want_of_it_attempts_start_a_second_apart_and_more_rarely_otherwise() {
+    for (refused, expected) in [(true, 55..=65), (false, 12..=20)] {
+        let (mut document, host) = (document(0), FakeHost::default());
+        let mut attempts = 0;
+        for tenth in 0..600 {
+            let now = at(f64::from(tenth) / 10.0).mono;
+            if refused {
+                assert_eq!(document.wanted(now), None);
+            }
+            if document.claims_turn(false, &host, now) {
+                attempts += 1;
+                document.started(now);
+                document.ended(Err(FetchFault::Call(FetchFailed::NoAnswer)), &host, now, |_| String::new());
+            }
+        }
+        assert!(expected.contains(&attempts), "{attempts} in a minute, refused: {refused}");
+    }
+}

@@ -150,3 +150,23 @@ fn a_million_revoked_tokens_take_what_is_said_of_them() {
     assert_eq!(named(&documents, "0000000000000000999999", Edition::default(), 1.0), Named::Yes);
     assert!(matches!(named(&documents, "0000000000000001000000", Edition::default(), 1.0), Named::No(_)));
 }
+
+#[test]
+fn after_an_outage_requests_that_were_refused_bring_the_document_back_within_two_seconds() {
+    let host = FakeHost::default();
+    let mut documents = documents(&host);
+    let mut back = None;
+    for tenth in 0..1_000 {
+        let seconds = f64::from(tenth) / 10.0;
+        let known = named(&documents, "a", Edition::default(), seconds);
+        if matches!(known, Named::No(_)) {
+            back = Some(seconds);
+            break;
+        }
+        if !documents.due(at(seconds).mono).is_empty() && documents.begin(ID, &host, at(seconds).mono).is_some() {
+            let said = if seconds < 60.0 { Err(FetchFailed::NoAnswer) } else { answer("{}", None) };
+            documents.answer(ID, said, &host, at(seconds).mono);
+        }
+    }
+    assert!(back.is_some_and(|seconds| (60.0..62.0).contains(&seconds)), "{back:?}");
+}
