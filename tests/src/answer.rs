@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use crate::http1::{Fields, Response};
 use crate::key_exchange::KeyExchange;
@@ -29,6 +30,8 @@ pub struct Answer {
 pub(crate) struct Link {
     /// The client's end, as the access log names it.
     pub(crate) client: SocketAddr,
+    /// From when on lines of the access log may be about it. Ports are used again.
+    pub(crate) since: OffsetDateTime,
     /// Whether it resumed a TLS session.
     pub(crate) resumed: bool,
     /// What its keys were agreed by.

@@ -18,6 +18,7 @@ use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::{PathAndQuery, Scheme};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -179,15 +180,18 @@ impl Client {
     }
 
     pub(crate) async fn connect(&self) -> io::Result<(Box<dyn Stream>, Link)> {
+        let since = OffsetDateTime::now_utc();
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let client = stream.local_addr()?;
-        let Some(tls) = &self.tls else { return Ok((Box::new(stream), Link { client, resumed: false, group: None })) };
+        let Some(tls) = &self.tls else {
+            return Ok((Box::new(stream), Link { client, since, resumed: false, group: None }));
+        };
         let stream = self.shake_hands(tls, stream).await?;
         let connection = stream.get_ref().1;
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let group = connection.negotiated_key_exchange_group().and_then(|group| KeyExchange::named(group.name()));
-        Ok((Box::new(stream), Link { client, resumed, group }))
+        Ok((Box::new(stream), Link { client, since, resumed, group }))
     }
 
     async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(&self, tls: &Tls, stream: S) -> io::Result<TlsStream<S>> {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use time::OffsetDateTime;
 
 use crate::answer::Answer;
 use crate::client::Client;
@@ -223,8 +224,10 @@ impl Envoy {
 
     /// The line of the access log about this answer, once it is written.
     pub async fn access_log_of(&self, answer: &Answer) -> Value {
-        let client = json!(answer.link.client);
-        let line = async || self.access_log().into_iter().filter(|line| line["client"] == client).nth(answer.nth);
+        let (client, since) = (json!(answer.link.client), as_logged(answer.link.since));
+        let is_its =
+            |line: &Value| line["client"] == client && line["time"].as_str().is_some_and(|time| *time >= *since);
+        let line = async || self.access_log().into_iter().filter(is_its).nth(answer.nth);
         eventually("a line in the access log", line).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -419,4 +422,10 @@ impl Lines {
     fn all(&self) -> Vec<String> {
         self.0.lock().expect("nobody panicked with it").clone()
     }
+}
+
+/// A moment as the access log has it, to the millisecond before.
+fn as_logged(moment: OffsetDateTime) -> String {
+    let (date, hour, minute, second) = (moment.date(), moment.hour(), moment.minute(), moment.second());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{:03}Z", moment.millisecond())
 }
