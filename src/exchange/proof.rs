@@ -22,9 +22,7 @@ impl Exchange {
     ) -> Result<Bound, Stop> {
         let Some(rule) = &request.resource.dpop else { return Err(Reason::ConfirmationUnusable.into()) };
         let (head, now, nonces) = (&request.head, around.now.wall, around.worker.nonces());
-        if rule.nonce {
-            self.facts.nonce = Some(nonces.current(&rule.origin.to_string(), now).into());
-        }
+        self.facts.nonce = rule.nonce.as_deref().map(|purpose| nonces.current(purpose, now).into());
         let (method, path, ath, key) = (head.method(), head.path().as_str(), by_key.token().ath(raw), by_key.key());
         let about = About { method, path, ath, key, rule, nonces, now };
         let used = around.worker.proofs();

@@ -13,8 +13,8 @@ pub struct DpopRule {
     pub origin: TargetUri,
     /// What proofs may be signed with.
     pub algorithms: Vec<Algorithm>,
-    /// Whether a proof needs a nonce of ours.
-    pub nonce: bool,
+    /// What nonces of ours are for, where a proof needs one: the origin as text.
+    pub nonce: Option<Box<str>>,
     /// How old a proof may be, by its `iat`.
     pub max_age: Duration,
     /// How far in the future its `iat` may lie.
@@ -26,7 +26,8 @@ pub struct DpopRule {
 impl DpopRule {
     /// Whether a proof may be good for resources with either rule, and for one of them when the other has forgotten it.
     pub fn outlasts_or_is_outlasted(&self, other: &Self) -> bool {
-        let same = self.nonce == other.nonce && (self.nonce || self.max_age == other.max_age);
+        let by_nonce = self.nonce.is_some();
+        let same = by_nonce == other.nonce.is_some() && (by_nonce || self.max_age == other.max_age);
         !same && self.origin.overlaps(&other.origin)
     }
 }

@@ -30,6 +30,7 @@ mod standing;
 mod status_lists;
 mod tally;
 mod tokens;
+mod unverified;
 mod waits;
 
 use std::rc::Rc;
@@ -56,7 +57,7 @@ use crate::jose::Native;
 use crate::limit::SharedTable;
 use crate::limit::fleet::{Leases, Waiter};
 use crate::peer::KnownPeers;
-use crate::policy::{FilterId, Issuer, Policy};
+use crate::policy::{FilterId, Policy};
 use crate::shared::OnceOnly;
 use crate::time::{MonoNanos, Now};
 
@@ -123,8 +124,8 @@ impl Worker {
     /// Goes over to `policy`. Keys and verified tokens of an issuer survive if its trust is unchanged. What only the old
     /// policy relies on stays as long as somebody holds that one: listeners drain for minutes.
     pub fn adopt(&mut self, policy: &Rc<Policy>) {
-        for issuer in &policy.issuers {
-            self.warn_of_algorithms(issuer);
+        for warning in unverified::warnings(policy, self.native) {
+            log::warn!("{warning}");
         }
         self.documents.follow(policy, self.seed);
         self.policies.adopt(policy);
@@ -145,17 +146,6 @@ impl Worker {
     fn set_token_bounds(&mut self) {
         if let Some(bounds) = self.policies.token_bounds() {
             self.tokens.set_bounds(bounds);
-        }
-    }
-
-    fn warn_of_algorithms(&self, issuer: &Issuer) {
-        for algorithm in issuer.algorithms.iter().filter(|algorithm| !self.native.verifies(**algorithm)) {
-            log::warn!(
-                "{}.algorithms: this proxy does not verify {name}, so tokens signed with it are refused with 503. Use a newer \
-                 Envoy, or have the issuer sign otherwise",
-                issuer.origin.path,
-                name = algorithm.name()
-            );
         }
     }
 

@@ -40,6 +40,9 @@ async fn a_page_of_another_origin_reads_every_refusal() {
     let told = page.told_by(chromium, &bed).await;
 
     let expected = [
+        ("a proof without nonce", 401, &["dpop-nonce", "www-authenticate"][..]),
+        ("a proof", 200, LIMITED),
+        ("the same proof", 401, CHALLENGE),
         ("honest", 200, LIMITED),
         ("no token", 401, CHALLENGE),
         ("not a token", 401, CHALLENGE),
@@ -60,10 +63,10 @@ async fn a_page_of_another_origin_reads_every_refusal() {
         assert_eq!(told["problem"].is_string(), status != 200, "{told}");
     }
     assert_eq!(told.as_array().map(Vec::len), Some(expected.len()), "{told}");
-    // Ten pass in a burst, and more while it fills again; no refused request, and no preflight.
+    // One with a proof; ten pass in a burst, and more while it fills again; no refused request, and no preflight.
     let received = bed.upstream.received();
     assert!(received.iter().all(|request| (&*request.method, &*request.path) == ("GET", "/orders/7")), "{received:?}");
-    assert!(received.len() >= 10, "{received:?}");
+    assert!(received.len() >= 11, "{received:?}");
 }
 
 /// The policy of the virtual host.
@@ -109,11 +112,12 @@ impl Page {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let _browser = Running(browser.spawn().expect("the browser can be started"));
+        let bound = |jkt: &Value| claims().client("app").scope("read:orders").set("cnf", json!({ "jkt": jkt })).sign();
         let told = async {
             loop {
                 let (stream, _) = self.0.accept().await.expect("a connection");
                 // The browser opens some that it does not use, and leaves them.
-                if let Ok(Some(told)) = serve(stream).await {
+                if let Ok(Some(told)) = serve(stream, bound).await {
                     return told;
                 }
             }
@@ -132,8 +136,8 @@ impl Drop for Running {
     }
 }
 
-/// Answers one request; what the page told, if it was that.
-async fn serve(stream: TcpStream) -> std::io::Result<Option<Value>> {
+/// Answers one request; what the page told, if it was that. It gets tokens for its key, made by `bound`.
+async fn serve(stream: TcpStream, bound: impl Fn(&Value) -> String) -> std::io::Result<Option<Value>> {
     let mut stream = BufReader::new(stream);
     let (mut request, mut line, mut length) = (String::new(), String::new(), 0);
     stream.read_line(&mut request).await?;
@@ -147,9 +151,14 @@ async fn serve(stream: TcpStream) -> std::io::Result<Option<Value>> {
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
-    let page = if request.starts_with("GET /?") { include_str!("browser/page.html") } else { "" };
+    let said = || serde_json::from_slice::<Value>(&body).expect("JSON");
+    let page = match &request {
+        page if page.starts_with("GET /?") => include_str!("browser/page.html").to_owned(),
+        token if token.starts_with("POST /token") => json!(bound(&said())).to_string(),
+        _ => String::new(),
+    };
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length:";
     stream.write_all(format!("{head} {}\r\n\r\n{page}", page.len()).as_bytes()).await?;
     stream.flush().await?;
-    Ok(request.starts_with("POST /told").then(|| serde_json::from_slice(&body).expect("JSON")))
+    Ok(request.starts_with("POST /told").then(said))
 }

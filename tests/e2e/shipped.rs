@@ -82,6 +82,8 @@ fn the_configuration_for_browsers_is_the_usual_one_but_for_that() {
         format!("{MANAGER}/http_filters/envoy.filters.http.cors"),
         format!("{MANAGER}/route_config/virtual_hosts/all/typed_per_filter_config"),
         format!("{MANAGER}/{resource}/hosts/1"),
+        format!("{MANAGER}/{resource}/origin"),
+        format!("{MANAGER}/{resource}/dpop"),
         format!("{MANAGER}/{resource}/routes/1/bound"),
         format!("{MANAGER}/{resource}/routes/2/bound"),
         format!("{MANAGER}/{resource}/routes/3/bound"),

@@ -169,7 +169,7 @@ fn timely(
     about: &About<'_>,
 ) -> Result<(Option<NonceAge>, UnixMillis), ProofFault> {
     let (rule, now) = (about.rule, about.now);
-    let (past, future) = if rule.nonce { (WITH_NONCE, WITH_NONCE) } else { (rule.max_age, rule.leeway) };
+    let (past, future) = if rule.nonce.is_some() { (WITH_NONCE, WITH_NONCE) } else { (rule.max_age, rule.leeway) };
     if issued > now.plus(future) {
         return Err(ProofFault::Future);
     }
@@ -177,11 +177,9 @@ fn timely(
     if now >= end {
         return Err(ProofFault::Old);
     }
-    if !rule.nonce {
-        return Ok((None, end));
-    }
+    let Some(purpose) = &rule.nonce else { return Ok((None, end)) };
     let nonce = claims.get("nonce").and_then(Value::as_text).unwrap_or_default();
-    match about.nonces.age(nonce, &rule.origin.to_string(), now) {
+    match about.nonces.age(nonce, purpose, now) {
         (NonceAge::Unknown, _) => Err(ProofFault::Nonce),
         (age, nonce_end) => Ok((Some(age), nonce_end.min(end))),
     }

@@ -97,7 +97,7 @@ impl Server {
         let rule = DpopRule {
             origin: TargetUri::parse("https://rs.example").unwrap(),
             algorithms: vec![Algorithm::Es256, Algorithm::Ed25519],
-            nonce: false,
+            nonce: None,
             max_age: Duration::from_secs(60),
             leeway: Duration::from_secs(10),
             forward: false,
@@ -318,7 +318,7 @@ fn check_9_the_uri_of_the_request_without_query_and_fragment() {
 #[test]
 fn check_10_a_nonce_of_ours_where_one_is_needed() {
     let mut server = Server::new();
-    server.rule.nonce = true;
+    server.rule.nonce = Some("https://rs.example".into());
     let nonce = server.nonce();
     let with = |jti: &str, nonce: &str| honest().claim("nonce", json!(nonce)).claim("jti", json!(jti)).proof();
     assert_eq!(server.get(&honest().proof()), Err(ProofFault::Nonce));
@@ -346,7 +346,7 @@ fn check_11_a_proof_is_made_just_now_by_the_clock_of_its_maker_or_by_the_nonce()
         server.seconds = 4000.0;
         let issued = Client::new(7, "https://rs.example/a", TOKEN, 4000.0 + seconds);
         assert_eq!(server.get(&issued.proof()).err(), fault, "{seconds}");
-        server.rule.nonce = true;
+        server.rule.nonce = Some("https://rs.example".into());
         let with_nonce = issued.claim("nonce", json!(server.nonce())).claim("jti", json!("other"));
         let quite_wrong = seconds <= -3600.0;
         assert_eq!(server.get(&with_nonce.proof()).is_err(), quite_wrong, "{seconds} with a nonce");

@@ -80,7 +80,7 @@ pub(in crate::config) fn compile(
     Some(DpopRule {
         origin: origin.clone(),
         algorithms: if written.is_some() { algorithms } else { USUAL.to_vec() },
-        nonce: table.dpop.nonce,
+        nonce: table.dpop.nonce.then(|| origin.to_string().into()),
         max_age: table.dpop.max_age.0,
         leeway: table.dpop.leeway.0,
         forward: table.dpop.forward,

@@ -58,13 +58,14 @@ fn what_is_not_written_about_proofs_is_strict() {
     assert_eq!(rule.origin.to_string(), "https://api.example.com/shop");
     assert_eq!(rule.algorithms, [Algorithm::Es256, Algorithm::Ps256, Algorithm::Ed25519, Algorithm::EdDsa]);
     assert_eq!((rule.max_age, rule.leeway), (Duration::from_secs(60), Duration::from_secs(10)));
-    assert!(!rule.nonce && !rule.forward && !resource.forward.proof);
+    assert!(rule.nonce.is_none() && !rule.forward && !resource.forward.proof);
     let without = loaded(&super::good());
     assert!(without.resources[0].dpop.is_none() && without.resources[0].forward.proof);
     let written = json!({ "algorithms": ["ES384"], "nonce": true, "max_age": "2m", "leeway": "0s", "forward": true });
     let policy = loaded(&with_origin("/resources/0/dpop", written));
     let rule = policy.resources[0].dpop.as_ref().unwrap();
-    assert_eq!((&rule.algorithms[..], rule.nonce, rule.forward), (&[Algorithm::Es384][..], true, true));
+    assert_eq!((&rule.algorithms[..], rule.forward), (&[Algorithm::Es384][..], true));
+    assert_eq!(rule.nonce.as_deref(), Some(&*rule.origin.to_string()), "a nonce is for the origin");
 }
 
 #[test]
