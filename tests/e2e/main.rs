@@ -39,6 +39,7 @@ mod post_quantum;
 mod refused_bodies;
 mod responses;
 mod revocation;
+mod revoked_certificates;
 mod rollout;
 mod server_names;
 mod shipped;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boundgate_testbed::{Answer, Client, EnvoyConfig, JwksAnswer, Testbed, Update};
+use boundgate_testbed::{Answer, App, Client, EnvoyConfig, JwksAnswer, Testbed, Update};
 use serde_json::{Value, json};
 
 use crate::expectations::{alices_token, config, eventually, refused};
@@ -164,6 +164,68 @@ async fn a_document_that_is_stale_or_was_never_there_refuses_or_allows_as_config
         bed.authority.restart().await;
         eventually_passes(&bed, &alice, &token).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_resource_takes_back_dies_in_every_worker_whatever_the_issuer_says() {
+    let mut config = revoking(&json!({}));
+    let mut own = config["issuers"]["main"]["revocation"].take();
+    own["uri"] = json!("https://as.example.com/documents/own");
+    config["issuers"]["main"].as_object_mut().unwrap().remove("revocation");
+    config["resources"][0]["revocation"] = own;
+    let config = EnvoyConfig::new(config).concurrency(WORKERS);
+    let bed = Testbed::start_with(|authority| {
+        authority.publish(&json!({}));
+        config
+    })
+    .await;
+    every_worker_has_read_it(&bed).await;
+    let alice = bed.client("alice");
+    let token = |id: &str| {
+        let claims = bed.authority.claims().set("jti", id).scope("read:orders");
+        claims.bound_to(alice.identity().unwrap()).sign()
+    };
+    let (bad, other) = (token("bad"), token("other"));
+    for token in [&bad, &other] {
+        assert!(on_many_connections(&alice, token).await.iter().all(|answer| answer.status == 200));
+    }
+    publish(&bed, &json!({"jti": ["bad"]})).await;
+    let reached = bed.upstream.count();
+    for answer in on_many_connections(&alice, &bad).await {
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        assert_eq!(bed.envoy.details(&answer).await, "boundgate:token-revoked");
+    }
+    assert_eq!(bed.upstream.count(), reached, "the upstream was reached");
+    assert!(on_many_connections(&alice, &other).await.iter().all(|answer| answer.status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_revoked_ends_the_tokens_that_are_bound_to_it_with_good_proofs_too() {
+    let mut config = revoking(&json!({}));
+    config["resources"][0]["origin"] = json!("https://api.example.com");
+    let bed = Testbed::start_with(|authority| {
+        authority.publish(&json!({}));
+        EnvoyConfig::new(config)
+    })
+    .await;
+    bed.envoy.stat_reaches("wasmcustom.boundgate.revocation_fetch_ok", 2).await.unwrap();
+    let app = App::new(&bed);
+    let (alice, phone) = (bed.client("alice"), bed.anonymous());
+    let bound = alices_token(&bed).await;
+    let mut number = 0;
+    let mut proof = || {
+        number += 1;
+        app.proof("/orders/7", &number.to_string(), |_| {})
+    };
+    assert_eq!(app.get(&phone, "/orders/7", &proof()).send().await.status, 200);
+    bed.authority.publish(&json!({"jkt": [app.jkt()]}));
+    let read = bed.envoy.stat("wasmcustom.boundgate.revocation_fetch_ok").await;
+    bed.envoy.stat_reaches("wasmcustom.boundgate.revocation_fetch_ok", read + 4).await.unwrap();
+    let reached = bed.upstream.count();
+    let answer = app.get(&phone, "/orders/7", &proof()).send().await;
+    assert_eq!((answer.status, bed.upstream.count()), (401, reached), "{}", answer.text());
+    assert_eq!(bed.envoy.details(&answer).await, "boundgate:token-revoked");
+    assert_eq!(order(&alice, &bound).await.status, 200, "whose token names another");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

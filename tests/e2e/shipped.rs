@@ -107,3 +107,24 @@ fn the_configuration_of_a_fleet_is_the_usual_one_but_for_its_limit() {
     let own = own.each_ref().map(String::as_str);
     assert_eq!(differences("envoy/fleet.yaml", &own), [""; 0]);
 }
+
+#[test]
+fn the_configuration_with_revocations_is_the_usual_one_but_for_that() {
+    let address = "address/socket_address/port_value";
+    let tls = "filter_chains/0/transport_socket/typed_config/common_tls_context";
+    let plugin = "http_filters/boundgate/typed_config/config/configuration/value";
+    let own = [
+        format!("{LISTENER}/{address}"),
+        "/node".to_owned(),
+        format!("{LISTENER}/{tls}/validation_context/trusted_ca"),
+        format!("{LISTENER}/{tls}/validation_context_sds_secret_config"),
+        format!("{MANAGER}/common_http_protocol_options/max_connection_duration"),
+        format!("{MANAGER}/{plugin}/issuers/main/revocation"),
+        format!("{MANAGER}/{plugin}/resources/0/hosts/1"),
+        format!("{MANAGER}/{plugin}/resources/0/revocation"),
+        format!("{STAND_IN}/{address}"),
+        format!("{CLUSTERS}/upstream/load_assignment/endpoints/0/lb_endpoints/0/endpoint/{address}"),
+    ];
+    let own = own.each_ref().map(String::as_str);
+    assert_eq!(differences("envoy/revocation.yaml", &own), [""; 0]);
+}

@@ -30,6 +30,11 @@ impl App {
         Self { keys, token }
     }
 
+    /// The thumbprint of the key.
+    pub fn jkt(&self) -> String {
+        thumbprint(&self.keys.jwk(Algorithm::Es256))
+    }
+
     /// A proof of the key for `GET path`, unless `change` makes it another.
     pub fn proof(&self, path: &str, jti: &str, change: impl FnOnce(&mut Value)) -> String {
         let jwk = self.keys.jwk(Algorithm::Es256);

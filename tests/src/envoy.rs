@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 use crate::answer::Answer;
 use crate::client::Client;
 use crate::envoy_config::{EnvoyConfig, PluginConfig, Surroundings, root, yaml};
-use crate::pki::Pki;
+use crate::pki::{Pki, REVOKED};
 use crate::server::{Timeout, eventually};
 
 /// A program of a hundred megabytes that comes from the disk for the first time, beside a compiler, takes its time.
@@ -259,6 +259,13 @@ impl Envoy {
             in_force.then_some(Update::Accepted)
         })
         .await
+    }
+
+    /// Replaces the list of revoked certificates, as an operator does: Envoy never sees half of it.
+    pub fn replace_revoked(&self, list: &str) {
+        let new = self.folder.path().join("clients.crl.new");
+        fs::write(&new, list).expect("a file in a temporary folder");
+        fs::rename(new, self.folder.path().join(REVOKED)).expect("a rename within a folder");
     }
 
     /// How many sets of listeners were accepted and rejected.

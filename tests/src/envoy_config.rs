@@ -288,6 +288,7 @@ impl EnvoyConfig {
             listener["address"]["socket_address"]["port_value"] = json!(0);
         }
         move_pem_files(&mut config, folder);
+        move_secrets(&mut config, folder);
 
         config["node"] = json!({ "id": "testbed", "cluster": "testbed" });
         config["admin"] = json!({ "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } });
@@ -347,6 +348,24 @@ fn set_endpoint(config: &mut Value, cluster: &str, address: SocketAddr) {
     let cluster = named(&mut config["static_resources"]["clusters"], cluster);
     let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
     endpoint["address"]["socket_address"] = json!({ "address": address.ip(), "port_value": address.port() });
+}
+
+/// `envoy/secrets/X` becomes `folder/X`, with the same secrets from `folder`.
+fn move_secrets(config: &mut Value, folder: &Path) {
+    match config {
+        Value::String(text) => {
+            if let Some(file) = text.strip_prefix("envoy/secrets/") {
+                let mut secrets = shipped(text);
+                move_pem_files(&mut secrets, folder);
+                let moved = folder.join(file);
+                std::fs::write(&moved, secrets.to_string()).expect("a file in a temporary folder");
+                *config = json!(moved);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|entry| move_secrets(entry, folder)),
+        Value::Object(map) => map.values_mut().for_each(|entry| move_secrets(entry, folder)),
+        _ => {}
+    }
 }
 
 /// `.run/pki/X` becomes `folder/X`, everywhere.

@@ -25,6 +25,9 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 /// URI that names a client: `spiffe://example.org/client/<client_id>`.
 pub(crate) const CLIENT_URI: &str = "spiffe://example.org/client/";
 
+/// The file with the certificates that the CA takes back.
+pub(crate) const REVOKED: &str = "clients.crl.pem";
+
 /// A certificate and its private key.
 #[derive(Debug)]
 pub struct Identity {
@@ -150,7 +153,7 @@ impl Pki {
         });
         let list = CertificateRevocationListParams {
             this_update: now - Duration::hours(1),
-            next_update: now + Duration::hours(1),
+            next_update: now + Duration::weeks(4),
             crl_number: SerialNumber::from(1_u64),
             issuing_distribution_point: None,
             revoked_certs: revoked.collect(),
@@ -159,10 +162,12 @@ impl Pki {
         list.signed_by(&self.ca).and_then(|list| list.pem()).expect("the list can be signed")
     }
 
-    /// Writes `ca.pem`, and `<name>.pem` with `<name>.key` for the server and every client so far.
+    /// Writes `ca.pem`, a list of revoked certificates that has none, and `<name>.pem` with `<name>.key` for the server and every client
+    /// so far.
     pub fn write_to(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("ca.pem"), self.ca_pem())?;
+        fs::write(folder.join(REVOKED), self.revoked(&[]))?;
         write_identity(folder, "server", &self.server)?;
         let clients = self.clients.lock().expect("no client certificate panicked");
         clients.iter().try_for_each(|(name, identity)| write_identity(folder, name, identity))
