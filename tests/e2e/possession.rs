@@ -1,7 +1,7 @@
 //! What somebody can try in a real Envoy who has a token for a key and a proof that was used, and what honest clients do that looks
 //! unusual there; where answers carry a nonce.
 
-use boundgate_testbed::{Answer, App, Client, JwksAnswer, Request, Testbed, Update};
+use boundgate_testbed::{Answer, App, Client, EnvoyConfig, JwksAnswer, Request, Testbed, Update};
 use serde_json::{Value, json};
 
 use crate::expectations::{config, recorded, with};
@@ -286,6 +286,41 @@ async fn a_preflight_passes_without_what_it_carries() {
     assert_eq!(answer.status, 200);
     assert_eq!(bed.upstream.received()[0].header("dpop"), None);
     assert_eq!(sent(&app, &client, "GET", PATH, &proof).send().await.status, 200, "it was not used up");
+}
+
+/// With the configuration for browsers, which answers preflights before the filter.
+#[tokio::test]
+async fn a_page_may_send_proofs_and_read_nonces() {
+    let config = EnvoyConfig::shipped_in("envoy/browsers.yaml").edit(|envoy| {
+        for manager in managers(envoy) {
+            for filter in manager["http_filters"].as_array_mut().expect("a list") {
+                let document = &mut filter["typed_config"]["config"]["configuration"]["value"];
+                let Some(text) = document.as_str() else { continue };
+                let audiences = "audiences: [https://api.example.com]";
+                let nonces = format!("{audiences}\n  origin: https://api.example.com\n  dpop: {{ nonce: true }}");
+                *document = json!(text.replace(audiences, &nonces));
+            }
+        }
+    });
+    let bed = Testbed::start(config).await;
+    let app = App::new(&bed);
+    let (client, page) = (bed.anonymous(), "https://app.example.com");
+    let names = |answer: &Answer, field: &str| {
+        let listed = answer.header(field).unwrap_or_default();
+        listed.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let preflight = client.request("OPTIONS", "/orders/7").header("origin", page);
+    let preflight = preflight.header("access-control-request-headers", "authorization,dpop");
+    let answer = preflight.header("access-control-request-method", "GET").send().await;
+    let allowed = names(&answer, "access-control-allow-headers");
+    assert!(["authorization", "dpop"].iter().all(|name| allowed.iter().any(|one| one == name)), "{allowed:?}");
+    let send = |proof: String| sent(&app, &client, "GET", "/orders/7", &proof).header("origin", page).send();
+    let refused = send(app.proof("/orders/7", "page-1", |_| {})).await;
+    refused_since(&bed, &refused, 0, "nonce-needed").await;
+    let exposed = names(&refused, "access-control-expose-headers");
+    assert!(["dpop-nonce", "www-authenticate"].iter().all(|name| exposed.iter().any(|one| one == name)), "{exposed:?}");
+    let nonce = refused.header("dpop-nonce");
+    assert_eq!(send(app.proof("/orders/7", "page-2", |claims| claims["nonce"] = json!(nonce))).await.status, 200);
 }
 
 #[tokio::test]
