@@ -212,7 +212,7 @@ pub(super) fn has_escape(text: &[u8]) -> bool {
     })
 }
 
-fn escaped([high, low]: [u8; 2]) -> Option<u8> {
+pub(super) fn escaped([high, low]: [u8; 2]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     Some((digit(high)? << 4) | digit(low)?)
 }
@@ -250,16 +250,19 @@ pub fn plain(segment: &str) -> Cow<'_, str> {
     for byte in unescaped(segment.as_bytes()).iter() {
         match byte {
             byte if is_pchar(*byte) => plain.push(char::from(*byte)),
-            byte => {
-                let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('0').to_ascii_uppercase();
-                plain.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
-            }
+            byte => push_escape(*byte, &mut plain),
         }
     }
     Cow::Owned(plain)
 }
 
-fn is_unreserved(byte: u8) -> bool {
+/// Writes the escape of `byte`.
+pub(super) fn push_escape(byte: u8, text: &mut String) {
+    let digit = |four: u8| char::from_digit(four.into(), 16).unwrap_or('0').to_ascii_uppercase();
+    text.extend(['%', digit(byte >> 4), digit(byte & 0xf)]);
+}
+
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
@@ -269,7 +272,7 @@ fn is_left_raw(byte: u8) -> bool {
 }
 
 /// RFC 3986 §3.3, without `;` and `%`, which are looked at apart.
-fn is_pchar(byte: u8) -> bool {
+pub(super) fn is_pchar(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
 }

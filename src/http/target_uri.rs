@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::http::Authority;
+use crate::http::path::{escaped, is_pchar, is_unreserved, push_escape};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,28 +67,23 @@ impl fmt::Display for TargetUri {
     }
 }
 
-/// Escapes of unreserved characters resolved, the digits of others in upper case, no dot segments, at least a slash.
+/// Escapes of unreserved characters resolved, the digits of others in upper case, no dot segments, at least a slash. What no URI has as
+/// it is (a pipe, a letter outside ASCII) is escaped: clients send it raw, and a proxy that normalises paths escapes it.
 fn normal(path: &str) -> String {
     let mut plain = String::with_capacity(path.len().saturating_add(1));
-    let mut rest = path.chars();
-    while let Some(letter) = rest.next() {
-        let behind = rest.as_str();
-        let digits = behind.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match digits.filter(|_| letter == '%').and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                rest = behind.get(2..).unwrap_or_default().chars();
-                match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => plain.push(char::from(byte)),
-                    _ => {
-                        plain.push('%');
-                        plain.extend(
-                            behind.get(..2).unwrap_or_default().chars().map(|digit| digit.to_ascii_uppercase()),
-                        );
-                    }
-                }
-            }
-            None => plain.push(letter),
+    let mut rest = path.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        let escape = behind.split_first_chunk::<2>().filter(|_| *first == b'%');
+        let (byte, is_plain, behind) = match escape.and_then(|(digits, behind)| Some((escaped(*digits)?, behind))) {
+            Some((byte, behind)) => (byte, is_unreserved(byte), behind),
+            None => (*first, is_pchar(*first) || matches!(first, b'/' | b';' | b'%'), behind),
+        };
+        if is_plain {
+            plain.push(char::from(byte))
+        } else {
+            push_escape(byte, &mut plain)
         }
+        rest = behind;
     }
     without_dots(plain.strip_prefix('/').unwrap_or(&plain))
 }
@@ -138,6 +134,11 @@ mod tests {
             ("/%7eme", "https://rs.example/~me"),
             ("/a%2fb", "https://rs.example/a%2Fb"),
             ("/caf%c3%a9", "https://rs.example/caf%C3%A9"),
+            ("/caf%C3%A9", "https://rs.example/café"),
+            ("/a%7Cb", "https://rs.example/a|b"),
+            ("/a|b^[c]", "https://rs.example/a%7cb%5E%5bc%5D"),
+            ("/a%20b", "https://rs.example/a b"),
+            ("/a:b;c,d", "https://rs.example/a:b;c,d"),
             ("/a/b", "https://rs.example/x/../a/./b"),
             ("/a/", "https://rs.example/a/b/.."),
             ("/a/", "https://rs.example/a/%2e"),
@@ -158,6 +159,10 @@ mod tests {
             "https://rs.example//~me/A/B",
             "https://rs.example/~me/A/B%20",
             "https://rs.example/%25~me/A/B",
+            "https://rs.example/%257eme/A/B",
+            "https://rs.example/~me/A\\B",
+            "https://rs.example/~me/A%5CB",
+            "https://rs.example/~me/A/%42%",
         ] {
             assert_ne!(read(htu), target, "{htu}");
         }

@@ -271,7 +271,7 @@ mod tests {
         for document in ["<!DOCTYPE html>", "", "{\"keys\":[]} {}", "{\"keys\":[],\"keys\":[]}"] {
             assert!(fault(document).contains("not JSON"), "{document}");
         }
-        for document in ["[]", "{}", "\"keys\"", r#"{"keys":{}}"#, r#"{"kty":"EC"}"#] {
+        for document in ["[]", "{}", "null", "\"keys\"", r#"{"keys":{}}"#, r#"{"kty":"EC"}"#] {
             assert!(fault(document).contains("no array \"keys\""), "{document}");
         }
         assert_eq!(fault(r#"{"keys":[]}"#), "the key set is empty");

@@ -9,6 +9,7 @@ use crate::policy::{ClaimPlace, Issuer, Resource};
 use crate::reason::Reason;
 use crate::token::access_token::other_kind;
 use crate::token::claims::{Claims, ClaimsFault, claimed_issuer, claimed_text};
+use crate::token::confirmation::Confirmation;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -109,7 +110,7 @@ fn fault(
             },
             Some(_) => None,
         },
-        Reason::ConfirmationUnusable => named("cnf", "bound to what is not understood"),
+        Reason::ConfirmationUnusable => named("cnf", Confirmation::UNUSABLE),
         _ => None,
     }
 }

@@ -23,6 +23,9 @@ pub enum Confirmation {
 }
 
 impl Confirmation {
+    /// What is wrong with one that cannot be read.
+    pub const UNUSABLE: &str = "names no x5t#S256 or jkt of 43 letters of base64url";
+
     /// Reads the claim; `None` is an absent one.
     pub fn parse(claim: Option<&Value>) -> Result<Self, Reason> {
         let Some(claim) = claim else { return Ok(Confirmation::Absent) };

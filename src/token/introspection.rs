@@ -15,6 +15,7 @@ use crate::time::MonoNanos;
 use crate::token::AccessToken;
 use crate::token::access_token::other_claims;
 use crate::token::claims::{Claims, ClaimsFault, claimed_issuer};
+use crate::token::confirmation::Confirmation;
 
 /// The longest answer that is read, in bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024;
@@ -71,7 +72,7 @@ impl From<ClaimsFault> for Rejected {
         let because = match fault {
             ClaimsFault::Claim(place, what) => Some((place.into(), what)),
             ClaimsFault::OtherIssuer => Some(("iss".into(), "another issuer's")),
-            ClaimsFault::Confirmation(_) => Some(("cnf".into(), "bound to what is not understood")),
+            ClaimsFault::Confirmation(_) => Some(("cnf".into(), Confirmation::UNUSABLE)),
         };
         Self { reason, because }
     }

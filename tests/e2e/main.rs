@@ -35,6 +35,7 @@ mod observability;
 mod operations;
 mod paths;
 mod peers;
+mod possession;
 mod post_quantum;
 mod refused_bodies;
 mod responses;

@@ -464,8 +464,12 @@ fn a_key_that_a_token_names_is_demanded_whatever_it_names_besides() {
         for scheme in ["Bearer", "DPoP"] {
             let proof = Client::new(KEY, &format!("{ORIGIN}/plain"), &text, 0.0).proof();
             let request = get("/plain").peer(ALICE).header("authorization", &format!("{scheme} {text}"));
-            let refusal = refused(scene.run(&request.header("dpop", &proof)));
-            assert_eq!(refusal.reason, Reason::ConfirmationUnusable, "{scheme} {cnf}");
+            let mut exchange = scene.exchange(&request.header("dpop", &proof));
+            let Step::Done(verdict) = scene.poll(&mut exchange, Some(ALICE)) else { panic!("it waits") };
+            let record = audit_record(exchange.facts(), (&verdict).into());
+            assert_eq!(refused(verdict).reason, Reason::ConfirmationUnusable, "{scheme} {cnf}");
+            let because = r#""claim":"cnf","because":"names no x5t#S256 or jkt of 43 letters of base64url""#;
+            assert!(record.contains(because), "{record}");
         }
     }
 }
