@@ -219,3 +219,6 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
