@@ -32,7 +32,6 @@ fn sent<'c>(app: &App, client: &'c Client, method: &str, path: &str, proof: &str
 }
 
 /// The answer is this refusal, and nothing went upstream since there were `before`.
-#[track_caller]
 async fn refused_since(bed: &Testbed, answer: &Answer, before: usize, reason: &str) {
     let details = bed.envoy.details(answer).await;
     assert_eq!((answer.status, details), (401, format!("boundgate:{reason}")), "{}", answer.text());

@@ -406,13 +406,13 @@ impl Proxy {
                     let source = self.issuer.revocation.source.as_ref().unwrap();
                     let named = |id: &str| {
                         let token =
-                            || Revocable { values: [Some(id.as_bytes()), None, None, None, None], issued: None };
+                            || Revocable { values: [Some(id.as_bytes()), None, None, None, None, None], issued: None };
                         documents.revocations.name(source, Edition::default(), token, now.mono)
                     };
                     (matches!(named("other"), Named::No(_)), named(&name(newest)) == Named::Yes)
                 }
                 _ => {
-                    let rule = self.issuer.revocation.status_lists.as_ref().unwrap();
+                    let rule = self.issuer.status_lists.as_ref().unwrap();
                     let mut state = |index| {
                         let reference = StatusReference { uri: LIST, index };
                         documents.status_lists.look_up(&self.issuer, rule, reference, 7, now)
