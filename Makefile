@@ -28,9 +28,10 @@ test: lint ## Everything a change must pass
 	@scripts/build --all-features --tests
 	@$(CHOSEN) && cargo test --workspace --all-features
 
-conformance: build ## Only what is not ours: Keycloak (Java 17, Maven), oidc-provider and OpenSSL (Node), clients of five languages
+conformance: build ## Keycloak (Java 17, Maven), oidc-provider and OpenSSL (Node), clients of five languages; each server in each trouble
 	@$(CHOSEN) && cargo test --workspace --all-features --test interop
 	@$(CHOSEN) && cargo test --workspace --all-features --test clients -- --ignored
+	@$(CHOSEN) && cargo test --workspace --all-features --test outages -- --ignored --nocapture
 
 lint: setup ## Formatting, clippy (native and wasm), licences and advisories
 	@scripts/lint

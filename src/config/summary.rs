@@ -1,11 +1,15 @@
 //! What a policy means for the one who runs it. In: a policy. Out: a sentence about what it serves and costs.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use crate::binding::dpop::Nonces;
 use crate::config::issuer::profiles::meaning;
 use crate::config::resource::fapi;
 use crate::limit::TableMemory;
-use crate::policy::{Fact, Policy, RevocationSource, StatusListRule, TableSize};
+use crate::policy::{DpopRule, Fact, Policy, RevocationSource, StatusListRule, TableSize};
+use crate::shared::{Marks, OnceOnly};
+use crate::worker::{KNOWN_TOKENS, QUESTIONS_MEMORY};
 
 impl Policy {
     /// What the profile of each issuer means, in the keys that say the same, and what that of each resource demands.
@@ -14,7 +18,7 @@ impl Policy {
         issuers.chain(self.resources.iter().filter_map(|resource| fapi::meaning(resource)))
     }
 
-    /// What it serves, and how much memory its limits may come to take.
+    /// What it serves, and how much memory all that grows with its callers may come to take.
     pub fn summary(&self) -> String {
         let hosts: Vec<String> =
             self.resources.iter().flat_map(|resource| &resource.hosts).map(ToString::to_string).collect();
@@ -29,12 +33,12 @@ impl Policy {
         let size = TableSize::for_identities(self.limit_identities);
         let memory = |which: fn(TableMemory) -> u64| {
             let bytes = kinds.values().map(|limits| which(TableMemory::of(size, *limits))).sum::<u64>();
-            bytes as f64 / f64::from(1 << 20)
+            mebibytes(bytes)
         };
         let table = match kinds.len() {
             0 => "no limit table".to_owned(),
             number => format!(
-                "limit table about {:.1} MiB with {} identities, at most {:.1} MiB ({} of key)",
+                "limit table about {} with {} identities, at most {} ({} of key)",
                 memory(|memory| memory.made_for),
                 self.limit_identities,
                 memory(|memory| memory.most),
@@ -56,16 +60,53 @@ impl Policy {
             .fold(0, usize::saturating_add);
         let revocations = match most {
             0 => String::new(),
-            bytes => format!("; revocations at most {:.1} MiB in each worker", bytes as f64 / f64::from(1 << 20)),
+            bytes => format!("; revocations at most {} in each worker", mebibytes(bytes as u64)),
         };
         format!(
-            "{}: {}, {}, {}; {table}{revocations}",
+            "{}: {}, {}, {}; {table}{}{revocations}",
             hosts.join(", "),
             counted(routes, "route"),
             counted(self.issuers.len(), "issuer"),
-            counted(self.limits.len(), "limit")
+            counted(self.limits.len(), "limit"),
+            self.memory_of_tokens()
         )
     }
+
+    /// What tokens, questions about them and proofs of their keys may take.
+    fn memory_of_tokens(&self) -> String {
+        let tokens = match self.issuers.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; known tokens at most {} in each worker and {} for all",
+                mebibytes(self.token_cache.bytes as u64),
+                mebibytes(Marks::memory(KNOWN_TOKENS))
+            ),
+        };
+        let questions = match self.issuers.iter().any(|issuer| issuer.introspection.is_some()) {
+            true => format!("; questions about tokens at most {} in each worker", mebibytes(QUESTIONS_MEMORY as u64)),
+            false => String::new(),
+        };
+        let rules = self.resources.iter().filter_map(|resource| resource.dpop.as_ref());
+        let proofs = match rules.map(remembered).max() {
+            None => String::new(),
+            Some(time) => format!(
+                "; used proofs at most {}, for {} in a second, each kept for {} s",
+                mebibytes(OnceOnly::MEMORY),
+                OnceOnly::CAPACITY.checked_div(time.as_secs()).unwrap_or(OnceOnly::CAPACITY),
+                time.as_secs()
+            ),
+        };
+        format!("{tokens}{questions}{proofs}")
+    }
+}
+
+/// How long a proof that came at once is remembered.
+fn remembered(rule: &DpopRule) -> Duration {
+    if rule.nonce { Nonces::LONGEST } else { rule.max_age }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// Limits whose keys differ in constants only are counted in the same table.

@@ -36,11 +36,14 @@ pub struct Marks {
 
 impl Marks {
     /// A table for `capacity` marks, when half full. `name` is part of every key: tables of different names know nothing
-    /// of each other. Memory, once all slots were used: `2 × capacity / 16`, rounded up to a power of two, slots of
-    /// at most 256 bytes, and about as much again for key and map.
+    /// of each other.
     pub fn new(name: &'static str, capacity: u32, host: &dyn Host) -> Self {
-        let slots = u64::from(capacity).saturating_mul(2).div_ceil(WAYS as u64).max(1).next_power_of_two();
-        Self { name, slots, secret: Secret::agree(host) }
+        Self { name, slots: slots(capacity), secret: Secret::agree(host) }
+    }
+
+    /// The memory of such a table once all slots were used: their values, and about as much again for key and map.
+    pub fn memory(capacity: u32) -> u64 {
+        slots(capacity).saturating_mul(2 * 16 * WAYS as u64)
     }
 
     /// Marks `what`. An earlier mark that ends later stays as it is.
@@ -80,6 +83,10 @@ impl Marks {
         let table = Table { name: self.name, layout: LAYOUT, slots: self.slots, purpose: Purpose::Mark };
         table.place(what, &self.secret)
     }
+}
+
+fn slots(capacity: u32) -> u64 {
+    u64::from(capacity).saturating_mul(2).div_ceil(WAYS as u64).max(1).next_power_of_two()
 }
 
 fn lasts(entry: Entry, now: MonoNanos) -> bool {

@@ -30,6 +30,8 @@ const MOST: usize = 2000;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// So many answers of no are remembered, at most.
 const REJECTIONS: usize = 1024;
+/// The most memory in one worker, with what the proxy keeps of each question: a head, and the token once more.
+pub const MEMORY: usize = 2 * MOST_BYTES + MOST * 2048 + REJECTIONS * (size_of::<Option<Rejection>>() + 64);
 /// A question whose end was not reported so long after its time-out never ends.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// A fault of the same kind is told again after so long.

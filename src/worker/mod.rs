@@ -38,10 +38,11 @@ use std::rc::Rc;
 pub use bodies::Bodies;
 pub use calls::{Answered, Call, CallId, Message};
 pub use fetch::{AnswerFields, Fetch, FetchFailed, HttpAnswer};
-pub use introspections::{Inquiry, QuestionId, Told};
+pub use introspections::{Inquiry, MEMORY as QUESTIONS_MEMORY, QuestionId, Told};
 pub use key_store::KeyLookup;
 pub use standing::Standing;
 pub use tally::{Counter, Gauge, Tally};
+pub use tokens::KNOWN_TOKENS;
 pub use tokens::Tokens;
 pub use waits::{Batch, Room, WaitEnd, Waits, Woken};
 

@@ -13,7 +13,7 @@ use crate::worker::policies::Used;
 use crate::worker::{Counter, Worker};
 
 /// So many tokens are known to all workers together.
-const KNOWN_TOKENS: u32 = 65_536;
+pub const KNOWN_TOKENS: u32 = 65_536;
 
 /// See the module.
 pub struct Tokens {

@@ -223,6 +223,17 @@ impl EnvoyConfig {
         self.edit(move |envoy| set_endpoint(envoy, name, address))
     }
 
+    /// With another cluster, at `address`, that is otherwise as that of the authorization server.
+    pub fn like_as(self, name: &'static str, address: SocketAddr) -> Self {
+        let config = self.edit(move |envoy| {
+            let mut cluster = named(&mut envoy["static_resources"]["clusters"], "as").clone();
+            cluster["name"] = json!(name);
+            cluster["load_assignment"]["cluster_name"] = json!(name);
+            array(&mut envoy["static_resources"]["clusters"]).push(cluster);
+        });
+        config.cluster_at(name, address)
+    }
+
     /// With another cluster, at `address`, that speaks HTTP/2 without TLS, as gRPC services do.
     pub fn grpc_cluster(self, name: &'static str, address: SocketAddr) -> Self {
         self.edit(move |envoy| {

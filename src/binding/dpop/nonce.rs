@@ -33,6 +33,9 @@ pub enum NonceAge {
 }
 
 impl Nonces {
+    /// None is good for longer.
+    pub const LONGEST: Duration = STRETCH.saturating_mul(2);
+
     /// Those of this process.
     pub fn new(host: &dyn Host) -> Self {
         Self { secret: Secret::agree(host) }

@@ -152,3 +152,17 @@ fn a_route_for_either_binding_demands_less_than_one_for_one_of_them() {
         assert!(routes(strict, weak) && !routes(weak, strict), "{strict} {weak}");
     }
 }
+
+#[test]
+fn the_memory_of_used_proofs_and_how_many_fit_are_told() {
+    for (rule, told) in [
+        (json!({}), "; used proofs at most 37.5 MiB, for 17476 in a second, each kept for 60 s"),
+        (json!({"max_age": "10s"}), "; used proofs at most 37.5 MiB, for 104857 in a second, each kept for 10 s"),
+        (json!({"nonce": true}), "; used proofs at most 37.5 MiB, for 2912 in a second, each kept for 360 s"),
+    ] {
+        let summary = loaded(&with_origin("/resources/0/dpop", rule)).summary();
+        assert!(summary.ends_with(told), "{summary}");
+        assert!(summary.contains("; known tokens at most 32.0 MiB in each worker and 4.0 MiB for all;"), "{summary}");
+    }
+    assert!(!loaded(&super::good()).summary().contains("proofs"));
+}

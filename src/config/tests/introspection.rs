@@ -160,3 +160,9 @@ fn a_file_whose_vm_does_not_get_the_variable_of_a_secret_is_a_finding() {
         assert!(said.contains(finding), "{bad}: {said}");
     }
 }
+
+#[test]
+fn the_memory_of_questions_is_told() {
+    let summary = policy(&asked(&json!({}))).unwrap().summary();
+    assert!(summary.ends_with("; questions about tokens at most 20.0 MiB in each worker"), "{summary}");
+}

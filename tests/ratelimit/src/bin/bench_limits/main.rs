@@ -1,12 +1,13 @@
 //! `make bench-limits`: what limits cost in real Envoy, and how exact they are. In: nothing. Out: markdown tables, all of
 //! one run. Nothing here passes or fails.
 //!
-//! `BENCH_ONLY=fleet`, `accuracy` or `table` prints one of them, `BENCH_ROUNDS=1` measures fewer rounds,
-//! `BENCH_SECONDS=60` each case of a fleet limit for longer, and `BENCH_IDENTITIES=1000000` sends more identities through
-//! the bounded table.
+//! `BENCH_ONLY=fleet`, `accuracy`, `table`, `proofs` or `tokens` prints one of them, `BENCH_ROUNDS=1` measures fewer rounds,
+//! `BENCH_SECONDS=60` each case of a fleet limit for longer, `BENCH_IDENTITIES=1000000` sends more identities through
+//! the bounded table, and `BENCH_PROOFS=1000000` as many proofs, and tokens, that each come once.
 
 mod accuracy;
 mod latency;
+mod once;
 mod proxies;
 mod table;
 
@@ -22,6 +23,12 @@ async fn main() {
     }
     if "table".contains(&only) {
         table::print(number("BENCH_IDENTITIES", 200_000)).await;
+    }
+    if "proofs".contains(&only) {
+        once::proofs(number("BENCH_PROOFS", 50_000)).await;
+    }
+    if "tokens".contains(&only) {
+        once::tokens(number("BENCH_PROOFS", 50_000)).await;
     }
 }
 
