@@ -102,7 +102,7 @@ impl Policy {
 
 /// How long a proof that came at once is remembered.
 fn remembered(rule: &DpopRule) -> Duration {
-    if rule.nonce { Nonces::LONGEST } else { rule.max_age }
+    if rule.nonce.is_some() { Nonces::LONGEST } else { rule.max_age }
 }
 
 fn mebibytes(bytes: u64) -> String {
