@@ -43,7 +43,8 @@ impl Marks {
 
     /// The memory of such a table once all slots were used: their values, and about as much again for key and map.
     pub fn memory(capacity: u32) -> u64 {
-        slots(capacity).saturating_mul(2 * 16 * WAYS as u64)
+        const SLOT: u64 = 2 * 16 * WAYS as u64;
+        slots(capacity).saturating_mul(SLOT)
     }
 
     /// Marks `what`. An earlier mark that ends later stays as it is.
