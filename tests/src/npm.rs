@@ -1,7 +1,7 @@
 //! Packages of npm's registry. In: a name and a version. Out: the folder it is in, where it is fetched to once; or what this
 //! machine lacks for that.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -14,6 +14,12 @@ pub(crate) fn installed(package: &str, version: &str) -> Result<PathBuf, String>
         return Ok(folder);
     }
     fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    // Tests side by side want the same: one fetches it. The lock ends with the file's handle.
+    let turn = File::create(folder.join("turn")).map_err(|error| error.to_string())?;
+    turn.lock().map_err(|error| error.to_string())?;
+    if folder.join("complete").is_file() {
+        return Ok(folder);
+    }
     let install = ["install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
     let mut npm = Command::new("npm");
     npm.args(install).arg("--prefix").arg(&folder).arg(format!("{package}@{version}"));
