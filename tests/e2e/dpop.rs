@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boundgate_testbed::{Answer, App, EnvoyConfig, SigningKeys, Testbed};
+use boundgate_testbed::{App, SigningKeys, Testbed};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -118,32 +118,4 @@ async fn a_client_gets_a_nonce_and_every_worker_knows_it_again() {
         let answer = app.get(&bed.anonymous(), "/key/7", &proof).send().await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_may_send_proofs_and_read_nonces() {
-    let bed = Testbed::start(EnvoyConfig::shipped_in("envoy/browsers.yaml")).await;
-    let app = App::new(&bed);
-    let client = bed.anonymous();
-    let origin = "https://app.example.com";
-    let listed = |answer: &Answer, field: &str| {
-        let names = answer.header(field).unwrap_or_default();
-        names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()
-    };
-
-    let preflight = client.request("OPTIONS", "/orders/7").header("origin", origin);
-    let preflight = preflight.header("access-control-request-method", "GET");
-    let preflight = preflight.header("access-control-request-headers", "authorization,dpop").send().await;
-    let allowed = listed(&preflight, "access-control-allow-headers");
-    assert!(["authorization", "dpop"].iter().all(|name| allowed.contains(&(*name).to_owned())), "{allowed:?}");
-
-    let first = app.proof("/orders/7", "first", |_| {});
-    let answer = app.get(&client, "/orders/7", &first).header("origin", origin).send().await;
-    refused(&bed, &answer, 401, "nonce-needed").await;
-    let exposed = listed(&answer, "access-control-expose-headers");
-    assert!(["dpop-nonce", "www-authenticate"].iter().all(|name| exposed.contains(&(*name).to_owned())), "{exposed:?}");
-    let nonce = answer.header("dpop-nonce").expect("a nonce");
-    let second = app.proof("/orders/7", "second", |claims| claims["nonce"] = json!(nonce));
-    let answer = app.get(&client, "/orders/7", &second).header("origin", origin).send().await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
 }
