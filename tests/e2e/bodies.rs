@@ -88,6 +88,25 @@ async fn a_body_is_counted_also_if_it_came_while_the_request_waited_for_keys_and
 }
 
 #[tokio::test]
+async fn whoever_sends_bodies_that_turn_out_too_long_is_stopped_where_a_limit_counts_them() {
+    let bed = Testbed::start(with(|config| {
+        shaped(config);
+        let routes = config["resources"][0]["routes"].as_array_mut().expect("a list");
+        let upload = routes.iter_mut().find(|route| route["path"] == "/upload").expect("it is there");
+        upload["limits"] = json!(["large"]);
+        config["limits"]["large"] = json!({"key": ["source"], "rate": "2/day", "burst": 2, "on": [413]});
+    }))
+    .await;
+    let alice = bed.client("alice");
+    for _ in 0..2 {
+        broken_off(&bed, &alice.post("/upload").body(body(MOST + 1)).streamed().send().await).await;
+    }
+    let reached = bed.upstream.count();
+    let answer = alice.post("/upload").body("x").send().await;
+    assert_eq!((answer.status, bed.upstream.count()), (429, reached), "{}", answer.text());
+}
+
+#[tokio::test]
 async fn in_report_mode_a_long_body_passes_and_is_recorded() {
     let bed = Testbed::start(with(|config| {
         shaped(config);

@@ -2,6 +2,7 @@
 //! [`Introspection`], what the trust in the issuer says about it, and a finding for each secret that is not there.
 //! Not here: which of a resource's issuers is asked (`resources`).
 
+use crate::config::issuer::jwks::metadata_word;
 use crate::config::issuer::keys::{AskingClientTable, IntrospectionTable};
 use crate::config::keys::EnvironmentTable;
 use crate::config::reading::finding::{Findings, Place, quoted};
@@ -101,6 +102,13 @@ pub(in crate::config) fn compile(
         None => None,
     };
     let (cluster, uri) = (table.cluster.as_ref()?, table.uri.as_ref()?);
+    if metadata_word(&uri.path).is_some() {
+        findings.add(
+            &table.at.key("uri"),
+            "the metadata of the issuer, which nobody can ask about tokens",
+            "Write what its \"introspection_endpoint\" says.",
+        );
+    }
     let endpoint =
         Endpoint { cluster: cluster.0.clone(), authority: uri.authority.as_str().into(), path: uri.path.clone() };
     let tokens = match table.tokens {

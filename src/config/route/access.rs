@@ -99,7 +99,10 @@ config_settings! {
         /// A token without `cnf` passes; one with `cnf` is held to it.
         WhenBound = "when-bound",
     }
-    refused {}
+    refused {
+        "none" => "\"none\" is not possible: a token that is bound is always held to it", "Write when-bound to take tokens that are bound to nothing as well.";
+        "bearer" => "\"bearer\" is not possible: a token that is bound is always held to it", "Write when-bound to take tokens that are bound to nothing as well.";
+    }
 }
 
 config_settings! {
