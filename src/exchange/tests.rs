@@ -136,6 +136,10 @@ impl Token {
         self.claim("cnf", json!({"x5t#S256": base64url::encode(&certificate)}))
     }
 
+    pub(super) fn claims(&self) -> Value {
+        self.claims.clone()
+    }
+
     pub(super) fn text(&self) -> String {
         let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
         let input = format!("{}.{}", part(&self.header), part(&self.claims));

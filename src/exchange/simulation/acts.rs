@@ -2,23 +2,28 @@
 //! entries of the ledger. Not here: which act is next (`case`), what a request came to (`books`).
 
 use super::baton::{Heard, WaitEnd};
-use super::case::{Case, Doing, Request, SECOND, State, clock};
+use super::case::{Brought, Case, Doing, Request, SECOND, State, clock};
 use super::documents::keys;
 use super::oracle::{Moment, Span};
-use super::party::{Report, Sent, Step};
+use super::party::{Report, Sent, Step, Wanted};
 use super::random::pick;
+use super::tokens::said;
 use super::world::{Access, Caller};
 use crate::limit::fleet::fake::asked;
-use crate::worker::{Answered, FetchFailed, HttpAnswer};
+use crate::worker::{Answered, FetchFailed};
 
 impl Case<'_, '_> {
     pub(super) fn arrive(&mut self, worker: usize, version: usize, path: String, caller: Caller) -> u32 {
         let id = self.requests.last_key_value().map_or(1, |(id, _)| id + 1);
         let route = self.world.versions[version].route(&path);
         let with_token = route.is_some_and(|route| route.access == Access::Token);
-        let step = Step::Arrive { id, version, path: path.clone(), caller, with_token };
-        let (lines, state) = (Vec::new(), State::Over);
-        self.requests.insert(id, Request { worker, version, path, caller, lines, state, judged: self.now, said: None });
+        let proof = with_token.then(|| self.proof(&path, &caller)).flatten();
+        let text = proof.map(|proof| self.proofs[proof].text.clone());
+        let step = Step::Arrive { id, version, path: path.clone(), caller, with_token, proof: text };
+        let (lines, state, now) = (Vec::new(), State::Over, self.now);
+        let request =
+            Request { worker, version, path, caller, proof, arrived: now, lines, state, judged: now, said: None };
+        self.requests.insert(id, request);
         self.judge(id, step);
         id
     }
@@ -71,24 +76,29 @@ impl Case<'_, '_> {
     /// A call ends. It may `fail`, before the service counted it or after.
     pub(super) fn answer(&mut self, worker: usize, call: Sent, may_fail: bool) {
         let fails = may_fail && self.random.happens(0.15);
-        let step = |answer| Step::Answer(call.id, answer);
-        let Some(ask) = &call.ask else {
-            let body = keys().to_string().into_bytes();
-            let answer = Ok(Answered::Http(HttpAnswer { status: 200, body, ..HttpAnswer::default() }))
-                .and_then(|answer| if fails { Err(FetchFailed::NoAnswer) } else { Ok(answer) });
-            self.hands[worker].keys_failed |= fails;
-            return self.start(worker, Doing::Hear(None), step(answer));
+        let ask = match &call.wanted {
+            Wanted::Permits(ask) => ask,
+            Wanted::Keys => {
+                let body = keys().to_string().into_bytes();
+                let answer = if fails { Err(FetchFailed::NoAnswer) } else { said(200, body) };
+                self.hands[worker].keys_failed |= fails;
+                return self.start(worker, Doing::Hear(Brought::Keys), Step::Answer(call.id, answer));
+            }
+            Wanted::Revocations => return self.publish(worker, call.id, fails),
+            Wanted::Answer(token) => return self.tell_of(worker, call.id, token, call.at, fails),
         };
+        let failed = Step::Answer(call.id, Err(FetchFailed::NoAnswer));
         if fails && self.random.happens(0.5) {
-            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
+            return self.start(worker, Doing::Hear(Brought::NoPermits), failed);
         }
         let answered = self.service.answer(ask, self.now / SECOND);
         if fails {
-            return self.start(worker, Doing::Hear(None), step(Err(FetchFailed::NoAnswer)));
+            return self.start(worker, Doing::Hear(Brought::NoPermits), failed);
         }
         let account = self.whose[&(answered.limit, answered.whose)].clone();
-        let heard = Some((account, answered.granted.then_some(answered.hits)));
-        self.start(worker, Doing::Hear(heard), step(Ok(Answered::Grpc(answered.answer))));
+        let heard = Brought::Permits(account, answered.granted.then_some(answered.hits));
+        let answer = Ok(Answered::Grpc(answered.answer));
+        self.start(worker, Doing::Hear(heard), Step::Answer(call.id, answer));
     }
 
     /// A worker is never heard of again, wherever it stands.
@@ -154,28 +164,41 @@ impl Case<'_, '_> {
         self.note_asks(doing, &report);
         match doing {
             Doing::Nothing => {}
+            Doing::Tick => self.nobody_waits_too_long(worker, span.from.time),
             Doing::Judge(id) => self.judged(*id, span, &report),
             Doing::Respond(id, status) => self.responded(*id, *status, span),
             Doing::End(id) => self.ended(*id, span),
-            Doing::Hear(Some((account, granted))) if report.in_time => match granted {
-                Some(hits) => *self.hands[worker].granted.entry(account.clone()).or_default() += hits,
-                None => drop(self.hands[worker].told_over.insert(account.clone())),
-            },
-            // Calls for keys that are late have failed.
-            Doing::Hear(_) => self.hands[worker].keys_failed |= !report.in_time,
+            Doing::Hear(brought) => self.heard(worker, brought, report.in_time),
         }
         let hand = &mut self.hands[worker];
         hand.calls.extend(report.sent);
-        (hand.settled, hand.leftovers) = (settled, report.leftovers);
+        (hand.settled, hand.leftovers, hand.under_way) = (settled, report.leftovers, report.under_way);
         if settled {
             self.ledger.settled(worker, span.to);
+        }
+    }
+
+    fn heard(&mut self, worker: usize, brought: &Brought, in_time: bool) {
+        let hand = &mut self.hands[worker];
+        match brought {
+            Brought::Permits(account, Some(hits)) if in_time => {
+                *hand.granted.entry(account.clone()).or_default() += hits;
+            }
+            Brought::Permits(account, None) if in_time => drop(hand.told_over.insert(account.clone())),
+            Brought::Permits(..) | Brought::NoPermits => {}
+            // Those that are late have failed.
+            Brought::Keys => hand.keys_failed |= !in_time,
+            Brought::Revocations(named) => self.heard_revocations(worker, named.as_ref().filter(|_| in_time)),
+            Brought::Answer(token, asked, active) => {
+                self.heard_answer(worker, token, *asked, active.filter(|_| in_time))
+            }
         }
     }
 
     /// Two budgets at the service never are one, nor one two.
     fn note_asks(&mut self, doing: &Doing, report: &Report) {
         let Doing::Judge(id) = doing else { return };
-        for (limit, whose, _) in report.sent.iter().filter_map(|sent| sent.ask.as_deref().map(asked)) {
+        for (limit, whose, _) in report.sent.iter().filter_map(|sent| sent.ask().map(asked)) {
             let request = &self.requests[id];
             let line = request.lines.iter().find(|line| line.limit == limit && line.service.is_some());
             let account = line.and_then(|line| line.service.clone()).expect("an ask for another limit");

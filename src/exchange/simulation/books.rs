@@ -3,7 +3,7 @@
 
 use super::case::{Case, Doing, SECOND, State};
 use super::oracle::{Held, Span, Spent};
-use super::party::{Report, Said};
+use super::party::{Report, Said, Wanted};
 use super::world::{Counts, Line};
 use crate::limit::Why;
 use crate::reason::Reason;
@@ -30,6 +30,7 @@ impl Case<'_, '_> {
     pub(super) fn judged(&mut self, id: u32, span: Span, report: &Report) {
         let said = report.said.clone().unwrap();
         self.requests.get_mut(&id).unwrap().said = Some(said.clone());
+        self.note_nonce(id, report.nonce.as_ref());
         let lines = self.requests[&id].lines.clone();
         match said {
             Said::Waits => {
@@ -38,6 +39,7 @@ impl Case<'_, '_> {
             Said::Passes { shadowed } => {
                 self.requests.get_mut(&id).unwrap().state = State::Passed { answered: false };
                 assert!(self.may_pass(id), "request {id} passed");
+                self.showed_enough(id);
                 for line in &lines {
                     self.passed(id, line, span, report, shadowed.iter().any(|name| name == line.limit));
                 }
@@ -116,14 +118,14 @@ impl Case<'_, '_> {
     fn excuse(&mut self, id: u32, reason: Reason, violated: &[(String, Why)], span: Span, report: &Report) {
         let request = &self.requests[&id];
         let is_excused = match reason {
+            _ if self.is_of_tokens(reason) => self.lacked(id, reason, report),
             Reason::OverLimit | Reason::LimitCrowded => !violated.is_empty(),
             Reason::LimitContended => report.conflicts >= RACES,
             Reason::LimiterUnavailable => report.fallbacks > 0 && self.world.on_error == "refuse",
             // Workers agree on when to try again: also after what another one met, or did not live to hear.
-            Reason::KeysUnavailable => self
-                .hands
-                .iter()
-                .any(|hand| hand.keys_failed || hand.lost || hand.calls.iter().any(|call| call.ask.is_none())),
+            Reason::KeysUnavailable => self.hands.iter().any(|hand| {
+                hand.keys_failed || hand.lost || hand.calls.iter().any(|call| matches!(call.wanted, Wanted::Keys))
+            }),
             Reason::RouteUnknown => request.path == "/nowhere",
             _ => !self.may_pass(id),
         };
@@ -195,7 +197,7 @@ impl Case<'_, '_> {
     pub(super) fn was_lost_at(&mut self, doing: &Doing, span: Span) {
         let id = match doing {
             Doing::Judge(id) | Doing::Respond(id, _) | Doing::End(id) => *id,
-            Doing::Nothing | Doing::Hear(_) => return,
+            Doing::Nothing | Doing::Tick | Doing::Hear(_) => return,
         };
         let lines = self.requests[&id].lines.clone();
         for line in &lines {

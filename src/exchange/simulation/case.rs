@@ -8,7 +8,8 @@ use super::baton::{Reins, WaitEnd};
 use super::oracle::{Ledger, Moment};
 use super::party::{Begin, Said, Sent, Step};
 use super::random::{Random, pick};
-use super::world::{Caller, Line, World};
+use super::tokens::{AuthorizationServer, Proof};
+use super::world::{Caller, FIRST, Line, World};
 use crate::fake::FakeHost;
 use crate::limit::fleet::fake::Hours;
 use crate::time::{MonoNanos, Now, UnixMillis};
@@ -21,6 +22,11 @@ const TICKS: u64 = 10 * SECOND;
 pub(super) fn clock(nanos: u64) -> Now {
     let wall = UnixMillis::from_millis(1_767_225_600_000 + nanos / 1_000_000);
     Now { wall, mono: MonoNanos::from_nanos(1_000_000_000_000 + nanos) }
+}
+
+/// The same backwards.
+pub(super) fn nanos(now: Now) -> u64 {
+    now.mono.as_nanos() - clock(0).mono.as_nanos()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +42,10 @@ pub(super) struct Request {
     pub(super) version: usize,
     pub(super) path: String,
     pub(super) caller: Caller,
+    /// The proof that came with it, by its number.
+    pub(super) proof: Option<usize>,
+    /// When it came.
+    pub(super) arrived: u64,
     /// What it is charged to, as of when it was judged last.
     pub(super) lines: Vec<Line>,
     pub(super) state: State,
@@ -48,11 +58,24 @@ pub(super) struct Request {
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
     Nothing,
+    Tick,
     Judge(u32),
     Respond(u32, Option<u16>),
     End(u32),
+    Hear(Brought),
+}
+
+/// What the end of a call brought.
+#[derive(Clone, Debug)]
+pub(super) enum Brought {
     /// The account at the service, and what it granted; `None`: it was refused.
-    Hear(Option<(String, Option<u32>)>),
+    Permits(String, Option<u32>),
+    NoPermits,
+    Keys,
+    /// The tokens that the document names; `None`: it is no document.
+    Revocations(Option<BTreeSet<String>>),
+    /// Of this token, what was asked then: whether it is active; `None`: it is no answer.
+    Answer(String, u64, Option<bool>),
 }
 
 #[derive(Default)]
@@ -63,6 +86,12 @@ pub(super) struct Hand {
     pub(super) adopted: bool,
     pub(super) calls: Vec<Sent>,
     pub(super) keys_failed: bool,
+    pub(super) answers_failed: bool,
+    /// The tokens that its document of revocations names, and when that came.
+    pub(super) revoked: Option<(u64, BTreeSet<String>)>,
+    /// When the issuer was asked about a token that it said is active, and about one that it said is not.
+    pub(super) active: BTreeMap<String, u64>,
+    pub(super) inactive: BTreeMap<String, u64>,
     /// Of each account at the service: what it granted to this worker, and what that used.
     pub(super) granted: BTreeMap<String, u32>,
     pub(super) used: BTreeMap<String, u32>,
@@ -70,6 +99,7 @@ pub(super) struct Hand {
     /// As of its last callback.
     pub(super) settled: bool,
     pub(super) leftovers: Vec<String>,
+    pub(super) under_way: usize,
 }
 
 /// See the module.
@@ -87,6 +117,10 @@ pub(super) struct Case<'s, 'scope> {
     /// The account behind each budget that the service was asked for.
     pub(super) whose: BTreeMap<(String, String), String>,
     pub(super) ledger: Ledger,
+    pub(super) server: AuthorizationServer,
+    pub(super) proofs: Vec<Proof>,
+    /// The newest nonce that a caller was told, and when.
+    pub(super) nonce: Option<(String, u64)>,
     /// What each owner wrote into headers that a limit counts by.
     pub(super) written: BTreeMap<String, BTreeSet<Option<u16>>>,
     /// Whether steps are interrupted and storms happen.
@@ -117,6 +151,9 @@ impl<'s, 'scope> Case<'s, 'scope> {
             service: Hours::new(world.quota),
             whose: BTreeMap::new(),
             ledger: Ledger::default(),
+            server: AuthorizationServer::default(),
+            proofs: Vec::new(),
+            nonce: None,
             written: BTreeMap::new(),
             calm: false,
             hot: Vec::new(),
@@ -124,6 +161,9 @@ impl<'s, 'scope> Case<'s, 'scope> {
             tells,
         };
         case.hot = (0..2).map(|_| case.target()).collect();
+        if world.has_tokens() {
+            case.hot[0].0 = FIRST.into();
+        }
         for worker in 0..case.hands.len() {
             let version = usize::from(case.random.happens(0.1));
             case.hands[worker].adopted = version == 1;
@@ -232,10 +272,13 @@ impl<'s, 'scope> Case<'s, 'scope> {
 
     pub(super) fn tick(&mut self, worker: usize) {
         self.hands[worker].ticked = self.now;
-        self.start(worker, Doing::Nothing, Step::Tick);
+        self.start(worker, Doing::Tick, Step::Tick);
     }
 
     fn step(&mut self, worker: usize) {
+        if self.world.has_tokens() && self.random.happens(0.015) {
+            self.take_back();
+        }
         match self.random.below(100) {
             0..=14 => {
                 if let Some(id) = self.one_of(worker, |state| state == State::Named) {

@@ -3,11 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Access, Caller, Counts, Limit, Part, Rate, Route, Version, When, World, token_text};
+use super::world::{Access, Caller, Counts, Limit, Part, Rate, Route, Shows, Version, When, World, token_text};
 use crate::exchange::tests::jwk;
 use crate::fake::FakeConnection;
 use crate::host::ConnectionProperty;
 use crate::http::{HeaderMap, encode};
+
+/// Of the resource.
+pub(super) const ORIGIN: &str = "https://api.example.com";
 
 /// The keys of the issuer.
 pub(super) fn keys() -> Value {
@@ -21,6 +24,12 @@ pub(super) fn document(world: &World, version: &Version) -> Value {
     } else {
         issuer["keys"] = keys();
     }
+    if world.asks {
+        issuer["introspection"] = json!({"cluster": "as", "uri": "https://as.example.com/introspect"});
+    }
+    if let Some(on_stale) = world.revokes {
+        issuer["revocation"] = json!({"cluster": "as", "uri": "https://as.example.com/revoked", "on_stale": on_stale});
+    }
     let plain = Route { path: "/plain".into(), access: Access::Token, limits: Vec::new(), cost: 1 };
     let routes: Vec<Value> = version.routes.iter().chain([&plain]).map(|route| written_route(route, version)).collect();
     let limits = version.limits.iter().map(|limit| (limit.name.to_owned(), written_limit(limit)));
@@ -33,6 +42,10 @@ pub(super) fn document(world: &World, version: &Version) -> Value {
         // The smallest table, so that its slots fill up.
         "limit_table": {"identities": 1024}
     });
+    if let Some(nonce) = world.proofs {
+        document["resources"][0]["origin"] = json!(ORIGIN);
+        document["resources"][0]["dpop"] = json!({"nonce": nonce});
+    }
     if version.limits.iter().any(|limit| limit.counts == Counts::Fleet) {
         document["services"] = json!({"service": {
             "kind": "ratelimit", "cluster": "ratelimit", "timeout": "50ms", "lease": 20, "on_error": world.on_error
@@ -111,12 +124,14 @@ fn spiffe(peer: u8) -> String {
     format!("spiffe://example.org/client/{peer}")
 }
 
-pub(super) fn head(path: &str, caller: &Caller, with_token: bool) -> HeaderMap {
+pub(super) fn head(path: &str, caller: &Caller, with_token: bool, proof: Option<&str>) -> HeaderMap {
     let header = caller.header.map(|value| value.to_string());
-    let token = with_token.then(|| format!("Bearer {}", token_text(caller.token)));
+    let scheme = if caller.shows == Shows::ForKey { "DPoP" } else { "Bearer" };
+    let token = with_token.then(|| format!("{scheme} {}", token_text(caller)));
     let mut head = vec![(":method", "GET"), (":authority", "api.example.com"), (":path", path)];
     head.extend(header.as_ref().map(|header| ("x-kind", header.as_str())));
     head.extend(token.as_ref().map(|token| ("authorization", token.as_str())));
+    head.extend(proof.map(|proof| ("dpop", proof)));
     let head = head.iter().map(|(name, value)| (*name, value.as_bytes()));
     HeaderMap::decode(encode(head)).unwrap()
 }

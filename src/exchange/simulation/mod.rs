@@ -1,7 +1,8 @@
 //! A simulator of whole proxies, against an oracle that knows docs/promises.md and no algorithm. Routes, limits, callers and an
 //! edit of the configuration are random ([`world`]); workers of two filters stand still between any two reads and writes of
 //! what they share ([`baton`]), are lost, and their clients hang up at every stage ([`case`], [`acts`]). What came of it stands in
-//! a ledger ([`books`]), which is checked ([`oracle`]) once the proxy has come to rest ([`rest`]). Beside it stands every
+//! a ledger ([`books`]), which is checked ([`oracle`]) once the proxy has come to rest ([`rest`]). In some worlds tokens are opaque,
+//! need proofs or are taken back ([`tokens`]). Beside it stands every
 //! schedule of two workers at one limit ([`every_schedule`]).
 //!
 //! `BOUNDGATE_CASES=1000000 cargo test --release simulation` runs a million cases. A case that fails says its number, and
@@ -20,6 +21,7 @@ mod party;
 mod random;
 mod replay;
 mod rest;
+mod tokens;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::baton::{Baton, Shared, WaitEnd};
+use super::case::nanos;
 use super::documents::{connection, head};
 use super::world::{Caller, World};
 use crate::config;
@@ -20,7 +21,7 @@ use crate::policy::{Dialects, FilterId, Policy};
 use crate::reason::Reason;
 use crate::time::Now;
 use crate::verdict::{Detail, Forward, Verdict};
-use crate::worker::{Answered, Batch, CallId, Counter, ExchangeId, FetchFailed, Message, Worker};
+use crate::worker::{Answered, Batch, CallId, Counter, ExchangeId, FetchFailed, Gauge, Message, Worker};
 
 /// A worker's birth.
 pub(super) struct Begin {
@@ -43,6 +44,7 @@ pub(super) enum Step {
         path: String,
         caller: Caller,
         with_token: bool,
+        proof: Option<String>,
     },
     /// One that was named.
     Poll(u32),
@@ -74,17 +76,39 @@ pub(super) enum Said {
     },
 }
 
-/// A call to a dependency: to the service, or for keys.
+/// What a dependency is called for.
+pub(super) enum Wanted {
+    Keys,
+    Revocations,
+    /// What the issuer says of this token.
+    Answer(String),
+    Permits(Vec<u8>),
+}
+
+/// A call to a dependency.
 pub(super) struct Sent {
     pub(super) id: CallId,
-    pub(super) ask: Option<Vec<u8>>,
+    pub(super) wanted: Wanted,
+    /// As of the worker's clock, in nanoseconds since the start.
+    pub(super) at: u64,
+}
+
+impl Sent {
+    pub(super) fn ask(&self) -> Option<&[u8]> {
+        match &self.wanted {
+            Wanted::Permits(ask) => Some(ask),
+            Wanted::Keys | Wanted::Revocations | Wanted::Answer(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.ask {
-            Some(ask) => write!(f, "{:?}: {:?}", self.id, asked(ask)),
-            None => write!(f, "{:?}: keys", self.id),
+        match &self.wanted {
+            Wanted::Permits(ask) => write!(f, "{:?}: {:?}", self.id, asked(ask)),
+            Wanted::Keys => write!(f, "{:?}: keys", self.id),
+            Wanted::Revocations => write!(f, "{:?}: revocations", self.id),
+            Wanted::Answer(token) => write!(f, "{:?}: about {token}", self.id),
         }
     }
 }
@@ -103,6 +127,10 @@ pub(super) struct Report {
     /// Whether the call that ended was waited for.
     pub(super) in_time: bool,
     pub(super) leftovers: Vec<String>,
+    /// Calls that have not ended.
+    pub(super) under_way: usize,
+    /// The nonce that the caller is told.
+    pub(super) nonce: Option<String>,
 }
 
 /// See the module.
@@ -174,13 +202,13 @@ impl Life<'_> {
         match step {
             Step::Make(_) => {}
             Step::Adopt(version) => worker.adopt(&policies[version]),
-            Step::Arrive { id, version, path, caller, with_token } => {
-                let head = head(&path, &caller, with_token);
+            Step::Arrive { id, version, path, caller, with_token, proof } => {
+                let head = head(&path, &caller, with_token, proof.as_deref());
                 let exchange = Exchange::new(ExchangeId(id), policies[version].clone(), head, false);
                 self.exchanges.insert(id, (exchange, caller));
-                report.said = Some(self.poll(id, now));
+                (report.said, report.nonce) = self.poll(id, now);
             }
-            Step::Poll(id) => report.said = Some(self.poll(id, now)),
+            Step::Poll(id) => (report.said, report.nonce) = self.poll(id, now),
             Step::Leave(id) => self.exchanges.remove(&id).unwrap().0.leave(worker, now),
             Step::Respond(id, status) => {
                 let forward = self.forwards.get_mut(&id).unwrap();
@@ -203,11 +231,17 @@ impl Life<'_> {
     fn conclude(&mut self, mut report: Report, now: Now) -> Report {
         let worker = self.worker.as_mut().unwrap();
         while let Some(call) = worker.next_call(now) {
-            let ask = match call.message {
-                Message::RateLimitCall(ask) => Some(ask.body),
-                Message::Fetch(_) => None,
+            let wanted = match call.message {
+                Message::RateLimitCall(ask) => Wanted::Permits(ask.body),
+                Message::Fetch(fetch) if &*fetch.path == "/revoked" => Wanted::Revocations,
+                Message::Fetch(fetch) if &*fetch.path == "/introspect" => {
+                    let body = String::from_utf8(fetch.body).unwrap();
+                    let token = body.strip_prefix("token=").and_then(|rest| rest.split('&').next());
+                    Wanted::Answer(token.unwrap().to_owned())
+                }
+                Message::Fetch(_) => Wanted::Keys,
             };
-            report.sent.push(Sent { id: call.id, ask });
+            report.sent.push(Sent { id: call.id, wanted, at: nanos(now) });
         }
         loop {
             let (mut batch, named) = (Batch::begin(now.mono), report.named.len());
@@ -222,17 +256,19 @@ impl Life<'_> {
         report.conflicts = self.shared.conflicts.get();
         report.settled = worker.limits().is_settled();
         report.leftovers = worker.leftovers();
+        report.under_way = worker.level(Gauge::Calls);
         report
     }
 
-    fn poll(&mut self, id: u32, now: Now) -> Said {
+    fn poll(&mut self, id: u32, now: Now) -> (Option<Said>, Option<String>) {
         let worker = self.worker.as_mut().unwrap();
         let (exchange, caller) = self.exchanges.get_mut(&id).unwrap();
         let connection = connection(caller);
         let polled = exchange.poll(&mut Surroundings { worker, host: &self.shared, connection: &connection, now });
-        let Polled::Done(verdict) = polled else { return Said::Waits };
+        let nonce = exchange.facts().nonce.as_ref().map(|nonce| nonce.to_string());
+        let Polled::Done(verdict) = polled else { return (Some(Said::Waits), nonce) };
         let (exchange, _) = self.exchanges.remove(&id).unwrap();
-        match verdict {
+        let said = match verdict {
             Verdict::Forward(forward) => {
                 self.forwards.insert(id, forward);
                 let shadowed = &exchange.facts().shadowed;
@@ -252,6 +288,7 @@ impl Life<'_> {
                 let retry_after = told.map(|(_, value)| value.parse().unwrap());
                 Said::Refused { reason: refusal.reason, status: answer.status, retry_after, violated, kept }
             }
-        }
+        };
+        (Some(said), nonce)
     }
 }

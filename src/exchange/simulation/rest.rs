@@ -3,11 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::case::{Case, SECOND, State};
+use super::case::{Case, Hand, SECOND, State};
 use super::party::Said;
 use super::world::{Caller, Counts};
 use crate::limit::places_held;
 use crate::reason::Reason;
+
+/// After so long no call is waited for.
+const LONGEST_CALL: u64 = 10 * SECOND;
 
 /// The request that probes.
 #[derive(Clone)]
@@ -193,7 +196,7 @@ impl Case<'_, '_> {
         let Target { worker, version, path, caller } = target.clone();
         let id = self.arrive(worker, version, path, caller);
         // It may need keys first.
-        if self.hands[worker].calls.last().is_some_and(|call| call.ask.is_none()) {
+        if self.hands[worker].calls.last().is_some_and(|call| call.ask().is_none()) {
             let fetch = self.hands[worker].calls.pop().unwrap();
             self.answer(worker, fetch, false);
             if self.requests[&id].state == State::Named {
@@ -207,6 +210,10 @@ impl Case<'_, '_> {
 
     /// A request that is charged to that account at the service and to nothing else.
     fn alone(&self, worker: usize, account: &str) -> Option<Target> {
+        // Elsewhere a token may have ended.
+        if self.world.has_tokens() {
+            return None;
+        }
         let versions = &self.world.versions;
         let version = &versions[0];
         let is_fleet = |place: &usize| version.limits[*place].counts == Counts::Fleet;
@@ -239,6 +246,25 @@ impl Case<'_, '_> {
         if held > 0 && !self.ledger.has_lost() {
             return Err(format!("{held} places are held"));
         }
+        self.no_call_is_left()?;
         self.ledger.check()
+    }
+
+    /// What is answered by nobody is given up.
+    fn no_call_is_left(&mut self) -> Result<(), String> {
+        self.now += LONGEST_CALL;
+        for worker in self.living() {
+            self.hands[worker].calls.clear();
+            self.tick(worker);
+            // What is due may have been asked for again.
+            let Hand { under_way, calls, .. } = &self.hands[worker];
+            if *under_way != calls.len() {
+                return Err(format!(
+                    "{under_way} calls of worker {worker} are under way, of which {} were sent",
+                    calls.len()
+                ));
+            }
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::documents::document;
 use super::random::{Random, pick};
-use crate::exchange::tests::token;
+use super::tokens::thumbprint;
+use crate::exchange::tests::{Token, token};
 use crate::fake::at;
 
 /// One part of a key.
@@ -88,6 +89,16 @@ pub(super) struct Version {
     pub(super) routes: Vec<Route>,
 }
 
+/// What is shown where a token must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shows {
+    Signed,
+    /// One that the issuer is asked about.
+    Opaque,
+    /// One for a key, with a proof.
+    ForKey,
+}
+
 /// Who sends requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
@@ -95,27 +106,57 @@ pub(super) struct Caller {
     pub(super) ip: u8,
     pub(super) header: Option<u16>,
     pub(super) token: usize,
+    pub(super) shows: Shows,
+}
+
+impl Caller {
+    /// The `jti` of its token.
+    pub(super) fn token_id(&self) -> String {
+        match self.shows {
+            Shows::Signed => self.token.to_string(),
+            Shows::Opaque => format!("opaque-{}", self.token),
+            Shows::ForKey => format!("for-key-{}", self.token),
+        }
+    }
 }
 
 /// Claims of the tokens: the client, its tenant, and what the tenant is to be counted as.
 const TOKENS: [(&str, &str, &str); 5] =
     [("a", "7", "7"), ("a", "\"7\"", "text 7"), ("b", "7.0", "7"), ("b", "null", "-"), ("c", "true", "true")];
 
-/// The texts of the tokens, signed once.
-pub(super) fn token_text(number: usize) -> &'static str {
-    static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
+/// The texts of the tokens, signed once. An opaque one is its own name.
+pub(super) fn token_text(caller: &Caller) -> &'static str {
+    static TEXTS: OnceLock<[Vec<String>; 3]> = OnceLock::new();
     let texts = TEXTS.get_or_init(|| {
-        let text = |(number, (client, tenant, _)): (usize, &(&str, &str, &str))| {
-            let tenant: Value = serde_json::from_str(tenant).unwrap();
-            let expires = at(0.0).wall.as_millis() / 1000 + 80_000;
-            let token = token().claim("cnf", Value::Null).claim("client_id", json!(client));
-            let token = token.claim("tenant", tenant).claim("exp", json!(expires));
-            token.claim("jti", json!(number.to_string())).text()
-        };
-        TOKENS.iter().enumerate().map(text).collect()
+        let callers =
+            |shows| (0..TOKENS.len()).map(move |token| Caller { shows, token, peer: None, ip: 0, header: None });
+        [
+            callers(Shows::Signed).map(|caller| unbound(&caller).text()).collect(),
+            callers(Shows::Opaque).map(|caller| caller.token_id()).collect(),
+            callers(Shows::ForKey)
+                .map(|caller| unbound(&caller).claim("cnf", json!({"jkt": thumbprint()})).text())
+                .collect(),
+        ]
     });
-    &texts[number]
+    &texts[caller.shows as usize][caller.token]
 }
+
+/// What the issuer says of an opaque token that is good.
+pub(super) fn claims(caller: &Caller) -> Value {
+    unbound(caller).claims()
+}
+
+fn unbound(caller: &Caller) -> Token {
+    let (client, tenant, _) = TOKENS[caller.token];
+    let tenant: Value = serde_json::from_str(tenant).unwrap();
+    let expires = at(0.0).wall.as_millis() / 1000 + 80_000;
+    let token = token().claim("cnf", Value::Null).claim("client_id", json!(client));
+    let token = token.claim("tenant", tenant).claim("exp", json!(expires));
+    token.claim("jti", json!(caller.token_id()))
+}
+
+/// The path of the first route.
+pub(super) const FIRST: &str = "/r0";
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -129,6 +170,12 @@ pub(super) struct World {
     pub(super) on_error: &'static str,
     /// What the service grants in an hour.
     pub(super) quota: u32,
+    /// Whether the issuer is asked about opaque tokens.
+    pub(super) asks: bool,
+    /// Whether proofs are taken, and if so whether they need a nonce.
+    pub(super) proofs: Option<bool>,
+    /// What becomes of tokens without a document of revocations, if there should be one.
+    pub(super) revokes: Option<&'static str>,
 }
 
 impl World {
@@ -151,18 +198,48 @@ impl World {
             ip: random.below(2) as u8,
             header: random.happens(0.7).then(|| random.below(3) as u16),
             token: random.below(TOKENS.len()),
+            shows: Shows::Signed,
         };
         let callers = (0..4).map(caller).collect();
         let mut filters = vec![0, 0, 1, 0];
         filters.truncate(2 + random.below(3));
-        Self {
+        let mut world = Self {
             versions: [first, second],
             filters,
             callers,
             remote_keys: random.happens(0.5),
             on_error: pick(random, &["refuse", "local", "allow"]),
             quota: 3 + random.below(40) as u32,
+            asks: false,
+            proofs: None,
+            revokes: None,
+        };
+        if random.happens(0.4) {
+            world.have_tokens(random);
         }
+        world
+    }
+
+    /// Its issuer has more than keys, and the first route takes tokens.
+    fn have_tokens(&mut self, random: &mut Random) {
+        self.asks = random.happens(0.6);
+        self.proofs = random.happens(0.6).then(|| random.happens(0.5));
+        self.revokes = random.happens(0.6).then(|| pick(random, &["refuse", "allow"]));
+        let mut shows = vec![Shows::Signed];
+        shows.extend(self.asks.then_some(Shows::Opaque));
+        shows.extend(self.proofs.map(|_| Shows::ForKey));
+        for caller in &mut self.callers {
+            caller.shows = pick(random, &shows);
+        }
+        let routes = self.versions.iter_mut().flat_map(|version| &mut version.routes);
+        for route in routes.filter(|route| route.path == FIRST) {
+            route.access = Access::Token;
+        }
+    }
+
+    /// Whether more than signatures decides about tokens.
+    pub(super) fn has_tokens(&self) -> bool {
+        self.asks || self.proofs.is_some() || self.revokes.is_some()
     }
 
     pub(super) fn document(&self, version: usize) -> String {

@@ -16,7 +16,7 @@ use crate::fake::{FakeHost, at};
 use crate::jose::{Algorithm, base64url};
 use crate::limit::fleet::simulation::random::Random;
 use crate::policy::{FilterId, Policy};
-use crate::revocation::{Edition, Revocable, StatusReference};
+use crate::revocation::{Edition, Kind as RevokedBy, Revocable, StatusReference};
 use crate::worker::revocations::Named;
 use crate::worker::status_lists::Looked;
 use crate::worker::{AnswerFields, Answered, Batch, Call, CallId, ExchangeId, Gauge, Tally, WaitEnd, Woken};
@@ -405,8 +405,11 @@ impl Proxy {
                 Kind::Revocations => {
                     let source = self.issuer.revocation.source.as_ref().unwrap();
                     let named = |id: &str| {
-                        let token =
-                            || Revocable { values: [Some(id.as_bytes()), None, None, None, None, None], issued: None };
+                        let token = || {
+                            let mut token = Revocable { values: [None; RevokedBy::ALL.len()], issued: None };
+                            token.values[0] = Some(id.as_bytes());
+                            token
+                        };
                         documents.revocations.name(source, Edition::default(), token, now.mono)
                     };
                     (matches!(named("other"), Named::No(_)), named(&name(newest)) == Named::Yes)
@@ -451,10 +454,8 @@ fn whatever_servers_do_each_document_is_fetched_once_at_a_time_serves_as_long_as
         proxy.live();
         for kind in KINDS {
             let begun = proxy.begun.get(&kind).copied().unwrap_or(0);
-            // Up or down, on average no more often than that, nor never. Who looks at revocations that are not there is a request that
-            // has to do without.
-            let is_missed = seed % 2 == 0 || matches!(kind, Kind::Revocations | Kind::StatusList);
-            let most = (END / if is_missed { 1.0 } else { 8.0 }) as usize * WORKERS;
+            // Each worker refreshes on its own in good times; in bad ones all together fetch what requests miss once a second.
+            let most = END as usize + WORKERS * (END / 8.0) as usize;
             assert!((WORKERS..most).contains(&begun), "seed {seed}: {begun} fetches of {kind:?}");
         }
         drop(policy);
