@@ -265,7 +265,6 @@ async fn without_a_server_of_lists_the_operator_decides_but_what_was_revoked_sta
         bed.passes(&alice, "/orders/7", &good).await;
         comes_to_answer(&alice, &bad, 401).await;
         server.stop().await;
-        assert_eq!(order(&alice, &good).await.status, 200, "it was known, and is not stale yet");
         if status == 503 {
             comes_to_answer(&alice, &good, 503).await;
         } else {
