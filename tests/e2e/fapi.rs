@@ -4,6 +4,7 @@ use boundgate_testbed::{Algorithm, JwksAnswer, Testbed};
 use serde_json::{Value, json};
 
 use crate::expectations::{alices_token, recorded, with};
+use crate::front::managers;
 
 const BANK: &str = "bank.example.com";
 const ID: &str = "x-fapi-interaction-id";
@@ -128,6 +129,24 @@ async fn a_request_that_waited_for_keys_in_vain_is_answered_with_its_number() {
     let answer = bed.client("alice").get("/orders/7").authority(BANK).token(&token).header(ID, SENT).send().await;
     assert_eq!(bed.envoy.details(&answer).await, "boundgate:keys-unavailable");
     assert_eq!((answer.status, answer.lines(ID), bed.upstream.count()), (503, vec![SENT.to_owned()], 0));
+}
+
+/// The proxy ends a request that nobody has judged yet.
+#[tokio::test]
+async fn what_the_proxy_answers_while_a_request_waits_carries_the_number_too() {
+    let bed = Testbed::start_with(|authority| {
+        authority.answer_jwks_with(JwksAnswer::Held);
+        let waiting = with(|config| {
+            add_bank(config);
+            config["issuers"]["main"]["jwks"]["timeout"] = json!("20s");
+        });
+        waiting.edit(|envoy| managers(envoy).for_each(|manager| manager["stream_idle_timeout"] = json!("1s")))
+    })
+    .await;
+    let token = alices_token(&bed).await;
+    let answer = bed.client("alice").get("/orders/7").authority(BANK).token(&token).header(ID, SENT).send().await;
+    assert_eq!(bed.envoy.details(&answer).await, "stream_idle_timeout");
+    assert_eq!((answer.lines(ID), bed.upstream.count()), (vec![SENT.to_owned()], 0), "{}", answer.status);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::expectations::{alices_token, eventually, with};
+use crate::front::managers;
 
 async fn bed() -> Testbed {
     let counting = |config: &mut serde_json::Value| {
@@ -32,6 +33,28 @@ async fn guessed_passwords_are_slowed_down_and_right_ones_cost_nothing() {
     let answer = guess("401").send().await;
     assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (429, "boundgate:over-limit"));
     assert_eq!(bed.upstream.count(), 8);
+}
+
+/// The proxy answers 401 by itself, as a filter behind this one may.
+#[tokio::test]
+async fn what_is_not_the_upstreams_answer_is_no_guess() {
+    let counting = |config: &mut serde_json::Value| {
+        config["limits"]["guesses"] = json!({"key": ["ip"], "rate": "1/min", "burst": 3, "on": [401, 403]});
+        let routes = config["resources"][0]["routes"].as_array_mut().unwrap();
+        routes.push(json!({"path": "/login", "access": "public", "limits": ["guesses"]}));
+    };
+    let by_itself = |envoy: &mut serde_json::Value| {
+        for manager in managers(envoy) {
+            let routes = manager["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
+            routes.insert(0, json!({"match": {"path": "/login"}, "direct_response": {"status": 401}}));
+        }
+    };
+    let bed = Testbed::start(with(counting).edit(by_itself)).await;
+    for _ in 0..6 {
+        let answer = bed.anonymous().get("/login").send().await;
+        assert_eq!((answer.status, bed.envoy.details(&answer).await.as_str()), (401, "direct_response"));
+    }
+    assert_eq!(bed.upstream.count(), 0);
 }
 
 #[tokio::test]
