@@ -92,7 +92,8 @@ impl Kind {
     /// What else it may be answered while this server is in trouble, and until it is found again.
     pub fn otherwise(self, server: Server) -> &'static [&'static str] {
         match (server, self) {
-            (Keys, Self::NewIssuer) => &["keys-unavailable"],
+            // One waits for the fetch that its key made sure of, no longer than a fetch may take.
+            (Keys, Self::NewIssuer | Self::UnknownKey) => &["keys-unavailable"],
             (Asking, Self::NewOpaque | Self::Inactive) => &["introspection-unavailable"],
             (Documents, Self::Revocable) => &["revocation-stale"],
             (Limiter | Redis, Self::Limited) => &["limiter-unavailable"],
