@@ -17,6 +17,17 @@ pub enum Expect {
     Unchanged(Cas),
 }
 
+impl Expect {
+    /// The version that the proxy is told. To it, 0 means whatever is there.
+    pub const fn version(self) -> u32 {
+        match self {
+            // It ignores the version of a key that is absent, and no value ever has this one.
+            Self::Absent => u32::MAX,
+            Self::Unchanged(Cas(version)) => version,
+        }
+    }
+}
+
 /// The write was refused: somebody else wrote first. Read again and decide again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict;
@@ -106,4 +117,14 @@ pub enum ConnectionProperty {
 pub trait Connection {
     /// The property's bytes; `None` where this connection or this Envoy has none.
     fn property(&self, property: ConnectionProperty) -> Option<Vec<u8>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_write_takes_whatever_is_there() {
+        assert_eq!([Expect::Absent, Expect::Unchanged(Cas(7))].map(Expect::version), [u32::MAX, 7]);
+    }
 }

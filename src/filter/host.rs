@@ -33,12 +33,7 @@ impl Host for Envoy {
     }
 
     fn shared_set(&self, key: &str, value: &[u8], expect: Expect) -> Result<(), Conflict> {
-        let cas = match expect {
-            // The host ignores the version of a key that is absent, and no value ever has this one.
-            Expect::Absent => u32::MAX,
-            Expect::Unchanged(Cas(cas)) => cas,
-        };
-        abi::data::set(key, value, cas).map_err(|_| Conflict)
+        abi::data::set(key, value, expect.version()).map_err(|_| Conflict)
     }
 
     fn verify(&self, digest: Digest, spki: &[u8], signature: &[u8], message: &[u8]) -> NativeVerdict {
