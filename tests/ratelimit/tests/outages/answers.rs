@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::servers::Server::{self, Asking, Documents, Keys, Limiter, Redis, Upstream};
+use crate::servers::Server::{self, Asking, Documents, Keys, Limiter, Lists, Redis, Upstream};
 
 /// The upstream answered.
 pub const PASSED: &str = "passed";
@@ -45,6 +45,10 @@ pub enum Kind {
     Revocable,
     /// With a token that the document names.
     Revoked,
+    /// With a known token whose place in a list says that it is good.
+    Listed,
+    /// With one whose place says that it is not.
+    Suspended,
     /// Of somebody new, on a route whose limit the service counts, and that refuses without it.
     Limited,
     /// The same on a route that counts by itself without it.
@@ -55,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Public,
         Self::Known,
         Self::New,
@@ -70,6 +74,8 @@ impl Kind {
         Self::Stolen,
         Self::Revocable,
         Self::Revoked,
+        Self::Listed,
+        Self::Suspended,
         Self::Limited,
         Self::LimitedOrCounted,
         Self::Spent,
@@ -83,7 +89,7 @@ impl Kind {
             Self::Forged => "signature-invalid",
             Self::UnknownKey => "key-unknown",
             Self::Stolen => "binding-mismatch",
-            Self::Revoked => "token-revoked",
+            Self::Revoked | Self::Suspended => "token-revoked",
             Self::Spent => "over-limit",
             _ => PASSED,
         }
@@ -95,7 +101,7 @@ impl Kind {
             // One waits for the fetch that its key made sure of, no longer than a fetch may take.
             (Keys, Self::NewIssuer | Self::UnknownKey) => &["keys-unavailable"],
             (Asking, Self::NewOpaque | Self::Inactive) => &["introspection-unavailable"],
-            (Documents, Self::Revocable) => &["revocation-stale"],
+            (Documents, Self::Revocable) | (Lists, Self::Listed) => &["revocation-stale"],
             (Limiter | Redis, Self::Limited) => &["limiter-unavailable"],
             (Upstream, _) if self.usual() == PASSED => &[BY_ENVOY, CUT_OFF],
             _ => &[],

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use boundgate_testbed::{Answer, App, Client, Testbed};
+use boundgate_testbed::{Answer, App, Client, StatusLists, Testbed};
 use serde_json::Value;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -47,6 +47,8 @@ pub struct Cast {
     opaque: String,
     revocable: String,
     revoked: String,
+    listed: String,
+    suspended: String,
     spent: String,
     forged: String,
     /// A path and the proof that was used there.
@@ -79,6 +81,10 @@ impl Cast {
         let alice = bed.client("alice");
         let claims = || bed.authority.claims().scope("read:orders").bound_to(alice.identity().expect("she has one"));
         let revoking = || claims().set("iss", "https://revoking.example.com");
+        let at_place = |place| {
+            let listing = claims().set("iss", "https://listing.example.com");
+            listing.set("status", StatusLists::reference("1", place)).sign()
+        };
         let known = claims().sign();
         let mut forged = known.clone();
         forged.replace_range(known.len() - 12..known.len() - 8, "AAAA");
@@ -91,6 +97,8 @@ impl Cast {
             opaque: bed.authority.opaque(&claims()),
             revocable: revoking().sign(),
             revoked: revoking().set("jti", "revoked").sign(),
+            listed: at_place(0),
+            suspended: at_place(1),
             spent: claims().client(&format!("spent-{}", number())).sign(),
             replayed: (path, proof),
             alice,
@@ -104,13 +112,11 @@ impl Cast {
 
     async fn gets_known(&self, bed: &Testbed) {
         let (path, proof) = &self.replayed;
-        for (client, path, token) in
-            [(&self.alice, "/orders/warm", &self.known), (&self.alice, "/orders/warm", &self.revocable)]
-        {
-            bed.passes(client, path, token).await;
+        for token in [&self.known, &self.revocable, &self.listed] {
+            bed.passes(&self.alice, "/orders/warm", token).await;
         }
         for _ in 0..EVERYWHERE {
-            for kind in [Kind::Known, Kind::KnownOpaque, Kind::Revocable, Kind::Spent] {
+            for kind in [Kind::Known, Kind::KnownOpaque, Kind::Revocable, Kind::Listed, Kind::Spent] {
                 self.send(kind, bed).await.expect("an answer");
             }
         }
@@ -147,6 +153,8 @@ impl Cast {
             Kind::Stolen => self.mallory.get(path("orders")).token(&self.known),
             Kind::Revocable => alice("orders", &self.revocable),
             Kind::Revoked => alice("orders", &self.revoked),
+            Kind::Listed => alice("orders", &self.listed),
+            Kind::Suspended => alice("orders", &self.suspended),
             Kind::Limited => alice("limited", &new().sign()),
             Kind::LimitedOrCounted => alice("lenient", &new().sign()),
             Kind::Spent => alice("spent", &self.spent),

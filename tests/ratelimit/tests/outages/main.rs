@@ -8,7 +8,7 @@ mod load;
 mod servers;
 mod world;
 
-use servers::Server::{Asking, Documents, Keys, Limiter, Redis, Upstream};
+use servers::Server::{Asking, Documents, Keys, Limiter, Lists, Redis, Upstream};
 use servers::Trouble;
 use world::{LONG, SHORT, World};
 
@@ -23,6 +23,7 @@ async fn servers_that_fail_in_turn_lead_to_documented_answers_alone_and_are_foun
         (Keys, Trouble::Wire(Fault::Refuses)),
         (Asking, Trouble::Wire(Fault::Silent)),
         (Documents, Trouble::Page),
+        (Lists, Trouble::Wire(Fault::Drips)),
         (Limiter, Trouble::Wire(Fault::NoConnects)),
         (Redis, Trouble::Killed),
         (Upstream, Trouble::Wire(Fault::Cuts)),
@@ -54,6 +55,7 @@ each_trouble! {
     the_server_of_keys_in_every_trouble: Keys;
     the_server_that_is_asked_about_tokens_in_every_trouble: Asking;
     the_server_of_revocations_in_every_trouble: Documents;
+    the_server_of_status_lists_in_every_trouble: Lists;
     the_rate_limit_service_in_every_trouble: Limiter;
     redis_in_every_trouble: Redis;
     the_upstream_in_every_trouble: Upstream;

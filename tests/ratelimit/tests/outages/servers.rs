@@ -14,6 +14,8 @@ pub enum Server {
     Asking,
     /// That of revocations.
     Documents,
+    /// That of status lists.
+    Lists,
     /// The rate-limit service.
     Limiter,
     /// The store behind it.
@@ -45,7 +47,8 @@ pub enum Trouble {
 
 impl Server {
     /// All there are.
-    pub const ALL: [Self; 6] = [Self::Keys, Self::Asking, Self::Documents, Self::Limiter, Self::Redis, Self::Upstream];
+    pub const ALL: [Self; 7] =
+        [Self::Keys, Self::Asking, Self::Documents, Self::Lists, Self::Limiter, Self::Redis, Self::Upstream];
 
     /// All that can be the matter with it.
     pub fn troubles(self) -> Vec<Trouble> {
@@ -61,7 +64,7 @@ impl Server {
         let wire = wire.into_iter().map(Trouble::Wire);
         let http = [Trouble::Error, Trouble::Page, Trouble::Huge, Trouble::Half, Trouble::Nothing];
         match self {
-            Server::Keys | Server::Asking | Server::Documents => wire.chain(http).collect(),
+            Server::Keys | Server::Asking | Server::Documents | Server::Lists => wire.chain(http).collect(),
             Server::Limiter => wire.chain([Trouble::Error, Trouble::Half, Trouble::Nothing]).collect(),
             Server::Redis => vec![Trouble::Killed, Trouble::Stopped],
             // How long its silence lasts is Envoy's own time-out of the route.
@@ -90,6 +93,9 @@ impl World {
                     (Trouble::Huge, _) => JwksAnswer::huge(8 << 20),
                     (Trouble::Half, Server::Keys) => JwksAnswer::Bytes(kind, br#"{"keys":[{"kty":"EC""#.to_vec()),
                     (Trouble::Half, Server::Asking) => JwksAnswer::Bytes(kind, br#"{"active":true"#.to_vec()),
+                    (Trouble::Half, Server::Lists) => {
+                        JwksAnswer::Bytes(kind, b"eyJhbGciOiJFUzI1NiJ9.eyJzdWIi".to_vec())
+                    }
                     (Trouble::Half, _) => JwksAnswer::Bytes(kind, br#"{"jti":[]"#.to_vec()),
                     _ => JwksAnswer::Bytes(kind, b"null".to_vec()),
                 };
@@ -114,6 +120,7 @@ impl World {
         match (server, answer) {
             (Server::Keys, answer) => authority.answer_jwks_with(answer),
             (Server::Asking, answer) => authority.answer_introspections_with(answer),
+            (Server::Lists, answer) => authority.status_lists().answer_with(answer),
             (_, JwksAnswer::Keys) => self.publish(),
             (_, answer) => authority.answer_documents_with(answer),
         }

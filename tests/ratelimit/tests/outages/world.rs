@@ -29,6 +29,7 @@ pub struct World {
     keys: Gate,
     asking: Gate,
     documents: Gate,
+    lists: Gate,
     service: Gate,
     upstream: Gate,
     /// How often the new issuer's keys were thrown away.
@@ -42,7 +43,7 @@ impl World {
             Limits::new("boundgate").limit("fleet", 1_000_000, Unit::Hour).limit("lenient", 1_000_000, Unit::Hour);
         let limiter = Config::new(Mode::Fixed { redis_url: redis.url() }, limits);
         let limiter = RateLimitServer::start(limiter).await.expect("a free port");
-        let [keys, asking, documents, service, upstream] = std::array::from_fn(|_| Gate::start());
+        let [keys, asking, documents, lists, service, upstream] = std::array::from_fn(|_| Gate::start());
         let mut config = EnvoyConfig::new(plugin(0))
             .concurrency(WORKERS)
             // Who waits on an old listener is not cut off.
@@ -50,17 +51,18 @@ impl World {
             .grpc_cluster("ratelimit", service.address())
             .edit(with_keepalive)
             .cluster_at("upstream", upstream.address());
-        for (name, gate) in [("keys", &keys), ("asking", &asking), ("documents", &documents)] {
+        for (name, gate) in [("keys", &keys), ("asking", &asking), ("documents", &documents), ("lists", &lists)] {
             config = config.like_as(name, gate.address());
         }
         let bed = Arc::new(Testbed::start(config).await);
-        for gate in [&keys, &asking, &documents] {
+        for gate in [&keys, &asking, &documents, &lists] {
             gate.leads_to(bed.authority.address());
         }
         service.leads_to(limiter.address());
         upstream.leads_to(bed.upstream.address());
-        let world = Self { bed, limiter, redis, keys, asking, documents, service, upstream, refetched: 0 };
+        let world = Self { bed, limiter, redis, keys, asking, documents, lists, service, upstream, refetched: 0 };
         world.publish();
+        world.bed.authority.status_lists().set(&[0, 1]);
         world
     }
 
@@ -70,6 +72,7 @@ impl World {
             Server::Keys => &self.keys,
             Server::Asking => &self.asking,
             Server::Documents => &self.documents,
+            Server::Lists => &self.lists,
             Server::Limiter | Server::Redis => &self.service,
             Server::Upstream => &self.upstream,
         }
@@ -142,6 +145,7 @@ fn plugin(refetched: usize) -> Value {
             "main": issuer("as", json!({})),
             "new": issuer("new", json!({"x-refetch": refetched.to_string()})),
             "revoking": issuer("revoking", json!({})),
+            "listing": issuer("listing", json!({})),
         },
         "services": {
             "fleet": {"kind": "ratelimit", "cluster": "ratelimit", "timeout": "1s", "on_error": "refuse"},
@@ -150,7 +154,7 @@ fn plugin(refetched: usize) -> Value {
         "resources": [{
             "hosts": ["api.example.com"], "audiences": ["https://api.example.com"],
             "origin": "https://api.example.com",
-            "issuers": ["main", "new", "revoking"],
+            "issuers": ["main", "new", "revoking", "listing"],
             "routes": [
                 {"path": "/public/{n}", "access": "public"},
                 {"path": "/orders/{n}", "scopes": ["read:orders"]},
@@ -170,6 +174,10 @@ fn plugin(refetched: usize) -> Value {
     });
     config["issuers"]["revoking"]["revocation"] = json!({
         "cluster": "documents", "uri": "https://as.example.com/documents/revoked", "refresh": "1s", "max_stale": "3s", "timeout": "1s"
+    });
+    config["issuers"]["listing"]["revocation"] = json!({
+        "refresh": "1s", "max_stale": "3s", "timeout": "1s",
+        "status_lists": {"cluster": "lists", "uri": "https://as.example.com/statuslists/"}
     });
     config
 }
