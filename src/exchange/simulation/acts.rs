@@ -21,8 +21,19 @@ impl Case<'_, '_> {
         let text = proof.map(|proof| self.proofs[proof].text.clone());
         let step = Step::Arrive { id, version, path: path.clone(), caller, with_token, proof: text };
         let (lines, state, now) = (Vec::new(), State::Over, self.now);
-        let request =
-            Request { worker, version, path, caller, proof, arrived: now, lines, state, judged: now, said: None };
+        let request = Request {
+            worker,
+            version,
+            path,
+            caller,
+            proof,
+            arrived: now,
+            told_active: false,
+            lines,
+            state,
+            judged: now,
+            said: None,
+        };
         self.requests.insert(id, request);
         self.judge(id, step);
         id
@@ -159,7 +170,11 @@ impl Case<'_, '_> {
     fn done(&mut self, worker: usize, doing: &Doing, span: Span, report: Report) {
         let settled = report.settled;
         for id in &report.named {
-            self.requests.get_mut(id).unwrap().state = State::Named;
+            let request = self.requests.get_mut(id).unwrap();
+            request.state = State::Named;
+            if let Doing::Hear(Brought::Answer(token, _, Some(true))) = doing {
+                request.told_active |= report.in_time && request.caller.token_id() == *token;
+            }
         }
         self.note_asks(doing, &report);
         match doing {

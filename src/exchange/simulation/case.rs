@@ -46,6 +46,8 @@ pub(super) struct Request {
     pub(super) proof: Option<usize>,
     /// When it came.
     pub(super) arrived: u64,
+    /// Whether it waited for what the issuer says of its token, and that was that it is active.
+    pub(super) told_active: bool,
     /// What it is charged to, as of when it was judged last.
     pub(super) lines: Vec<Line>,
     pub(super) state: State,
@@ -89,9 +91,10 @@ pub(super) struct Hand {
     pub(super) answers_failed: bool,
     /// The tokens that its document of revocations names, and when that came.
     pub(super) revoked: Option<(u64, BTreeSet<String>)>,
-    /// When the issuer was asked about a token that it said is active, and about one that it said is not.
+    /// When the issuer was asked about a token that it said is active.
     pub(super) active: BTreeMap<String, u64>,
-    pub(super) inactive: BTreeMap<String, u64>,
+    /// The same of one that it said is not, and when that was heard.
+    pub(super) inactive: BTreeMap<String, (u64, u64)>,
     /// Of each account at the service: what it granted to this worker, and what that used.
     pub(super) granted: BTreeMap<String, u32>,
     pub(super) used: BTreeMap<String, u32>,

@@ -164,7 +164,7 @@ impl Case<'_, '_> {
             Some(true) => drop(hand.active.insert(token.to_owned(), asked)),
             Some(false) => {
                 hand.active.remove(token);
-                hand.inactive.insert(token.to_owned(), asked);
+                hand.inactive.insert(token.to_owned(), (asked, self.now));
             }
             None => hand.answers_failed = true,
         }
@@ -187,7 +187,8 @@ impl Case<'_, '_> {
         let revoked = hand.revoked.as_ref();
         assert!(!revoked.is_some_and(|(_, named)| named.contains(&token)), "request {id} passed with a revoked token");
         assert!(self.world.revokes != Some("refuse") || revoked.is_some(), "request {id} passed without a document");
-        if request.caller.shows == Shows::Opaque {
+        // Who was told stands in line with that, however long.
+        if request.caller.shows == Shows::Opaque && !request.told_active {
             let asked = *hand.active.get(&token).unwrap_or_else(|| panic!("nobody said that {token} is active"));
             assert!(asked + TTL > request.arrived, "request {id} passed with an answer of {asked}");
         }
@@ -229,9 +230,11 @@ impl Case<'_, '_> {
                     let fresh = hand.revoked.as_ref().is_some_and(|(when, _)| since(*when) < MAX_STALE);
                     self.world.revokes == Some("refuse") && !fresh
                 }
-                Reason::TokenInactive => {
-                    hand.inactive.get(&token).is_some_and(|asked| asked + NEGATIVE_TTL >= request.arrived)
-                }
+                // It waited for that answer, or that still counts.
+                Reason::TokenInactive => hand
+                    .inactive
+                    .get(&token)
+                    .is_some_and(|(asked, heard)| asked + NEGATIVE_TTL >= request.arrived || *heard >= request.arrived),
                 Reason::IntrospectionUnavailable => {
                     hand.answers_failed || hand.calls.iter().any(|call| since(call.at) >= ANSWER_TIMEOUT)
                 }
