@@ -146,6 +146,18 @@ pub fn judge_members(
     Ok(claims(answer, issuer).map(|claims| AccessToken::introspected(issuer.clone(), asked, claims)))
 }
 
+/// Holds what an issuer said of a good token to what the token says itself: an answer that leaves out to whom a JWT is bound does not
+/// make it everybody's (RFC 8705 §3.2, RFC 9449 §6.2).
+pub fn held_to(token: &[u8], good: AccessToken) -> Result<AccessToken, Rejected> {
+    let confirmation = &good.claims().confirmation;
+    let is_bound = confirmation.certificate().is_some() || confirmation.key().is_some();
+    if is_bound || !Compact::parse(token).is_ok_and(|jws| jws.payload.get("cnf").is_some()) {
+        return Ok(good);
+    }
+    let because = Some(("cnf".into(), "in the token and not in the answer"));
+    Err(Rejected { reason: Reason::ConfirmationUnusable, because })
+}
+
 /// The claims of an active token. Without `iss` it is the issuer's that was asked (RFC 7662 §2.2).
 fn claims(mut answer: Object, issuer: &Issuer) -> Result<Claims, Rejected> {
     if answer.get("iss").is_none() {

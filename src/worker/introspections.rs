@@ -18,7 +18,7 @@ use crate::policy::{Introspection, Issuer, TrustId};
 use crate::reason::Reason;
 use crate::time::{MonoNanos, Now};
 use crate::token::AccessToken;
-use crate::token::introspection::Rejected;
+use crate::token::introspection::{Rejected, held_to};
 use crate::worker::fetch::Fetch;
 use crate::worker::fetch_fault::{FetchFault, Sought};
 use crate::worker::question;
@@ -220,6 +220,7 @@ impl Introspections {
         self.bytes = self.bytes.saturating_sub(token.len());
         match heard {
             Ok(told) => {
+                let told = told.and_then(|good| held_to(&token, good));
                 self.change(&issuer.trust, |server| server.breaker.succeeded());
                 if let (Err(rejected), Some(introspection)) = (&told, &issuer.introspection) {
                     let until = asked.mono.plus(introspection.negative_ttl);

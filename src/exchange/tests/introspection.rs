@@ -365,6 +365,23 @@ fn a_token_that_looks_like_a_jwt_is_shown_to_no_server_that_it_does_not_name() {
 }
 
 #[test]
+fn a_jwt_that_is_bound_is_no_unbound_one_because_the_answer_leaves_that_out() {
+    let mut config = both();
+    config["issuers"]["main"]["introspection"]["tokens"] = json!("always");
+    config["resources"][0]["routes"][1]["bound"] = json!("when-bound");
+    let mut unbound = active();
+    unbound.as_object_mut().unwrap().remove("cnf");
+    let mut scene = Scene::new(&config);
+    let stolen = get("/orders/7").peer(BOB).token(&token());
+    assert_eq!(refused(scene.told(&stolen, says(&unbound))).reason, Reason::ConfirmationUnusable);
+    assert_eq!(refused(scene.run(&stolen)).reason, Reason::ConfirmationUnusable, "it is remembered");
+    let mut bare = token();
+    bare.claims.as_object_mut().unwrap().remove("cnf");
+    forwarded(scene.told(&get("/orders/7").peer(BOB).token(&bare), says(&unbound)));
+    forwarded(scene.told(&bearer("opaque"), says(&unbound)));
+}
+
+#[test]
 fn a_source_is_charged_before_its_token_is_asked_about_and_not_for_one_that_is_known() {
     let mut config = opaque();
     config["limits"]["work"] = json!({"key": ["ip"], "rate": "1/min", "burst": 2, "on": ["verification"]});
