@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use boundgate_testbed::{App, SigningKeys, Testbed};
+use boundgate_testbed::{App, SigningKeys, Testbed, Update};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::expectations::{recorded, refused, with};
+use crate::expectations::{config, recorded, refused, with};
 
 fn by_key(config: &mut Value) {
     let resource = &mut config["resources"][0];
@@ -103,7 +103,7 @@ async fn of_many_copies_of_a_proof_over_four_workers_one_passes() {
 }
 
 #[tokio::test]
-async fn a_client_gets_a_nonce_and_every_worker_knows_it_again() {
+async fn a_client_gets_a_nonce_and_every_worker_knows_it_again_also_with_a_new_configuration() {
     let bed = Testbed::start(with(by_key_with_nonce).concurrency(2)).await;
     let app = App::new(&bed);
     let client = bed.anonymous();
@@ -113,7 +113,16 @@ async fn a_client_gets_a_nonce_and_every_worker_knows_it_again() {
     assert!(challenges.len() == 1 && challenges[0].contains("error=\"use_dpop_nonce\""), "{challenges:?}");
     let nonces = answer.lines("dpop-nonce");
     assert_eq!((nonces.len(), answer.lines("cache-control")), (1, vec!["no-store".to_owned()]));
-    for number in 0..8 {
+    for number in 0..16 {
+        if number == 8 {
+            let mut next = config();
+            by_key_with_nonce(&mut next);
+            next["resources"][0]["routes"]
+                .as_array_mut()
+                .expect("a list")
+                .push(json!({"path": "/new", "bound": "dpop"}));
+            assert!(matches!(bed.envoy.config_update(next).await, Ok(Update::Accepted)));
+        }
         let proof = app.proof("/key/7", &format!("with-{number}"), |claims| claims["nonce"] = json!(nonces[0]));
         let answer = app.get(&bed.anonymous(), "/key/7", &proof).send().await;
         assert_eq!(answer.status, 200, "{}", answer.text());

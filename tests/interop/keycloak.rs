@@ -67,9 +67,10 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     for (id, attributes, ..) in kinds() {
         keycloak.add_client(&pki, id, "CN=partner-a", &attributes).await;
     }
-    keycloak.add_asking_client(&pki, ASKING, SECRET).await;
+    let asking = keycloak.add_asking_client(&pki, ASKING, SECRET).await;
     let envoy = EnvoyConfig::new(config(&keycloak)).variable("INTROSPECTION_SECRET", SECRET);
-    let bed = Testbed::start(envoy.cluster_at("as", keycloak.address())).await;
+    let envoy = envoy.cluster_at("as", keycloak.address()).cluster_shows("as", &pki.client("orders-api"));
+    let bed = Testbed::start(envoy).await;
     let client = bed.client("partner-a");
     let thief = bed.client("mallory");
 
@@ -83,6 +84,8 @@ async fn a_keycloak_as_it_comes_is_served_by_five_lines() {
     a_resource_that_keeps_to_fapi_takes_what_fapi_allows(&bed, &keycloak, &client, &thief).await;
     it_is_asked_about_its_tokens_and_revoked_ones_end(&bed, &keycloak, &client, &thief).await;
     its_tokens_for_a_key_pass_with_the_proofs_of_libraries(&pki, &keycloak).await;
+    keycloak.asks_by_certificate(&pki, &asking, ASKING, "CN=orders-api").await;
+    it_is_asked_by_certificate(&bed, &keycloak, &client).await;
 }
 
 async fn every_kind_passes_with_its_certificate_only(
@@ -324,6 +327,30 @@ async fn it_is_asked_about_its_tokens_and_revoked_ones_end(
         assert_eq!((refused.status, bed.upstream.count()), (401, before), "{member}");
     }
     tell(&format!("Keycloak: asked about tokens of {} kinds; each passed until it was revoked", kinds().len()));
+}
+
+/// RFC 8705 §2.1: the cluster's certificate shows who asks.
+async fn it_is_asked_by_certificate(bed: &Testbed, keycloak: &Keycloak, client: &Client) {
+    let asked_by = |id: &str| {
+        let mut config = config(keycloak);
+        let sso = config["issuers"]["sso"].as_object_mut().expect("an issuer is a table");
+        sso.retain(|key, _| key == "issuer" || key == "profile");
+        let mut introspection = introspection(keycloak);
+        introspection["client"] = json!({ "id": id });
+        sso.insert("introspection".into(), introspection);
+        config
+    };
+    assert!(matches!(bed.envoy.config_update(asked_by(ASKING)).await, Ok(Update::Accepted)));
+    let answer = keycloak.tokens(client, "es256", false).await;
+    passes(bed, client, text(&answer, "access_token"), "asked by certificate").await;
+    // A client that this certificate is not of.
+    assert!(matches!(bed.envoy.config_update(asked_by("es256")).await, Ok(Update::Accepted)));
+    let answer = keycloak.tokens(client, "es256", false).await;
+    let before = bed.upstream.count();
+    let refused = client.get("/orders/7").token(text(&answer, "access_token")).send().await;
+    assert_eq!((refused.status, bed.upstream.count()), (503, before));
+    assert_eq!(bed.envoy.details(&refused).await, "boundgate:introspection-unavailable");
+    tell("Keycloak: asked by the certificate of the cluster, and for nobody else");
 }
 
 const APP: (&str, &str) = ("app", "of an app");

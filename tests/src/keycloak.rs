@@ -162,14 +162,23 @@ impl Keycloak {
     /// The name and the password of its user.
     pub const USER: (&'static str, &'static str) = (USER, USER);
 
-    /// Adds a client that asks about tokens and does nothing else, with this secret.
-    pub async fn add_asking_client(&self, pki: &Pki, id: &str, secret: &str) {
-        let client = json!({
-            "clientId": id, "enabled": true, "clientAuthenticatorType": "client-secret", "secret": secret,
-            "publicClient": false, "serviceAccountsEnabled": false, "directAccessGrantsEnabled": false,
-            "standardFlowEnabled": false
-        });
-        self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await;
+    /// Adds a client that asks about tokens and does nothing else, with this secret. Its name for the administration.
+    pub async fn add_asking_client(&self, pki: &Pki, id: &str, secret: &str) -> String {
+        let mut client = asking_client(id);
+        (client["clientAuthenticatorType"], client["secret"]) = (json!("client-secret"), json!(secret));
+        self.created(pki, &format!("/admin/realms/{REALM}/clients"), &client).await
+    }
+
+    /// From now on that client proves itself with a certificate of this subject instead (RFC 8705 §2.1).
+    pub async fn asks_by_certificate(&self, pki: &Pki, name: &str, id: &str, subject: &str) {
+        let mut client = asking_client(id);
+        client["clientAuthenticatorType"] = json!("client-x509");
+        client["attributes"] = json!({ "x509.subjectdn": subject, "x509.allow.regex.pattern.comparison": "false" });
+        let (token, path) = (self.administrator(pki).await, format!("/admin/realms/{REALM}/clients/{name}"));
+        let caller = self.caller(pki);
+        let request = caller.request("PUT", path).token(&token).header("content-type", "application/json");
+        let answer = request.body(client.to_string()).send().await;
+        assert_eq!(answer.status, 204, "{}", answer.text());
     }
 
     /// Ends a token, as the client of this id would (RFC 7009).
@@ -293,6 +302,14 @@ fn launch(java: &Path, home: &Path, folder: &TempDir, address: SocketAddr) -> Ch
         .stdout(log.try_clone().expect("a file can be opened twice"))
         .stderr(log);
     command.spawn().expect("there is a shell")
+}
+
+/// A client that gets no tokens.
+fn asking_client(id: &str) -> Value {
+    json!({
+        "clientId": id, "enabled": true, "publicClient": false, "serviceAccountsEnabled": false,
+        "directAccessGrantsEnabled": false, "standardFlowEnabled": false
+    })
 }
 
 async fn post_form(client: &Client, path: &str, form: String) -> Answer {
