@@ -50,6 +50,7 @@ impl World {
             .drain_seconds(30)
             .grpc_cluster("ratelimit", service.address())
             .edit(with_keepalive)
+            .edit(with_short_handshakes)
             .cluster_at("upstream", upstream.address());
         for (name, gate) in [("keys", &keys), ("asking", &asking), ("documents", &documents), ("lists", &lists)] {
             config = config.like_as(name, gate.address());
@@ -130,6 +131,13 @@ fn with_keepalive(envoy: &mut Value) {
     for options in options {
         options["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"] =
             json!({"interval": "1s", "timeout": "1s"});
+    }
+}
+
+/// A connection that was begun while a server was gone is waited for as long as this, also once the server is back.
+fn with_short_handshakes(envoy: &mut Value) {
+    for cluster in envoy["static_resources"]["clusters"].as_array_mut().expect("a list") {
+        cluster["connect_timeout"] = json!(format!("{}s", TIMEOUT.as_secs()));
     }
 }
 
