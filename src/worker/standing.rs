@@ -1,6 +1,7 @@
 //! Whether a token that its issuer vouches for was taken back before its time, by the issuer or by the resource. In: a token, the resource it is for. Out: [`Standing`]. Not here: the
 //! documents and lists that say so (`revocations`, `status_lists`).
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::host::Host;
@@ -59,13 +60,12 @@ impl Worker {
                 other => return other,
             }
         }
-        match (&issuer.status_lists, token.claims().claim("status")) {
-            (Some(rule), Some(status)) if standing == Standing::Good => match StatusReference::read(status) {
-                Some(reference) => self.listed_standing(issuer, rule, reference, may_wait, host, now),
-                // Another mechanism, or none that is understood: it may say no.
-                None => Standing::Malformed,
-            },
-            _ => standing,
+        let (Some(rule), Standing::Good) = (&issuer.status_lists, &standing) else { return standing };
+        let Some(status) = token.claims().claim("status") else { return standing };
+        match StatusReference::read(status) {
+            Some(reference) => self.listed_standing(issuer, rule, reference, may_wait, host, now),
+            // Another mechanism, or none that is understood: it may say no.
+            None => Standing::Malformed,
         }
     }
 
@@ -93,7 +93,7 @@ impl Worker {
 
     fn listed_standing(
         &mut self,
-        issuer: &std::rc::Rc<Issuer>,
+        issuer: &Rc<Issuer>,
         rule: &StatusListRule,
         reference: StatusReference<'_>,
         may_wait: bool,

@@ -119,9 +119,10 @@ impl StatusLists {
             None => match list.document.last().and_then(|last| last.state(reference.index)) {
                 Some(state) if state != 0 => Looked::State(state),
                 _ if list.passes_unknown() => Looked::Unknown,
-                _ if list.document.is_under_way() || list.document.last().is_none() => Looked::Pending(list.id.clone()),
-                // It has ended by itself, or nobody asked for it for long.
-                _ if !list.document.fails() => Looked::Pending(list.id.clone()),
+                // Without a failure it has ended by itself, or nobody asked for it for long.
+                _ if list.document.is_under_way() || list.document.last().is_none() || !list.document.fails() => {
+                    Looked::Pending(list.id.clone())
+                }
                 _ => Looked::Unknown,
             },
         }
